@@ -1,0 +1,3 @@
+"""Clinical NLP with soft prompts on one frozen language model."""
+
+__version__ = "0.1.0"

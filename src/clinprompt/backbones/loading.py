@@ -1,0 +1,108 @@
+"""Opens a backbone folder: the embedded default, a local Hugging Face folder, or a hub id already in the cache."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from clinprompt.backbones.causal import CausalBackbone
+from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
+from clinprompt.errors import InputError
+
+EMBEDDED = "embedded"
+"""Name of the small backbone shipped with the package."""
+
+_FIX = "give --backbone a folder with config.json, tokenizer files and *.safetensors, or `embedded`"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+
+def embedded_folder() -> Path:
+    """Folder of the embedded backbone inside the package."""
+    return Path(__file__).parent / "embedded" / "model"
+
+
+def resolve(backbone: str) -> Path:
+    """Folder of a backbone given by name, path or hub id; raises :class:`InputError` when there is none.
+
+    A hub id is looked up in the local cache; the network is asked only when ``HF_HUB_OFFLINE`` is ``0``.
+    """
+    folder = embedded_folder() if backbone == EMBEDDED else Path(backbone).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InputError("the backbone folder has no config.json", where=str(folder), fix=_FIX)
+        return folder
+    if folder.is_absolute() or backbone.count("/") != 1 or backbone.startswith("."):
+        raise InputError("there is no backbone folder of this name", where=backbone, fix=_FIX)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    offline = os.environ.get("HF_HUB_OFFLINE", "1") != "0"
+    patterns = ["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.model"]
+    try:
+        return Path(snapshot_download(backbone, local_files_only=offline, allow_patterns=patterns))
+    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise InputError(
+            "this backbone is neither a folder nor in the local model cache",
+            where=backbone,
+            fix="copy the model folder to this machine and give its path, or allow one download with --online",
+        ) from error
+
+
+def load_backbone(
+    backbone: str = EMBEDDED, *, dtype: str = "float32", device: str = "auto", autocast: str = "none"
+) -> CausalBackbone:
+    """Load a frozen causal backbone with its tokenizer.
+
+    ``dtype`` is that of the weights, ``autocast`` that of the products (``none`` or a dtype). Only safetensors are
+    read and no code of the folder is run. Raises :class:`InputError` for a folder that cannot be read, lacks
+    weights, or whose network does not give its own logits through the path used here.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = resolve(backbone)
+    if not list(folder.glob("*.safetensors")):
+        raise InputError(
+            "the backbone folder has no *.safetensors file",
+            where=str(folder),
+            fix="convert the weights to safetensors first; pickled weights are never opened",
+        )
+    place = _device(device)
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=_DTYPES[dtype], local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"the backbone cannot be opened ({type(error).__name__})", where=str(folder), fix=_FIX
+        ) from error
+    if info["missing_keys"]:
+        missing = sorted(info["missing_keys"])
+        raise InputError(
+            f"{len(missing)} weights are missing from the backbone, the first is {missing[0]}", where=str(folder), fix=_FIX
+        )
+    return CausalBackbone(
+        model.to(place),
+        tokenizer,
+        fingerprint=folder_fingerprint(folder),
+        tokenizer_fingerprint=tokenizer_fingerprint(folder),
+        template=_settings(folder).get("template", "plain"),
+        name=backbone if backbone == EMBEDDED else folder.name,
+        autocast=None if autocast == "none" else _DTYPES[autocast],
+    )
+
+
+def _device(device: str) -> torch.device:
+    if device != "auto":
+        return torch.device(device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    path = folder / "clinprompt.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

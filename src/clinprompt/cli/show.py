@@ -1,0 +1,125 @@
+"""``clinprompt show``: the tables of parts that come with the package."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from clinprompt.cli.console import console
+from clinprompt.registry import Registry, unknown_name
+
+Row = dict[str, Any]
+
+
+def show(
+    kind: Annotated[str, typer.Argument(help="tasks, readers, metrics, codecs or templates")],
+    name: Annotated[str | None, typer.Argument(help="one of them, to see all about it")] = None,
+) -> None:
+    """List tasks, readers, metrics, codecs or templates; with a name, all about one of them."""
+    if kind not in KINDS:
+        raise unknown_name("kind of part", kind, list(KINDS))
+    rows = {row["name"]: row for row in KINDS[kind]()}
+    if name is not None:
+        if name not in rows:
+            raise unknown_name(kind.removesuffix("s"), name, list(rows))
+        row = rows[name] | _details(kind, name)
+        console.result(row)
+        if not console.json:
+            console.table(("", ""), [(key, _text(value)) for key, value in row.items()])
+        return
+    listed = list(rows.values())
+    console.result({kind: listed})
+    if not console.json:
+        columns = tuple(listed[0]) if listed else ()
+        console.table(columns, [tuple(_text(row[column]) for column in columns) for row in listed])
+
+
+def _tasks() -> list[Row]:
+    from clinprompt.tasks.catalog import catalog, load_task
+
+    rows = []
+    for name in catalog():
+        task = load_task(name)
+        rows.append(
+            {
+                "name": name,
+                "kind": task.kind.value,
+                "group": task.group,
+                "labels": len(task.labels),
+                "metric": task.metrics[0],
+                "reader": task.data.reader if task.data else "",
+                "licence": task.licence,
+            }
+        )
+    return rows
+
+
+def _readers() -> list[Row]:
+    from clinprompt.data.readers import READERS
+
+    return _rows(READERS)
+
+
+def _metrics() -> list[Row]:
+    from clinprompt.metrics import METRICS
+
+    return _rows(METRICS)
+
+
+def _codecs() -> list[Row]:
+    from clinprompt.tasks.codecs import CODECS
+
+    return _rows(CODECS)
+
+
+def _templates() -> list[Row]:
+    from clinprompt.tasks.template import TEMPLATES
+
+    return [{"name": name, "context": part.context, "cue": part.cue} for name, part in TEMPLATES.items()]
+
+
+KINDS: dict[str, Callable[[], list[Row]]] = {
+    "tasks": _tasks,
+    "readers": _readers,
+    "metrics": _metrics,
+    "codecs": _codecs,
+    "templates": _templates,
+}
+"""What can be shown, and how its rows are found."""
+
+
+def _rows(table: Registry) -> list[Row]:
+    return [{"name": name, "what": _document(table, name).partition("\n")[0]} for name in table]
+
+
+def _document(table: Registry, name: str) -> str:
+    """The docstring of a part, or of its module when the part is an object made there."""
+    part = table[name]
+    owner = part if inspect.isroutine(part) or inspect.isclass(part) else None
+    module = sys.modules[table.rows[name].partition(":")[0]]
+    return inspect.getdoc(owner if owner is not None and owner.__doc__ else module) or ""
+
+
+def _details(kind: str, name: str) -> Row:
+    if kind == "tasks":
+        from clinprompt.tasks.catalog import load_task
+
+        return dict(load_task(name).model_dump(mode="json", exclude_defaults=True))
+    if kind == "templates":
+        return {}
+    from clinprompt.data.readers import READERS
+    from clinprompt.metrics import METRICS
+    from clinprompt.tasks.codecs import CODECS
+
+    table = {"readers": READERS, "metrics": METRICS, "codecs": CODECS}[kind]
+    return {"what": _document(table, name), "module": table.rows[name]}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_text(item)}" for key, item in value.items())
+    return ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else value

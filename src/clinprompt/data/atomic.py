@@ -1,0 +1,74 @@
+"""Files and folders that appear whole or not at all: written beside their place, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clinprompt.errors import InputError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A sibling path to write to; it takes the place of ``path`` when the block ends well, else it is removed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        _to_disk(part)
+        part.replace(path)
+        _to_disk(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A sibling folder to fill; it takes the place of ``path`` when the block ends well, else it is removed.
+
+    Raises :class:`InputError` when ``path`` is a file, or is a folder with something in it and ``overwrite`` is not
+    set.
+    """
+    path = Path(path)
+    if path.is_file():
+        raise InputError("a file stands where a folder is to be written", where=str(path))
+    if path.is_dir() and any(path.iterdir()) and not overwrite:
+        raise InputError("the folder is not empty", where=str(path), fix="choose another folder or ask to overwrite")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=".", suffix=".part"))
+    try:
+        yield part
+        for file in part.rglob("*"):
+            _to_disk(file)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=".", suffix=".old"))
+            path.replace(old)
+            part.replace(path)
+            shutil.rmtree(old)
+        else:
+            part.replace(path)
+        path.chmod(0o777 & ~_umask())
+        _to_disk(path.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,99 @@
+"""JSON Lines: our own export of documents and predictions, and records of any shape by naming their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clinprompt.data.faults import Faults
+from clinprompt.data.fields import Fields, example_of, with_distinct_ids
+from clinprompt.data.files import files_below, numbered_lines, parse_json
+from clinprompt.data.naming import note_name
+from clinprompt.data.records import document_of, prediction_of
+from clinprompt.errors import InputError
+from clinprompt.schema.document import Document
+from clinprompt.schema.example import Example
+from clinprompt.schema.prediction import Prediction
+
+SUFFIXES = (".jsonl", ".ndjson", ".json")
+
+
+def read(
+    path: Path | None,
+    *,
+    note: str | Sequence[str] = "",
+    question: str | Sequence[str] = "",
+    hypothesis: str = "",
+    options: str | Sequence[str] = "",
+    label: str = "",
+    text: str = "",
+    id: str = "",
+    group: str = "",
+    key: str = "letter",
+    label_map: Mapping[str, str] | None = None,
+) -> list[Document] | list[Example]:
+    """Documents with spans, or examples when the option ``note`` names the field of the note.
+
+    A document is ``{"id", "text", "spans": [{"start", "end", "label"}, …], "relations": […]}``; see
+    :mod:`clinprompt.data.records` for all keys. For the options of examples see
+    :class:`clinprompt.data.fields.Fields`.
+
+    Raises one :class:`InputError` that lists all lines that cannot be read.
+    """
+    if note:
+        fields = Fields(
+            note=note,
+            question=question,
+            hypothesis=hypothesis,
+            options=options,
+            label=label,
+            text=text,
+            id=id,
+            group=group,
+            key=key,
+            label_map=label_map or {},
+        )
+        return with_distinct_ids(_examples(path, fields))
+    faults, documents = Faults(), []
+    for _, record, where in _records(path, faults):
+        with faults.gathered():
+            documents.append(document_of(record, where=where))
+    faults.raise_all()
+    return documents
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """The predictions that :func:`clinprompt.data.writers.jsonl.write_predictions` wrote."""
+    faults, predictions = Faults(), []
+    for _, record, where in _records(path, faults):
+        with faults.gathered():
+            predictions.append(prediction_of(record, where=where))
+    faults.raise_all()
+    return predictions
+
+
+def _examples(path: Path | None, fields: Fields) -> list[Example]:
+    faults, examples = Faults(), []
+    for fallback, record, where in _records(path, faults):
+        with faults.gathered():
+            examples.append(example_of(record, fields, fallback_id=fallback, where=where))
+    faults.raise_all()
+    return examples
+
+
+def _records(path: Path | None, faults: Faults) -> list[tuple[str, dict[str, Any], str]]:
+    """(name by place, record, where) of every line that is a JSON object; the others become faults."""
+    records = []
+    for file in files_below(path, reader="jsonl", suffixes=SUFFIXES):
+        name = note_name(file, Path(path))  # type: ignore[arg-type]
+        for number, line in numbered_lines(file):
+            with faults.gathered():
+                if not line.strip():
+                    continue
+                where = f"{file} line {number}"
+                record = parse_json(line, where=where)
+                if not isinstance(record, dict):
+                    raise InputError("the line is no JSON object", where=where, allowed="one object in braces a line")
+                records.append((f"{name}-{number}", record, where))
+    return records

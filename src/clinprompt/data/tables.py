@@ -1,0 +1,59 @@
+"""Rows of a delimited text file with the line each one begins at."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from clinprompt.data.files import read_text
+from clinprompt.errors import InputError
+
+LONGEST_CELL = 50_000_000
+"""Characters; the csv module's own limit (131,072) is shorter than some notes."""
+
+
+def rows_of(
+    file: Path, *, delimiter: str = "", header: bool = True, quotes: bool = True
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, column name to cell) of each row; columns are named "1", "2", … without a header.
+
+    Line breaks inside a quoted cell are kept as they are. Raises :class:`InputError` for an empty or repeated
+    column name, a row of another length than the first, and a quotation mark that is never closed.
+    """
+    mark = {"": "\t" if file.suffix.lower() == ".tsv" else ",", "tab": "\t"}.get(delimiter, delimiter)
+    if len(mark) != 1 or mark in "\r\n\"":
+        raise InputError("the option delimiter is not usable", allowed="one character, or tab")
+    csv.field_size_limit(LONGEST_CELL)
+    text = read_text(file).removeprefix("\ufeff")
+    quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    # Strict: a quotation mark left open would swallow the rest of the file as one cell.
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=mark, quoting=quoting, strict=quotes)
+    names: list[str] = []
+    line = 1
+    while True:
+        try:
+            cells = next(table, None)
+        except csv.Error:
+            raise InputError(
+                "the quotation marks of the row do not pair",
+                where=f"{file} line {line}",
+                fix="correct the row, or set quotes: false if quotation marks are ordinary characters",
+            ) from None
+        if cells is None:
+            return
+        begins, line = line, table.line_num + 1
+        if not cells:
+            continue
+        if not names:
+            names = cells if header else [str(place) for place in range(1, len(cells) + 1)]
+            if len(set(names)) != len(names):
+                raise InputError("two columns have the same name", where=f"{file} line {begins}")
+            if header:
+                continue
+        if len(cells) != len(names):
+            raise InputError(
+                f"the row has {len(cells)} cells, the first has {len(names)}", where=f"{file} line {begins}"
+            )
+        yield begins, dict(zip(names, cells, strict=True))

@@ -1,0 +1,82 @@
+"""A task's prompt from what all tasks share and what is its own: P_k = P* ∘ Σ_r u_kr v_krᵀ (arXiv 2303.02861, §3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFactors:
+    """The factor pair of one task: ``rows`` ``[P, R]`` (u) and ``cols`` ``[R, H]`` (v), float32."""
+
+    rows: Tensor
+    cols: Tensor
+
+    @property
+    def rank(self) -> int:
+        """Number of components R."""
+        return self.rows.shape[-1]
+
+
+def compose(
+    metaprompt: Float[Tensor, "*N P H"], rows: Float[Tensor, "*N P R"], cols: Float[Tensor, "*N R H"]
+) -> Float[Tensor, "*N P H"]:
+    """Return the prompts P* ∘ (rows · cols), elementwise product of the metaprompt and a rank-R matrix.
+
+    Shapes are exact: nothing is broadcast, so a metaprompt of the wrong length is refused in tests rather than
+    silently repeated. Expand a shared metaprompt to ``[N, P, H]`` before the call.
+
+    >>> meta = torch.arange(6.0).reshape(2, 3)
+    >>> factors = neutral_factors(2, 3, 2, seed=0)
+    >>> torch.equal(compose(meta, factors.rows, factors.cols), meta)
+    True
+    """
+    return metaprompt * (rows @ cols)
+
+
+def neutral_factors(P: int, H: int, R: int, *, seed: int) -> TaskFactors:
+    """Return factors whose product is exactly one everywhere, so that an untrained prompt equals the metaprompt.
+
+    Component 1 is all ones. The others have random rows and zero columns: their product is zero, yet no two of
+    them have the same gradient, so they do not stay identical in training.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.ones(P, R)
+    cols = torch.zeros(R, H)
+    cols[0] = 1.0
+    if R > 1:
+        rows[:, 1:] = torch.randn(P, R - 1, generator=generator)
+    return TaskFactors(rows, cols)
+
+
+def mean_of_products(rows: Float[Tensor, "K P R"], cols: Float[Tensor, "K R H"], *, rank: int) -> TaskFactors:
+    """Return the best rank-``rank`` factors of the mean product (1/K) Σ_k rows_k · cols_k.
+
+    The mean of rows times the mean of columns is not the mean of the products, and factors that differ only by a
+    sign would cancel there; the truncated singular value decomposition of the mean product has neither fault.
+    Singular values are shared evenly between the two factors, and each component's sign is chosen so that its
+    rows have a positive sum.
+    """
+    mean = (rows @ cols).mean(dim=0)  # [P, H]
+    left, values, right = torch.linalg.svd(mean.double(), full_matrices=False)
+    scale = values[:rank].sqrt()
+    sign = torch.where(left[:, :rank].sum(dim=0) < 0, -1.0, 1.0).double()
+    rows_mean = left[:, :rank] * (scale * sign)
+    cols_mean = (scale * sign)[:, None] * right[:rank]
+    return TaskFactors(rows_mean.to(rows.dtype), cols_mean.to(cols.dtype))
+
+
+def widen(factors: TaskFactors, *, rank: int, seed: int) -> TaskFactors:
+    """Return factors of a larger rank with the same product: added components have random rows and zero columns."""
+    P, H = factors.rows.shape[0], factors.cols.shape[1]
+    extra = rank - factors.rank
+    if extra <= 0:
+        return factors
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.cat([factors.rows, torch.randn(P, extra, generator=generator)], dim=1)
+    cols = torch.cat([factors.cols, torch.zeros(extra, H)], dim=0)
+    return TaskFactors(rows, cols)

@@ -1,0 +1,57 @@
+"""Scores of short written answers, normalised as in SQuAD."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+from clinprompt.errors import InputError
+from clinprompt.metrics.metric import Mean, Metric
+from clinprompt.schema.example import Answer, Example
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def exact_match(labels: Sequence[str] = ()) -> Metric:
+    """The share of answers equal to the gold answer after normalisation."""
+    return Mean("exact-match", _exact)
+
+
+def token_f1(labels: Sequence[str] = ()) -> Metric:
+    """The mean F1 of answer tokens after normalisation; two answers without tokens agree."""
+    return Mean("token-f1", _token_f1)
+
+
+def normalised(text: str) -> str:
+    """Lower case, no ASCII punctuation, no English articles, single blanks.
+
+    >>> normalised("The  X-ray.")
+    'xray'
+    """
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
+
+
+def gold_text(gold: Example) -> str:
+    """The gold answer's text; raises :class:`InputError` when there is none."""
+    if gold.answer.text is None:
+        raise InputError("the example has no gold text", where=f"example {gold.id}")
+    return gold.answer.text
+
+
+def _exact(gold: Example, predicted: Answer) -> float:
+    expected = normalised(gold_text(gold))
+    return float(predicted.text is not None and normalised(predicted.text) == expected)
+
+
+def _token_f1(gold: Example, predicted: Answer) -> float:
+    expected = normalised(gold_text(gold)).split()
+    if predicted.text is None:
+        return 0.0
+    given = normalised(predicted.text).split()
+    if not expected or not given:
+        return float(expected == given)
+    common = (Counter(expected) & Counter(given)).total()
+    return 2 * common / (len(expected) + len(given))

@@ -1,0 +1,69 @@
+"""A prompt's card: where it comes from, what it may be used with, and how to notice when it has gone silent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clinprompt.tasks.task import Task
+
+CARD_FORMAT = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneIdentity(_Strict):
+    """The backbone a prompt belongs to; prompts do not carry over between backbones."""
+
+    name: str
+    fingerprint: str
+    tokenizer: str
+    hidden: int
+
+
+class Reference(_Strict):
+    """The strongest next-token logits on a fixed synthetic sentence, with and without the prompt.
+
+    They are recomputed when the prompt is loaded: a library that ignores the prompt, or alters it, is noticed
+    before a note is read.
+    """
+
+    tokens: tuple[int, ...]
+    with_prompt: tuple[float, ...]
+    without_prompt: tuple[float, ...]
+
+
+class Lineage(_Strict):
+    """What a prompt was learnt from: data manifests by hash, licences, source tasks, and the run that made it."""
+
+    data: dict[str, str] = Field(default_factory=dict)
+    licences: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    run: str = ""
+    shots: int | None = None
+    seed: int | None = None
+
+
+class PromptCard(_Strict):
+    """Everything needed to use a prompt rightly and to refuse using it wrongly."""
+
+    format: int = CARD_FORMAT
+    name: str
+    version: int = 1
+    method: str
+    placement: str
+    length: int
+    rank: int | None = None
+    trainable: int
+    backbone: BackboneIdentity
+    template: str
+    template_hash: str
+    task: Task | None = None
+    tasks: tuple[str, ...] = ()
+    lineage: Lineage = Lineage()
+    scores: tuple[dict[str, Any], ...] = ()
+    reference: Reference | None = None
+    made_with: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,45 @@
+"""What a model said about one example, read back into an answer, with everything that went wrong counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from clinprompt.schema.example import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeReport:
+    """Counts of one answer: items read, items not readable, mentions not in the note, mentions with several places.
+
+    ``unreadable`` counts items that do not have the answer's form or name a label outside the schema;
+    ``unlocated`` items whose words are not in the note (dropped, never invented); ``ambiguous`` located mentions
+    whose words stand in more than one place; ``truncated`` is 1 when the length limit cut the answer.
+    """
+
+    items: int = 0
+    unreadable: int = 0
+    unlocated: int = 0
+    ambiguous: int = 0
+    truncated: int = 0
+
+    def __add__(self, other: DecodeReport) -> DecodeReport:
+        return DecodeReport(
+            self.items + other.items,
+            self.unreadable + other.unreadable,
+            self.unlocated + other.unlocated,
+            self.ambiguous + other.ambiguous,
+            self.truncated + other.truncated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A decoded answer with its report, the raw answer text and where it comes from."""
+
+    example: str
+    answer: Answer
+    report: DecodeReport = DecodeReport()
+    raw: str = ""
+    provenance: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)

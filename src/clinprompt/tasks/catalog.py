@@ -1,0 +1,162 @@
+"""The catalogue of tasks: strict YAML files, by name or by path, with all their faults shown together."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from clinprompt.errors import InputError, raise_all
+from clinprompt.registry import unknown_name
+from clinprompt.schema.example import TaskKind
+from clinprompt.tasks.codecs import CODECS
+from clinprompt.tasks.task import Task
+
+CATALOG_ROOT = Path(__file__).parent / "catalog"
+
+CODECS_OF_KIND = {
+    TaskKind.entities: ("entities",),
+    TaskKind.relations: ("relations",),
+    TaskKind.question_answering: ("labels", "choices", "free_text"),
+    TaskKind.inference: ("labels",),
+    TaskKind.summarisation: ("free_text",),
+}
+_LABELLED_CODECS = ("entities", "relations", "labels")
+_PARTS = ("train", "dev", "test", "all")
+
+
+def catalog(root: Path = CATALOG_ROOT) -> dict[str, Path]:
+    """The task files that come with the package: file name without ending to path, sorted by name."""
+    files = sorted(root.rglob("*.yaml"), key=lambda path: path.stem)
+    return {path.stem: path for path in files}
+
+
+def load_task(path_or_name: str | Path) -> Task:
+    """The task of a YAML file or of a catalogue name; raises :class:`InputError` with all its faults."""
+    path = _task_file(path_or_name)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as fault:
+        raise InputError("the task file is not UTF-8 text", where=str(path)) from fault
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        what = getattr(fault, "problem", None) or "cannot be read"
+        raise InputError(f"the task file is not valid YAML: {what}", where=f"{path}{line}") from fault
+    if not isinstance(content, dict):
+        raise InputError("the task file is not a mapping of fields", where=str(path), allowed=_fields())
+    return task_from(content, where=str(path))
+
+
+def task_from(content: dict[str, Any], *, where: str) -> Task:
+    """The task that these fields describe; raises :class:`InputError` naming every field that is wrong."""
+    try:
+        task = Task.model_validate(content)
+    except ValidationError as faults:
+        raise_all([_field_fault(fault, where=where) for fault in faults.errors()])
+        raise AssertionError("a validation error without errors") from faults
+    raise_all(list(_contradictions(task, where=where)))
+    return task
+
+
+def _task_file(path_or_name: str | Path) -> Path:
+    known = catalog()
+    if str(path_or_name) in known:
+        return known[str(path_or_name)]
+    path = Path(path_or_name)
+    if path.is_file():
+        return path
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        raise InputError(
+            "there is no such task file", where=str(path), fix=f"known tasks: {', '.join(known)}"
+        )
+    raise unknown_name("task", str(path_or_name), known)
+
+
+def _fields() -> str:
+    return ", ".join(Task.model_fields)
+
+
+def _field_fault(fault: Any, *, where: str) -> InputError:
+    """One pydantic fault in the error grammar, with the traps of unquoted YAML explained."""
+    field = ".".join(str(step) for step in fault["loc"] if step != "[key]")
+    place = f"{where}, field {field}" if field else where
+    given = fault["input"]
+    if fault["type"] == "string_type" and isinstance(given, bool):
+        return InputError(
+            f"{field} is a truth value, not text: YAML reads unquoted yes, no, on, off, true and false so",
+            where=place,
+            fix='quote it: "yes" or "no"' + ("" if given else ' (here "no", "off" or "false")'),
+        )
+    if fault["type"] == "string_type" and isinstance(given, int | float | datetime.date):
+        return InputError(
+            f"{field} is a {type(given).__name__}, not text", where=place, fix=f'quote it: "{given}"'
+        )
+    if fault["type"] == "extra_forbidden":
+        top = len(fault["loc"]) == 1
+        return InputError(f"there is no field {field!r}", where=where, allowed=_fields() if top else "")
+    if fault["type"] == "missing":
+        return InputError(f"the field {field!r} is missing", where=where)
+    allowed = ", ".join(kind.value for kind in TaskKind) if field == "kind" else ""
+    message = fault["msg"].removeprefix("Value error, ")
+    return InputError(f"{field}: {message}" if field else message, where=where, allowed=allowed)
+
+
+def _contradictions(task: Task, *, where: str) -> list[InputError]:
+    """What the fields say against each other."""
+    faults: list[InputError] = []
+
+    def fault(what: str, **more: str) -> None:
+        faults.append(InputError(what, where=where, **more))
+
+    if task.codec not in CODECS:
+        faults.append(unknown_name("codec", task.codec, CODECS, where=where))
+    elif task.codec not in CODECS_OF_KIND[task.kind]:
+        fault(
+            f"the codec {task.codec!r} does not fit the kind {task.kind.value!r}",
+            allowed=", ".join(CODECS_OF_KIND[task.kind]),
+        )
+    if task.codec in _LABELLED_CODECS and not task.labels:
+        fault(f"the codec {task.codec!r} needs labels")
+    if task.kind is TaskKind.relations and not task.relations:
+        fault("a task of relations needs the field 'relations'")
+    if len(set(task.labels)) < len(task.labels):
+        fault("a label stands twice in labels")
+    names = (*task.labels, *task.relations)
+    if any(not task.words(name).strip() for name in names):
+        fault("a label has no words", fix="give it words in verbalizer")
+    relation_words = [task.words(name) for name in task.relations]
+    if len(set(relation_words)) < len(relation_words):
+        fault("two relations share the same verbalizer words")
+    for name, ends in task.relations.items():
+        for end, labels in (("head", ends.head), ("tail", ends.tail)):
+            if not labels or set(labels) - set(task.labels):
+                fault(f"relations.{name}.{end} must name labels of the task", allowed=", ".join(task.labels))
+    if task.data:
+        faults += _data_contradictions(task, where=where)
+    return faults
+
+
+def _data_contradictions(task: Task, *, where: str) -> list[InputError]:
+    assert task.data is not None
+    faults: list[InputError] = []
+    unknown = sorted(set(task.data.parts) - set(_PARTS))
+    if unknown:
+        faults.append(
+            InputError(f"data.parts has unknown parts {unknown}", where=where, allowed=", ".join(_PARTS))
+        )
+    if "all" in task.data.parts and (len(task.data.parts) > 1 or task.data.split is None):
+        faults.append(
+            InputError("data.parts.all stands alone and needs data.split", where=where, fix="add data.split")
+        )
+    strange = sorted(set(task.data.label_map.values()) - set(task.labels))
+    if strange:
+        faults.append(
+            InputError(f"data.label_map maps to {strange}", where=where, allowed=", ".join(task.labels))
+        )
+    if task.data.window is not None and task.kind not in (TaskKind.entities, TaskKind.relations):
+        faults.append(InputError("data.window is for entities and relations only", where=where))
+    return faults

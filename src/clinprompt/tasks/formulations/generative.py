@@ -1,0 +1,27 @@
+"""The generative formulation: an example as text in, text out."""
+
+from __future__ import annotations
+
+from clinprompt.schema.example import Example
+from clinprompt.schema.formulated import TextPair
+from clinprompt.schema.prediction import Prediction
+from clinprompt.tasks.codecs import CODECS
+from clinprompt.tasks.task import Task
+from clinprompt.tasks.template import Template, render
+
+
+def formulate(example: Example, task: Task, template: Template, *, with_answer: bool = True) -> TextPair:
+    """Inputs through the template, gold answer through the task's codec.
+
+    ``with_answer=False`` leaves the answer empty, for prediction on examples without gold. Raises
+    :class:`InputError` for inputs that the template cannot show and answers outside the task's schema.
+    """
+    rendered = render(template, example.inputs, task.instruction)
+    # The blank belongs to the answer: a model that joins blank and word then predicts the word as one token.
+    answer = " " + CODECS[task.codec].encode(example, task) if with_answer else ""
+    return TextPair(context=rendered.context, cue=rendered.cue, answer=answer)
+
+
+def read_back(raw: str, example: Example, task: Task) -> Prediction:
+    """A model's answer text as a prediction, without the one blank that :func:`formulate` put in front."""
+    return CODECS[task.codec].decode(raw.removeprefix(" "), example, task)

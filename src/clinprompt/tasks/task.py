@@ -1,0 +1,87 @@
+"""A task: one YAML file that says what is asked, in which words, of which data, scored how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
+
+from clinprompt.schema.example import TaskKind
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RelationSchema(_Strict):
+    """Which entity labels may stand at the two ends of a relation."""
+
+    head: tuple[StrictStr, ...]
+    tail: tuple[StrictStr, ...]
+
+
+class SplitPlan(_Strict):
+    """How a corpus without official parts is divided, always by group (patient or document)."""
+
+    dev: float = Field(0.1, ge=0, lt=1)
+    test: float = Field(0.2, ge=0, lt=1)
+    seed: int = 13
+
+
+class DataSource(_Strict):
+    """Where a task's examples come from: a reader's name, its options, and a path or options per part.
+
+    ``root`` is a folder below the data root the user names. ``parts`` maps ``train``, ``dev``, ``test`` (or ``all``,
+    with ``split``) to the options of that part; ``path`` among them is relative to ``root``. ``window`` is the
+    longest stretch of a document, in characters, that becomes one example (entities and relations only).
+    """
+
+    reader: StrictStr
+    root: StrictStr = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    parts: dict[StrictStr, dict[str, Any]] = Field(default_factory=dict)
+    split: SplitPlan | None = None
+    window: int | None = Field(None, ge=40)
+    label_map: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+
+
+class Task(_Strict):
+    """A task of one of the five kinds; the same file serves training, scoring and prediction.
+
+    ``labels`` are entity labels or classes (empty for choices and free text), ``verbalizer`` the words that stand
+    for them in answers (the label itself when absent), ``metrics`` names from the metric table, primary first.
+    """
+
+    name: StrictStr
+    kind: TaskKind
+    codec: StrictStr
+    instruction: StrictStr
+    labels: tuple[StrictStr, ...] = ()
+    verbalizer: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    relations: dict[StrictStr, RelationSchema] = Field(default_factory=dict)
+    metrics: tuple[StrictStr, ...] = Field(min_length=1)
+    data: DataSource | None = None
+    group: StrictStr = ""
+    licence: StrictStr = ""
+    description: StrictStr = ""
+
+    @model_validator(mode="after")
+    def _words_are_known(self) -> Task:
+        extra = set(self.verbalizer) - set(self.labels) - set(self.relations)
+        if extra:
+            raise ValueError(f"verbalizer names labels that the task does not have: {sorted(extra)}")
+        words = [self.words(label) for label in self.labels]
+        if len(set(words)) != len(words):
+            raise ValueError("two labels share the same verbalizer words")
+        return self
+
+    def words(self, label: str) -> str:
+        """The words that stand for a label in instructions and answers."""
+        return self.verbalizer.get(label, label)
+
+    def label(self, words: str) -> str | None:
+        """The label that these words stand for, ``None`` when they stand for none."""
+        for name in (*self.labels, *self.relations):
+            if self.words(name) == words:
+                return name
+        return None

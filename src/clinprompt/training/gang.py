@@ -1,0 +1,82 @@
+"""Members of a gang and which of their rows a step sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from clinprompt.backbones.protocol import Row
+from clinprompt.errors import InputError
+from clinprompt.maths.mixture import draw_tasks
+
+
+@dataclass(frozen=True)
+class Member:
+    """One prompt (or one model) in training: its rows, budget, seed and peak learning rates by group name.
+
+    ``dev`` rows, when given, choose the step whose values are kept (lowest answer loss).
+    """
+
+    name: str
+    rows: Sequence[Row]
+    steps: int
+    batch: int
+    seed: int
+    rates: Mapping[str, float]
+    dev: Sequence[Row] = ()
+    warmup: int = 10
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise InputError("there are no training examples", where=f"member {self.name}")
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Joint training: which members a step sees, drawn anew each step, and how many rows in all."""
+
+    probabilities: np.ndarray
+    batch: int
+    seed: int
+
+
+@dataclass
+class Cursors:
+    """How many rows each member has drawn so far: all the state that sampling has."""
+
+    drawn: list[int] = field(default_factory=list)
+
+
+def rows_for_step(
+    members: Sequence[Member], alive: Sequence[bool], cursors: Cursors, *, step: int, mixture: Mixture | None
+) -> list[tuple[int, Row]]:
+    """Return (member, row) pairs of one step and advance the cursors.
+
+    Without a mixture every living member that has steps left draws its own batch, exactly as it would alone.
+    """
+    if mixture is None:
+        shares = [
+            (n, min(member.batch, len(member.rows)))
+            for n, member in enumerate(members)
+            if alive[n] and step < member.steps
+        ]
+    else:
+        shares = draw_tasks(mixture.probabilities, batch=mixture.batch, seed=mixture.seed, step=step)
+        shares = [(n, rows) for n, rows in shares if alive[n]]
+    picked = []
+    for n, count in shares:
+        member = members[n]
+        for i in range(cursors.drawn[n], cursors.drawn[n] + count):
+            epoch, place = divmod(i, len(member.rows))
+            picked.append((n, member.rows[_order(len(member.rows), member.seed, epoch)[place]]))
+        cursors.drawn[n] += count
+    return picked
+
+
+@lru_cache(maxsize=1024)
+def _order(size: int, seed: int, epoch: int) -> tuple[int, ...]:
+    return tuple(np.random.default_rng([seed, epoch]).permutation(size).tolist())

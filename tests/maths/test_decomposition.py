@@ -1,0 +1,59 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinprompt.maths.decomposition import TaskFactors, compose, mean_of_products, neutral_factors, widen
+
+
+@given(P=st.integers(1, 7), H=st.integers(1, 9), R=st.integers(1, 4), seed=st.integers(0, 9))
+def test_neutral_factors_leave_the_metaprompt_exactly_as_it_is(P, H, R, seed):
+    metaprompt = torch.randn(P, H, generator=torch.Generator().manual_seed(seed))
+    factors = neutral_factors(P, H, R, seed=seed)
+    assert torch.equal(compose(metaprompt, factors.rows, factors.cols), metaprompt)
+
+
+def test_compose_is_the_hadamard_product_with_the_sum_of_outer_products():
+    P, H, R = 3, 4, 2
+    generator = torch.Generator().manual_seed(1)
+    meta, rows, cols = (torch.randn(*shape, generator=generator) for shape in ((P, H), (P, R), (R, H)))
+    by_hand = torch.zeros(P, H)
+    for p in range(P):
+        for h in range(H):
+            by_hand[p, h] = meta[p, h] * sum(rows[p, r] * cols[r, h] for r in range(R))
+    torch.testing.assert_close(compose(meta, rows, cols), by_hand)
+
+
+def test_a_metaprompt_of_the_wrong_length_is_refused_instead_of_broadcast():
+    factors = neutral_factors(4, 3, 1, seed=0)
+    with pytest.raises(Exception, match="compose"):
+        compose(torch.ones(1, 3), factors.rows, factors.cols)
+
+
+def test_components_beyond_the_first_get_different_gradients():
+    torch.manual_seed(0)
+    factors = neutral_factors(5, 6, 3, seed=0)
+    cols = factors.cols.clone().requires_grad_()
+    compose(torch.randn(5, 6), factors.rows, cols).square().sum().backward()
+    assert not torch.allclose(cols.grad[1], cols.grad[2])
+
+
+def test_mean_of_products_ignores_the_sign_gauge():
+    generator = torch.Generator().manual_seed(2)
+    rows, cols = torch.rand(1, 5, 1, generator=generator), torch.rand(1, 1, 7, generator=generator)
+    flipped = mean_of_products(torch.cat([rows, -rows]), torch.cat([cols, -cols]), rank=1)
+    torch.testing.assert_close(flipped.rows @ flipped.cols, (rows @ cols)[0])
+
+
+def test_mean_of_products_is_exact_when_the_rank_suffices():
+    generator = torch.Generator().manual_seed(3)
+    rows, cols = torch.randn(3, 5, 1, generator=generator), torch.randn(3, 1, 7, generator=generator)
+    mean = mean_of_products(rows, cols, rank=3)
+    torch.testing.assert_close(mean.rows @ mean.cols, (rows @ cols).mean(dim=0))
+
+
+def test_widening_keeps_the_product():
+    pair = TaskFactors(torch.randn(5, 1), torch.randn(1, 7))
+    wide = widen(pair, rank=3, seed=0)
+    assert wide.rank == 3
+    torch.testing.assert_close(wide.rows @ wide.cols, pair.rows @ pair.cols)

@@ -1,0 +1,141 @@
+import math
+
+import pytest
+import torch
+
+from clinprompt.backbones.protocol import Placement, PromptVectors
+from clinprompt.errors import InputError
+from clinprompt.maths.decomposition import neutral_factors
+from clinprompt.maths.mixture import mixing_probabilities
+from clinprompt.prompts.decomposed import DecomposedPrompts
+from clinprompt.prompts.plain import PlainPrompts
+from clinprompt.training.gang import Member, Mixture
+from clinprompt.training.loop import train
+from clinprompt.training.objectives import Distillation
+
+P, H = 4, 32
+
+
+class Killed(Exception):
+    pass
+
+
+def starts(n, seed=0):
+    return torch.randn(n, P, H, generator=torch.Generator().manual_seed(seed)) * 0.2
+
+
+def gang(make_rows, *, steps=6):
+    return [
+        Member("a", make_rows(7, seed=1), steps=steps, batch=3, seed=11, rates={"prompt": 0.05}),
+        Member("b", make_rows(2, seed=2), steps=steps - 2, batch=5, seed=12, rates={"prompt": 0.2}, clip=0.1),
+        Member("c", make_rows(5, seed=3), steps=steps, batch=1, seed=13, rates={"prompt": 0.01}, dev=make_rows(3, seed=4)),
+    ]
+
+
+@pytest.mark.parametrize("placement", list(Placement))
+def test_a_gang_equals_its_members_trained_alone(tiny_backbone, make_rows, placement):
+    members, start = gang(make_rows), starts(3)
+    together = PlainPrompts(start)
+    result = train(tiny_backbone, together, members, placement=placement, dev_every=2)
+    for n, member in enumerate(members):
+        alone = PlainPrompts(start[n : n + 1])
+        single = train(tiny_backbone, alone, [member], placement=placement, dev_every=2)
+        torch.testing.assert_close(together.folded()[n], alone.folded()[0], rtol=1e-6, atol=1e-7)
+        assert result.losses[member.name] == pytest.approx(single.losses[member.name], rel=1e-5)
+        assert result.steps[member.name] == member.steps
+    assert not torch.allclose(together.folded(), start, atol=1e-3)
+
+
+def test_micro_batches_give_the_same_step(tiny_backbone, make_rows):
+    members, start = gang(make_rows, steps=3), starts(3)
+    whole, pieces = PlainPrompts(start), PlainPrompts(start)
+    train(tiny_backbone, whole, members, placement=Placement.suffix)
+    train(tiny_backbone, pieces, members, placement=Placement.suffix, tokens_per_forward=40)
+    torch.testing.assert_close(whole.folded(), pieces.folded(), rtol=1e-6, atol=1e-7)
+
+
+def joint(make_rows):
+    members = [
+        Member(name, make_rows(4, seed=i), steps=8, batch=2, seed=i, rates={"metaprompt": 0.05, "rows": 0.02, "cols": 0.03})
+        for i, name in enumerate("abc")
+    ]
+    source = DecomposedPrompts(starts(1)[0], [neutral_factors(P, H, 2, seed=i) for i in range(3)], shared=True)
+    mixture = Mixture(mixing_probabilities([4, 4, 4], mixing="uniform"), batch=4, seed=5)
+    return source, members, mixture
+
+
+def distillation():
+    return Distillation(starts(3, seed=9), Placement.prefix, weight=0.7, temperature=2.0, hidden_layers=(-1, 1))
+
+
+def test_an_interrupted_run_continues_exactly(tiny_backbone, make_rows, tmp_path):
+    def run(path, *, kill_at=None):
+        source, members, mixture = joint(make_rows)
+
+        def watch(report):
+            if report.step == kill_at:
+                raise Killed
+
+        arguments = dict(placement=Placement.suffix, mixture=mixture, distillation=distillation())
+        train(tiny_backbone, source, members, **arguments, checkpoint=path, save_every=0.0, watch=watch)
+        return source
+
+    straight = run(tmp_path / "straight.safetensors")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed.safetensors", kill_at=5)
+    resumed = run(tmp_path / "killed.safetensors")
+    for one, other in zip(straight.groups(), resumed.groups(), strict=True):
+        assert torch.equal(one.tensor, other.tensor), one.name
+
+
+def test_distillation_pulls_the_student_towards_its_teacher(tiny_backbone, make_rows):
+    rows, teacher = make_rows(6, seed=8), starts(1, seed=21)
+
+    def distance(source):
+        prompts = PromptVectors(source.folded().expand(6, -1, -1), Placement.suffix)
+        student = tiny_backbone.forward(rows, prompts).logits.log_softmax(-1)
+        target = tiny_backbone.forward(rows, PromptVectors(teacher.expand(6, -1, -1), Placement.suffix)).logits
+        return float((target.softmax(-1) * (target.log_softmax(-1) - student)).sum(-1).mean())
+
+    source = PlainPrompts(starts(1))
+    before = distance(source)
+    member = Member("a", rows, steps=25, batch=6, seed=0, rates={"prompt": 0.02}, clip=math.inf)
+    teaching = Distillation(teacher, Placement.suffix, weight=20.0, temperature=1.0)
+    train(tiny_backbone, source, [member], placement=Placement.suffix, distillation=teaching)
+    assert distance(source) < 0.5 * before
+
+
+def test_the_metaprompt_is_shared_and_factors_are_not(tiny_backbone, make_rows):
+    source, members, mixture = joint(make_rows)
+    train(tiny_backbone, source, members, placement=Placement.suffix, mixture=mixture)
+    assert source.metaprompt.shape[0] == 1
+    assert not torch.allclose(source.rows[0], source.rows[1])
+    assert source.folded().shape == (3, P, H)
+
+
+def test_the_best_step_on_dev_is_kept(tiny_backbone, make_rows):
+    rows, dev = make_rows(4, seed=30), make_rows(4, seed=31)
+    member = Member("a", rows, steps=40, batch=4, seed=0, rates={"prompt": 3.0}, dev=dev, clip=math.inf)
+    source = PlainPrompts(starts(1))
+    result = train(tiny_backbone, source, [member], placement=Placement.suffix, dev_every=1)
+    prompts = PromptVectors(source.folded().expand(4, -1, -1), Placement.suffix)
+    output = tiny_backbone.forward(dev, prompts)
+    loss = torch.nn.functional.cross_entropy(output.logits, output.targets)
+    assert float(loss) == pytest.approx(result.dev_losses["a"], rel=1e-5)
+    assert result.dev_losses["a"] < result.losses["a"] + 10  # finite and recorded
+
+
+def test_a_diverged_member_leaves_and_the_others_are_untouched(tiny_backbone, make_rows):
+    members, start = gang(make_rows), starts(3)
+    poisoned = start.clone()
+    poisoned[1] = math.nan
+    source, clean = PlainPrompts(poisoned), PlainPrompts(start)
+    result = train(tiny_backbone, source, members, placement=Placement.suffix)
+    train(tiny_backbone, clean, members, placement=Placement.suffix)
+    assert result.diverged == ["b"]
+    torch.testing.assert_close(source.folded()[[0, 2]], clean.folded()[[0, 2]], rtol=1e-6, atol=1e-7)
+
+
+def test_a_member_without_rows_is_refused():
+    with pytest.raises(InputError, match="no training examples"):
+        Member("a", [], steps=1, batch=1, seed=0, rates={})

@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from clinprompt.backbones.protocol import Limits, Placement
+from clinprompt.training.gang import Member
+from clinprompt.training.lora import low_rank, low_rank_applied
+from clinprompt.training.loop import train
+from clinprompt.training.weights import all_weights, save_weights, weights_applied
+
+
+def logits(backbone, rows):
+    with torch.no_grad():
+        return backbone.forward(rows, None).logits
+
+
+def fit(backbone, source, rows, rate):
+    rates = {group.name: rate for group in source.groups()}
+    member = Member("a", rows, steps=15, batch=4, seed=0, rates=rates)
+    return train(backbone, source, [member], placement=Placement.suffix)
+
+
+def test_fine_tuning_learns_is_saved_and_leaves_the_backbone_as_it_was(tiny_backbone, make_rows, tmp_path):
+    rows = make_rows(4)
+    before = logits(tiny_backbone, rows)
+    with all_weights(tiny_backbone) as source:
+        assert source.trainable == sum(p.numel() for p in tiny_backbone.model.parameters())
+        fit(tiny_backbone, source, rows, 0.01)
+        tuned = logits(tiny_backbone, rows)
+        save_weights(tmp_path / "weights.safetensors", source)
+    assert torch.equal(logits(tiny_backbone, rows), before)
+    assert not any(p.requires_grad for p in tiny_backbone.model.parameters())
+    with weights_applied(tiny_backbone, tmp_path / "weights.safetensors"):
+        torch.testing.assert_close(logits(tiny_backbone, rows), tuned)
+    assert torch.equal(logits(tiny_backbone, rows), before)
+    assert not torch.allclose(tuned, before)
+
+
+@pytest.mark.parametrize("targets", ["all-linear", "q_proj,v_proj"])
+def test_lora_learns_is_saved_as_a_peft_folder_and_comes_off(tiny_backbone, make_rows, tmp_path, targets):
+    rows = make_rows(4)
+    before, answers = logits(tiny_backbone, rows), tiny_backbone.answer(rows, None, Limits(5))
+    with low_rank(tiny_backbone, rank=2, alpha=4, targets=targets, seed=1) as source:
+        torch.testing.assert_close(logits(tiny_backbone, rows), before)  # B starts at zero
+        first = fit(tiny_backbone, source, rows, 0.05)
+        tuned = logits(tiny_backbone, rows)
+        source.save(tmp_path / "lora")
+    assert (tmp_path / "lora" / "adapter_model.safetensors").is_file()
+    assert first.losses["a"] < 8
+    assert torch.equal(logits(tiny_backbone, rows), before)
+    assert tiny_backbone.answer(rows, None, Limits(5)) == answers
+    with low_rank_applied(tiny_backbone, tmp_path / "lora"):
+        torch.testing.assert_close(logits(tiny_backbone, rows), tuned, rtol=1e-4, atol=1e-4)
+    assert torch.equal(logits(tiny_backbone, rows), before)
