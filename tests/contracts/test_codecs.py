@@ -11,7 +11,16 @@ from clinprompt.schema.example import Answer
 from clinprompt.tasks.codecs import CODECS
 from clinprompt.tasks.task import Task
 
-from ..annotated import ENTITIES, RELATIONS, entity_examples, example, notes, relation_examples, relation_keys, span_keys
+from ..annotated import (
+    ENTITIES,
+    RELATIONS,
+    entity_examples,
+    example,
+    notes,
+    relation_examples,
+    relation_keys,
+    span_keys,
+)
 
 LABELS = Task(
     name="classes",
@@ -35,12 +44,24 @@ OPTIONS = (("A", "aspirin"), ("B", "b."), ("C", "A"), ("D.", "none"), ("1", "2")
 CASES = {
     "entities": (ENTITIES, entity_examples()),
     "relations": (RELATIONS, relation_examples()),
-    "labels": (LABELS, st.builds(lambda note, label: example(note, Answer(label=label)), notes, st.sampled_from(LABELS.labels))),
+    "labels": (
+        LABELS,
+        st.builds(
+            lambda note, label: example(note, Answer(label=label)), notes, st.sampled_from(LABELS.labels)
+        ),
+    ),
     "choices": (
         CHOICES,
-        st.builds(lambda note, pick: example(note, Answer(label=pick[0]), choices=OPTIONS), notes, st.sampled_from(OPTIONS)),
+        st.builds(
+            lambda note, pick: example(note, Answer(label=pick[0]), choices=OPTIONS),
+            notes,
+            st.sampled_from(OPTIONS),
+        ),
     ),
-    "free_text": (TEXT, st.builds(lambda note, text: example(note, Answer(text=text)), notes, st.text(max_size=30))),
+    "free_text": (
+        TEXT,
+        st.builds(lambda note, text: example(note, Answer(text=text)), notes, st.text(max_size=30)),
+    ),
 }
 
 codecs = pytest.mark.parametrize("name", list(CODECS))
@@ -62,7 +83,9 @@ def test_decode_of_encode_is_the_answer(name, data):
     gold = data.draw(examples)
     text = CODECS[name].encode(gold, task)
     prediction = CODECS[name].decode(text, gold, task)
-    assert said(prediction.answer, relations=name == "relations") == said(gold.answer, relations=name == "relations")
+    assert said(prediction.answer, relations=name == "relations") == said(
+        gold.answer, relations=name == "relations"
+    )
     assert prediction.report.unlocated == 0
     if name != "free_text":
         assert prediction.report.unreadable == 0
@@ -72,11 +95,34 @@ def test_decode_of_encode_is_the_answer(name, data):
 
 def damaged(text: str):
     """The gold text cut, doubled, shuffled in place, or something else altogether."""
-    pieces = st.sampled_from(("; ", ": ", " > ", " | ", "=", " #2", " #0", "#99999999999999", "\\", ".", "\n", text, "none", "Drug", "any", "dose; of", "pain", "a"))
+    pieces = st.sampled_from(
+        (
+            "; ",
+            ": ",
+            " > ",
+            " | ",
+            "=",
+            " #2",
+            " #0",
+            "#99999999999999",
+            "\\",
+            ".",
+            "\n",
+            text,
+            "none",
+            "Drug",
+            "any",
+            "dose; of",
+            "pain",
+            "a",
+        )
+    )
     return st.one_of(
         st.text(max_size=40),
         st.lists(pieces, max_size=8).map("".join),
-        st.integers(0, len(text)).flatmap(lambda cut: st.lists(pieces, max_size=3).map(lambda more: text[:cut] + "".join(more) + text[cut:])),
+        st.integers(0, len(text)).flatmap(
+            lambda cut: st.lists(pieces, max_size=3).map(lambda more: text[:cut] + "".join(more) + text[cut:])
+        ),
         st.integers(0, len(text)).map(lambda cut: text[:cut]),
     )
 
@@ -110,4 +156,6 @@ def test_blanks_around_an_answer_do_not_matter(name, data):
     task, examples = CASES[name]
     gold = data.draw(examples)
     text = CODECS[name].encode(gold, task)
-    assert CODECS[name].decode(f" {text}\n", gold, task).answer == CODECS[name].decode(text, gold, task).answer
+    assert (
+        CODECS[name].decode(f" {text}\n", gold, task).answer == CODECS[name].decode(text, gold, task).answer
+    )

@@ -34,7 +34,14 @@ def test_what_is_located_is_in_the_note(note, text, start):
 
 def test_the_search_goes_on_from_the_start_then_backwards():
     grounder = Grounder("a b a b a")
-    assert [grounder.locate(words("b"), start=at).fragments[0][0] for at in (0, 2, 3, 6, 7, 9)] == [2, 2, 6, 6, 6, 6]
+    assert [grounder.locate(words("b"), start=at).fragments[0][0] for at in (0, 2, 3, 6, 7, 9)] == [
+        2,
+        2,
+        6,
+        6,
+        6,
+        6,
+    ]
 
 
 def test_taken_places_are_passed_over_until_none_is_left():

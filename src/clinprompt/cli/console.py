@@ -7,23 +7,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from rich.console import Console as Screen
 from rich.table import Table
 from rich.text import Text
 
 from clinprompt.errors import InputError
+from clinprompt.stages.progress import Advance
 
 _QUIET_SECONDS = 10.0
 """Without a terminal, progress is a plain line, at most one in so many seconds."""
-
-
-class Advance(Protocol):
-    """Reports ``steps`` more steps done and, if given, named values to show beside the bar."""
-
-    def __call__(self, steps: int = 1, **values: Any) -> None:
-        """Report."""
 
 
 class Console:
@@ -54,7 +48,14 @@ class Console:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
         """A table on stdout (stderr with ``--json``); columns of numbers stand to the right."""
-        table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table = Table(
+            title=title or None,
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            pad_edge=False,
+            show_header=any(columns),
+        )
         for position, column in enumerate(columns):
             numeric = bool(rows) and all(isinstance(row[position], (int, float)) for row in rows)
             table.add_column(
@@ -74,7 +75,10 @@ class Console:
 
     @contextmanager
     def progress(self, name: str, total: int | None) -> Iterator[Advance]:
-        """A bar with the time left while the block runs; plain lines when stderr is not a terminal."""
+        """A bar with the time left while the block runs; plain lines when stderr is not a terminal.
+
+        ``with console.progress("teach", 300) as advance: advance(1, loss=0.2)``: a ``Progress`` for stages.
+        """
         screen = self._err()
         with _bar(screen, name, total) if screen.is_terminal else _lines(self.line, name, total) as advance:
             yield advance

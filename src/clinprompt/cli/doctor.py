@@ -44,7 +44,9 @@ def examine() -> dict[str, Any]:
     machine, embedded = _machine(), _embedded()
     packages, extras = _packages()
     faults = [
-        f"{row['name']} {row['installed'] or 'missing'}: {row['wanted']}" for row in packages if not row["ok"]
+        f"{row['name']} is {row['installed'] or 'missing'}; wanted: {row['wanted']}"
+        for row in packages
+        if not row["ok"]
     ]
     faults += [embedded["fault"]] if embedded["fault"] else []
     return {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +14,13 @@ from clinprompt.errors import InputError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A sibling path to write to; it takes the place of ``path`` when the block ends well, else it is removed."""
+    """A sibling path to write to; it takes the place of ``path`` when the block ends well, else it is
+    removed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    os.close(handle)
-    part = Path(name)
+    part = _sibling(path, "part")
+    part.touch(exist_ok=False)
     try:
         yield part
         _to_disk(part)
@@ -31,30 +32,33 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A sibling folder to fill; it takes the place of ``path`` when the block ends well, else it is removed.
+    """A sibling folder to fill; it takes the place of ``path`` when the block ends well, else it is
+    removed.
 
-    Raises :class:`InputError` when ``path`` is a file, or is a folder with something in it and ``overwrite`` is not
-    set.
+    Raises :class:`InputError` when ``path`` is a file, or is a folder with something in it and
+    ``overwrite`` is not set.
     """
     path = Path(path)
     if path.is_file():
         raise InputError("a file stands where a folder is to be written", where=str(path))
     if path.is_dir() and any(path.iterdir()) and not overwrite:
-        raise InputError("the folder is not empty", where=str(path), fix="choose another folder or ask to overwrite")
+        raise InputError(
+            "the folder is not empty", where=str(path), fix="choose another folder or ask to overwrite"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=".", suffix=".part"))
+    part = _sibling(path, "part")
+    part.mkdir()
     try:
         yield part
         for file in part.rglob("*"):
             _to_disk(file)
         if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=".", suffix=".old"))
+            old = _sibling(path, "old")
             path.replace(old)
             part.replace(path)
             shutil.rmtree(old)
         else:
             part.replace(path)
-        path.chmod(0o777 & ~_umask())
         _to_disk(path.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -68,7 +72,5 @@ def _to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _sibling(path: Path, purpose: str) -> Path:
+    return path.with_name(f".{secrets.token_hex(8)}.{purpose}")

@@ -15,9 +15,9 @@ from clinprompt.schema.example import Answer, Example
 class Fields:
     """Which field of a row goes where; an empty name means the row has nothing of the kind.
 
-    ``note`` and ``question`` may name several fields, joined by a newline. ``options`` names one field that holds
-    a list or a mapping of option texts, or several fields with one text each. ``key`` says how ``label`` names
-    the right option: see :data:`KEY_FORMS`. ``label_map`` renames classes.
+    ``note`` and ``question`` may name several fields, joined by a newline. ``options`` names one field that
+    holds a list or a mapping of option texts, or several fields with one text each. ``key`` says how
+    ``label`` names the right option: see :data:`KEY_FORMS`. ``label_map`` renames classes.
     """
 
     note: str | Sequence[str]
@@ -82,7 +82,9 @@ def _text_of(row: Mapping[str, Any], names: str | Sequence[str], *, where: str) 
     if not isinstance(names, str):
         return "\n".join(_text_of(row, name, where=where) for name in names)
     if names not in row:
-        raise InputError(f"the record has no field {names!r}", where=where, fix="name the right field in the options")
+        raise InputError(
+            f"the record has no field {names!r}", where=where, fix="name the right field in the options"
+        )
     value = row[names]
     if isinstance(value, str):
         return value
@@ -92,23 +94,33 @@ def _text_of(row: Mapping[str, Any], names: str | Sequence[str], *, where: str) 
         return str(value)
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return "\n".join(value)
-    raise InputError(f"the field {names!r} holds no text", where=where, allowed="a text, a number, a list of texts")
+    raise InputError(
+        f"the field {names!r} holds no text", where=where, allowed="a text, a number, a list of texts"
+    )
 
 
 def _choices_of(row: Mapping[str, Any], names: str | Sequence[str], *, where: str) -> Choices:
     if not isinstance(names, str):
-        return lettered([_text_of(row, name, where=where) for name in names if row.get(name) not in (None, "")])
+        given = [name for name in names if row.get(name) not in (None, "")]
+        # Rows with fewer options leave the last fields empty; a gap in the middle would shift the letters.
+        if given != list(names[: len(given)]):
+            raise InputError("an option in the middle is empty", where=where)
+        return lettered([_text_of(row, name, where=where) for name in given])
     value = row.get(names)
     if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
         return lettered(value)
     if isinstance(value, dict) and value and all(isinstance(text, str) for text in value.values()):
         return tuple(value.items())
-    raise InputError(f"the field {names!r} holds no options", where=where, allowed="a list or a mapping of texts")
+    raise InputError(
+        f"the field {names!r} holds no options", where=where, allowed="a list or a mapping of texts"
+    )
 
 
 def _key_of(choices: Choices, value: str, *, fields: Fields, where: str) -> str:
     key = chosen_key(choices, value, form=fields.key)
     if key is None:
         allowed = ", ".join(key for key, _ in choices) if fields.key == "letter" else f"a {fields.key} key"
-        raise InputError(f"the field {fields.label!r} names none of the options", where=where, allowed=allowed)
+        raise InputError(
+            f"the field {fields.label!r} names none of the options", where=where, allowed=allowed
+        )
     return key

@@ -1,4 +1,6 @@
-"""Files read exactly: UTF-8, no newline translation, errors that name file and line and never quote the text."""
+"""Files read exactly: UTF-8, no newline translation, errors that name file and line and never quote the
+text.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,21 @@ def files_below(path: Path | None, *, reader: str, suffixes: tuple[str, ...]) ->
     Raises :class:`InputError` when ``path`` is ``None``, is not there, or holds no such file.
     """
     if path is None:
-        raise InputError(f"the reader {reader!r} needs a path", fix="give `path` in the part of the task file")
+        raise InputError(
+            f"the reader {reader!r} needs a path", fix="give `path` in the part of the task file"
+        )
     path = Path(path)
     if path.is_file():
         return [path]
     if not path.exists():
-        raise InputError("the file or folder is not there", where=str(path), fix="check the path and the data root")
+        raise InputError(
+            "the file or folder is not there", where=str(path), fix="check the path and the data root"
+        )
     found = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
     if not found:
-        raise InputError("the folder holds no file of this format", where=str(path), allowed=", ".join(suffixes))
+        raise InputError(
+            "the folder holds no file of this format", where=str(path), allowed=", ".join(suffixes)
+        )
     return found
 
 
@@ -49,7 +57,9 @@ def read_text(path: Path) -> str:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers from 1 and lines, divided at ``\\n`` only; a ``\\r`` before it and a byte order mark are removed."""
+    """Line numbers from 1 and lines, divided at ``\\n`` only; a ``\\r`` before it and a byte order mark are
+    removed.
+    """
     lines = read_text(path).removeprefix("\ufeff").split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -82,10 +92,14 @@ def _has_utf8(value: Any) -> bool:
 
 
 def read_xml(path: Path) -> ElementTree.Element:
-    """The root element of an XML file without a document type (entities of its own could grow without bound)."""
+    """The root element of an XML file without a document type (entities of its own could grow without
+    bound).
+    """
     text = read_text(path).removeprefix("\ufeff")
     if "<!DOCTYPE" in text:
-        raise InputError("XML with a document type is not read", where=str(path), fix="remove the <!DOCTYPE …> line")
+        raise InputError(
+            "XML with a document type is not read", where=str(path), fix="remove the <!DOCTYPE …> line"
+        )
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:

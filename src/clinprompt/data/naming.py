@@ -9,13 +9,16 @@ from clinprompt.errors import InputError
 
 
 def note_name(file: Path, root: Path) -> str:
-    """The path of a file below ``root`` without its suffix, with ``/`` between folders; its stem for a single file."""
+    """The path of a file below ``root`` without its suffix, with ``/`` between folders; its stem for a
+    single file.
+    """
     inside = file.relative_to(root) if root.is_dir() else Path(file.name)
     return inside.with_suffix("").as_posix()
 
 
 def group_name(name: str, pattern: str) -> str:
-    """What the first bracket of ``pattern`` finds in the name (all it finds without a bracket), such as the patient.
+    """What the first bracket of ``pattern`` finds in the name (all it finds without a bracket), such as the
+    patient.
 
     >>> group_name("p017_note3", r"(p[0-9]+)_")
     'p017'

@@ -1,8 +1,8 @@
 """Documents and predictions as plain JSON objects, both directions, nothing lost.
 
-A document: ``id``, ``text``, and where there is something to say ``unit`` (``codepoint``), ``group``, ``spans``
-(each ``label`` and ``start``, ``end`` or ``fragments``; ``id``, ``attributes``, ``surface``), ``relations``
-(``label``, ``head``, ``tail``, ``id``) and ``metadata``.
+A document: ``id``, ``text``, and where there is something to say ``unit`` (``codepoint``), ``group``,
+``spans`` (each ``label`` and ``start``, ``end`` or ``fragments``; ``id``, ``attributes``, ``surface``),
+``relations`` (``label``, ``head``, ``tail``, ``id``) and ``metadata``.
 """
 
 from __future__ import annotations
@@ -92,14 +92,21 @@ class _Prediction(_Record):
 
 
 def document_of(record: Mapping[str, Any], *, where: str) -> Document:
-    """The document of a JSON object; :class:`InputError` when it has another form or a surface that differs."""
+    """The document of a JSON object; :class:`InputError` when it has another form or a surface that
+    differs.
+    """
     read = _validated(_Document, record, where=where)
     if read.unit != UNIT:
         raise InputError("the offsets are not in code points", where=where, allowed=f"unit: {UNIT}")
+    ids = [span.id for span in read.spans if span.id]
+    if len(set(ids)) != len(ids):
+        raise InputError("two spans have the same id", where=where)
     for place, span in enumerate(read.spans, 1):
         made = span.made()
         if span.surface is not None and span.surface != made.surface(read.text):
-            raise InputError(f"the surface of span {place} is not the text at {list(made.fragments)}", where=where)
+            raise InputError(
+                f"the surface of span {place} is not the text at {list(made.fragments)}", where=where
+            )
     try:
         return Document(
             id=read.id,
@@ -186,11 +193,15 @@ def _validated(model: type[Model], record: Mapping[str, Any], *, where: str) -> 
         found = error.errors(include_input=False, include_context=False, include_url=False)
     # Names of unknown keys come from the file and are not repeated: a broken export may hold note text there.
     faults = [
-        "a key that is not known" if fault["type"] == "extra_forbidden" else _place(fault["loc"]) + fault["msg"]
+        "a key that is not known"
+        if fault["type"] == "extra_forbidden"
+        else _place(fault["loc"]) + fault["msg"]
         for fault in found
     ]
     shown = "; ".join(dict.fromkeys(faults[:4])) + ("; …" if len(faults) > 4 else "")
-    raise InputError(f"the record has another form: {shown}", where=where, allowed=", ".join(model.model_fields))
+    raise InputError(
+        f"the record has another form: {shown}", where=where, allowed=", ".join(model.model_fields)
+    )
 
 
 def _place(location: tuple[int | str, ...]) -> str:

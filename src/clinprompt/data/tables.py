@@ -23,7 +23,7 @@ def rows_of(
     column name, a row of another length than the first, and a quotation mark that is never closed.
     """
     mark = {"": "\t" if file.suffix.lower() == ".tsv" else ",", "tab": "\t"}.get(delimiter, delimiter)
-    if len(mark) != 1 or mark in "\r\n\"":
+    if len(mark) != 1 or mark in '\r\n"':
         raise InputError("the option delimiter is not usable", allowed="one character, or tab")
     csv.field_size_limit(LONGEST_CELL)
     text = read_text(file).removeprefix("\ufeff")

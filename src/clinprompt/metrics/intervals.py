@@ -62,3 +62,24 @@ def bootstrap_interval(
     values = resampled_values(counts, value, resamples=resamples, seed=seed)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def pooled_interval(
+    counts: NDArray[np.float64],
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Both ends of the interval of a metric's mean over several runs on the same groups, ``[runs, groups, C]``.
+
+    Two levels are resampled: the runs (seeds, few-shot draws) and the groups, the same groups for every run,
+    since runs share their documents. With one run this is :func:`bootstrap_interval`.
+    """
+    by_run = np.stack([resampled_values(run, value, resamples=resamples, seed=seed) for run in counts])  # [S, N]
+    S, N = by_run.shape
+    chosen = np.random.default_rng([seed, 1]).integers(0, S, size=(S, N))
+    means = np.take_along_axis(by_run, chosen, axis=0).mean(axis=0)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -82,7 +82,10 @@ def _fields() -> str:
 
 def _field_fault(fault: Any, *, where: str) -> InputError:
     """One pydantic fault in the error grammar, with the traps of unquoted YAML explained."""
-    field = ".".join(str(step) for step in fault["loc"] if step != "[key]")
+    path = [str(step) for step in fault["loc"]]
+    if path[-1:] == ["[key]"]:
+        path[-2:] = [f"key {fault['input']}"]
+    field = ".".join(path)
     place = f"{where}, field {field}" if field else where
     given = fault["input"]
     if fault["type"] == "string_type" and isinstance(given, bool):

@@ -30,12 +30,16 @@ def spans(*rows):
 
 def decoded(text, note=NOTE):
     prediction = CODEC.decode(text, example(note, Answer()), TASK)
-    return [(span.label, span.surface(note), span.start) for span in prediction.answer.spans], prediction.report
+    return [
+        (span.label, span.surface(note), span.start) for span in prediction.answer.spans
+    ], prediction.report
 
 
 def test_items_are_written_in_text_order_with_the_verbalizer_words():
     gold = spans(("Dose", ((8, 13),)), ("Drug", ((26, 33),)), ("Drug", ((0, 7),)))
-    assert CODEC.encode(example(NOTE, Answer(spans=gold)), TASK) == "drug: Aspirin; dose: 80 mg; drug: aspirin"
+    assert (
+        CODEC.encode(example(NOTE, Answer(spans=gold)), TASK) == "drug: Aspirin; dose: 80 mg; drug: aspirin"
+    )
 
 
 def test_nothing_is_the_word_none_both_ways():
@@ -75,7 +79,10 @@ def test_what_cannot_be_used_is_counted_not_invented():
     assert report == DecodeReport(items=5, unreadable=3, unlocated=1, ambiguous=0)
 
 
-@pytest.mark.parametrize("text", ["DRUG:Aspirin;  Dose : 80 mg.", "drug: Aspirin\n;\ndose: 80\nmg", " drug:  Aspirin ;dose: 80  mg;"])
+@pytest.mark.parametrize(
+    "text",
+    ["DRUG:Aspirin;  Dose : 80 mg.", "drug: Aspirin\n;\ndose: 80\nmg", " drug:  Aspirin ;dose: 80  mg;"],
+)
 def test_case_of_labels_blanks_and_a_full_stop_are_forgiven(text):
     assert decoded(text)[0] == [("Drug", "Aspirin", 0), ("Dose", "80 mg", 8)]
 

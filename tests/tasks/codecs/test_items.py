@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinprompt.tasks.codecs.items import answer_items, escape, plain, read_mention, split, strip, units, write_mention
+from clinprompt.tasks.codecs.items import (
+    answer_items,
+    escape,
+    plain,
+    read_mention,
+    split,
+    strip,
+    units,
+    write_mention,
+)
 from clinprompt.tasks.grounding import Part
 
 texts = st.text(st.sampled_from(list("ab;|#>=\\: \n\r\t\u00a0.1")), min_size=1, max_size=12)
@@ -28,7 +37,14 @@ def test_mentions_read_back(mention):
 
 @pytest.mark.parametrize(
     ("written", "words", "occurrence"),
-    [("pain #2", "pain", 2), ("pain#2", "pain", 2), ("pain # 2 ", "pain", 2), ("pain #x", "pain #x", None), (r"\#2", "#2", None), ("pain #²", "pain #²", None)],
+    [
+        ("pain #2", "pain", 2),
+        ("pain#2", "pain", 2),
+        ("pain # 2 ", "pain", 2),
+        ("pain #x", "pain #x", None),
+        (r"\#2", "#2", None),
+        ("pain #²", "pain #²", None),
+    ],
 )
 def test_marks(written, words, occurrence):
     assert read_mention(units(written)) == (Part(words, occurrence),)

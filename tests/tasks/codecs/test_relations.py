@@ -52,7 +52,9 @@ def test_ends_name_their_type_only_where_several_may_stand():
 
 
 def test_an_end_of_two_relations_is_one_span():
-    answer = decoded("dose of: 80 mg > aspirin; given: aspirin > Route=mouth; given: aspirin > dose=80 mg").answer
+    answer = decoded(
+        "dose of: 80 mg > aspirin; given: aspirin > Route=mouth; given: aspirin > dose=80 mg"
+    ).answer
     assert [(span.id, span.start) for span in answer.spans] == [("e1", 0), ("e2", 6), ("e3", 17), ("e4", 24)]
     assert [(link.id, link.label, link.head, link.tail) for link in answer.relations] == [
         ("r1", "dose of", "e1", "e2"),
@@ -72,7 +74,15 @@ def test_the_type_may_be_named_where_it_need_not():
 
 
 @pytest.mark.parametrize(
-    "text", ["dose of: 80 mg", "dose of: 80 mg > aspirin > x", "cause of: a > b", "given: aspirin > mouth", "dose of", ": >"]
+    "text",
+    [
+        "dose of: 80 mg",
+        "dose of: 80 mg > aspirin > x",
+        "cause of: a > b",
+        "given: aspirin > mouth",
+        "dose of",
+        ": >",
+    ],
 )
 def test_items_without_the_form_are_unreadable(text):
     assert decoded(text).report == DecodeReport(items=1, unreadable=1)

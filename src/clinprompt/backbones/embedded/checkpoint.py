@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -14,8 +15,10 @@ from torch import nn
 FILE = "resume.safetensors"
 
 
-def save(folder: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer, progress: dict[str, float]) -> None:
-    """Write weights, Adam moments and counters; a crash leaves the old file or the new one, never half of one."""
+def save(
+    folder: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer, progress: dict[str, Any]
+) -> None:
+    """Write weights, Adam moments and counters; a crash leaves the old file or the new one, never a half."""
     tensors = {f"weight.{name}": value.detach().clone() for name, value in model.named_parameters()}
     for name, parameter in model.named_parameters():
         for moment in ("exp_avg", "exp_avg_sq", "step"):
@@ -27,7 +30,7 @@ def save(folder: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer, pr
     os.replace(partial, folder / FILE)
 
 
-def load(folder: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, float] | None:
+def load(folder: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
     """Put weights and moments back; the counters, or ``None`` when the folder holds no checkpoint."""
     if not (folder / FILE).exists():
         return None

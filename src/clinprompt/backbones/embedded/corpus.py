@@ -71,7 +71,9 @@ def draw_style(rng: random.Random) -> Style:
 def draw_conversation(rng: random.Random, *, short: bool = False) -> Conversation:
     """A random note of source terms with random turns; ``short`` ones have one or two sections."""
     instruction_first = rng.random() < 0.45
-    sections = rng.choice((1, 1, 2) if short else (1, 2, 2, 2, 3, 3, 3, 4, 4, 5) + (() if instruction_first else (6, 9)))
+    sections = rng.choice(
+        (1, 1, 2) if short else (1, 2, 2, 2, 3, 3, 3, 4, 4, 5) + (() if instruction_first else (6, 9))
+    )
     note = write_note(
         rng,
         id="pretraining",

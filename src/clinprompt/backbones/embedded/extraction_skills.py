@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 from clinprompt.backbones.embedded.turn import Turn
 from clinprompt.backbones.embedded.wording import LABELS, RELATIONS, clause, plain, renamed
-from clinprompt.schema.document import Document, Span
+from clinprompt.schema.document import Document, Relation, Span
+from clinprompt.schema.example import Answer, Example, TaskKind
+from clinprompt.tasks.codecs.entities import EntitiesCodec
+from clinprompt.tasks.codecs.relations import RelationsCodec
+from clinprompt.tasks.task import RelationSchema, Task
 
 _VERBS = ("extract", "extract", "extract", "list", "find", "tag")
+_LINKS = ("link", "link", "pair", "relate")
+_UNNAMED = {"name": "pretraining", "instruction": "pretraining", "metrics": ("exact-match",)}
 
 
 def mention_text(note: Document, span: Span) -> str:
@@ -33,8 +40,11 @@ def entities(note: Document, rng: random.Random) -> Turn | None:
     if len(set(words.values())) < len(words):
         return None
     asked = ", ".join(clause(plain(label), words[label]) for label in chosen)
-    items = [f"{words[s.label]}: {mention_text(note, s)}" for s in in_order(list(note.spans)) if s.label in words]
-    return Turn("ner", f"{rng.choice(_VERBS)} {asked}.", "; ".join(items) or "none")
+    task = Task(kind=TaskKind.entities, codec="entities", labels=tuple(words), verbalizer=words, **_UNNAMED)
+    answer = Answer(spans=tuple(span for span in note.spans if span.label in words))
+    return _numberless(
+        "ner", f"{rng.choice(_VERBS)} {asked}.", EntitiesCodec().encode(_example(note, answer), task)
+    )
 
 
 def following(note: Document, rng: random.Random) -> Turn | None:
@@ -56,7 +66,9 @@ def label_of(note: Document, rng: random.Random) -> Turn | None:
     text = mention_text(note, span)
     if sum(mention_text(note, other) == text for other in note.spans) > 1:
         return None
-    return Turn("qa", rng.choice(("what kind of thing is it?", "name the label.")), plain(span.label), question=text)
+    return Turn(
+        "qa", rng.choice(("what kind of thing is it?", "name the label.")), plain(span.label), question=text
+    )
 
 
 def relations(note: Document, rng: random.Random) -> Turn | None:
@@ -71,8 +83,13 @@ def relations(note: Document, rng: random.Random) -> Turn | None:
     if len(set(words.values())) < len(words):
         return None
     asked = ", ".join(_pair_clause(label, words[label]) for label in chosen)
-    verb = rng.choice(("link", "link", "pair", "relate"))
-    return Turn("re", f"{verb} {asked}.", "; ".join(_pairs(note, words)) or "none")
+    schemas = {
+        label: RelationSchema(head=RELATIONS[label][:1], tail=RELATIONS[label][1:2]) for label in chosen
+    }
+    linked = tuple(relation for relation in note.relations if relation.label in words)
+    return _numberless(
+        "re", f"{rng.choice(_LINKS)} {asked}.", _encode_relations(note, linked, schemas, words)
+    )
 
 
 def _pair_clause(label: str, words: str) -> str:
@@ -81,35 +98,33 @@ def _pair_clause(label: str, words: str) -> str:
     return pair if words == tail else f"{pair} as {words}"
 
 
-def _pairs(note: Document, words: dict[str, str]) -> list[str]:
-    rows = [(note.span(r.head), note.span(r.tail), words[r.label]) for r in note.relations if r.label in words]
-    rows.sort(key=lambda row: (row[0].start, row[1].start))
-    return [f"{word}: {mention_text(note, head)} > {mention_text(note, tail)}" for head, tail, word in rows]
-
-
 def mixed_tails(note: Document, rng: random.Random) -> Turn | None:
     """A relation whose tail may have two labels: the tail then names its label."""
-    pair = rng.choice((("dose", "route"), ("dose", "frequency"), ("reason", "dose"), ("value", "flag"), ("side", "size")))
+    pair = rng.choice(
+        (("dose", "route"), ("dose", "frequency"), ("reason", "dose"), ("value", "flag"), ("side", "size"))
+    )
     if not all(any(relation.label == label for relation in note.relations) for label in pair):
         return None
     head, word = RELATIONS[pair[0]][0], rng.choice(("detail", "attribute", "about"))
-    rows = [(note.span(r.head), note.span(r.tail)) for r in note.relations if r.label in pair]
-    rows.sort(key=lambda row: (row[0].start, row[1].start))
-    items = [f"{word}: {mention_text(note, h)} > {plain(t.label)}={mention_text(note, t)}" for h, t in rows]
-    return Turn("re", f"link {head} to {pair[0]} or {pair[1]} as {word}.", "; ".join(items))
+    schemas = {word: RelationSchema(head=(head,), tail=pair)}
+    linked = tuple(replace(relation, label=word) for relation in note.relations if relation.label in pair)
+    answer = _encode_relations(note, linked, schemas, {})
+    return _numberless("re", f"link {head} to {pair[0]} or {pair[1]} as {word}.", answer)
 
 
-def needs_occurrence(note: Document, turn: Turn) -> bool:
-    """True when a mention of the answer stands in the note more often than in the answer.
+def _encode_relations(
+    note: Document, linked: tuple[Relation, ...], schemas: dict[str, RelationSchema], words: dict[str, str]
+) -> str:
+    labels = tuple(dict.fromkeys(end for schema in schemas.values() for end in (*schema.head, *schema.tail)))
+    kind = TaskKind.relations
+    task = Task(kind=kind, codec="relations", labels=labels, relations=schemas, verbalizer=words, **_UNNAMED)
+    return RelationsCodec().encode(_example(note, Answer(spans=note.spans, relations=linked)), task)
 
-    The codecs then number the occurrence; such turns are left out, they would teach counting.
-    """
-    if turn.kind not in ("ner", "re"):
-        return False
-    for item in turn.answer.split("; "):
-        for mention in re.split(r" > | \| ", item.partition(": ")[2]):
-            words = mention.rpartition("=")[2]
-            pattern = rf"(?<!\w){re.escape(words)}(?!\w)"
-            if words and len(re.findall(pattern, note.text)) > len(re.findall(pattern, turn.answer)):
-                return True
-    return False
+
+def _example(note: Document, answer: Answer) -> Example:
+    return Example(id=note.id, inputs={"note": note.text}, answer=answer, group=note.group)
+
+
+def _numberless(kind: str, instruction: str, answer: str) -> Turn | None:
+    # Answers that must number an occurrence are left out: they would teach counting before copying is there.
+    return None if re.search(r"#\d", answer) else Turn(kind, instruction, answer)

@@ -1,26 +1,38 @@
-"""Train the embedded language model from nothing: minutes on two cores, the same for the same seed and threads."""
+"""Train the embedded language model from nothing, in half an hour on two cores."""
 
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from clinprompt.backbones.embedded import checkpoint, float32_attention
-from clinprompt.backbones.embedded.corpus import Role, TokenRow, batches, collate, draw_conversation, encode, pieces
+from clinprompt.backbones.embedded.corpus import (
+    Role,
+    TokenRow,
+    batches,
+    collate,
+    draw_conversation,
+    encode,
+    pieces,
+)
 from clinprompt.backbones.embedded.initialise import build_induction_heads
 from clinprompt.backbones.embedded.tokenizer import train_tokenizer
 
-_CHUNK = 1500
+# Sequences drawn at a time (sorted by length within), and their mean length.
+_CHUNK, _MEAN_TOKENS = 1500, 150
+# The first tenth of the tokens is short notes: lists of one section before lists of five.
 _SHORT_SHARE = 0.1
+# Notes are learnt too, from a quarter of their tokens at a third of the weight; one-token decisions would
+# drown in the mean over answer tokens.
 _NOTE_SHARE, _NOTE_WEIGHT = 0.25, 0.3
 _DECISIVE_WEIGHT = 4.0
 
@@ -34,7 +46,7 @@ class Size:
     layers: int = 6
     heads: int = 4
     feed_forward: int = 352
-    batch_tokens: int = 6144
+    batch_tokens: int = 4096
     learning_rate: float = 2e-3
     warm_up_steps: int = 60
     tokenizer_notes: int = 6000
@@ -42,7 +54,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class PretrainStep:
-    """Progress after a step; losses in nats per token, ``minutes`` and ``tokens`` counted over resumed runs."""
+    """Progress after a step; losses in nats per token (running means), ``minutes`` over resumed runs."""
 
     step: int
     tokens: int
@@ -61,7 +73,38 @@ class PretrainResult:
     answer_loss: float
 
 
-def new_model(size: Size, *, seed: int, special: PreTrainedTokenizerBase) -> LlamaForCausalLM:
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """Where a run stands: all that a checkpoint keeps beside the tensors."""
+
+    step: int = 0
+    tokens: int = 0
+    minutes: float = 0.0
+    chunk: int = 0
+    batch: int = 0
+    answer_loss: float = math.nan
+    note_loss: float = math.nan
+
+    def after(
+        self, chunk: int, index: int, *, tokens: int, answer_loss: float, note_loss: float, minutes: float
+    ) -> _Progress:
+        """The progress after one more batch; losses are running means."""
+        return _Progress(
+            step=self.step + 1,
+            tokens=self.tokens + tokens,
+            minutes=minutes,
+            chunk=chunk,
+            batch=index + 1,
+            answer_loss=_smooth(self.answer_loss, answer_loss),
+            note_loss=_smooth(self.note_loss, note_loss),
+        )
+
+
+def _smooth(mean: float, value: float) -> float:
+    return value if math.isnan(mean) else 0.98 * mean + 0.02 * value
+
+
+def new_model(size: Size, *, seed: int, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
     """An untrained model with induction heads (float32)."""
     config = LlamaConfig(
         vocab_size=size.vocabulary,
@@ -74,9 +117,9 @@ def new_model(size: Size, *, seed: int, special: PreTrainedTokenizerBase) -> Lla
         rms_norm_eps=1e-5,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         tie_word_embeddings=True,
-        bos_token_id=special.bos_token_id,
-        eos_token_id=special.eos_token_id,
-        pad_token_id=special.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     model = LlamaForCausalLM(config)
     build_induction_heads(model, seed=seed)
@@ -95,38 +138,32 @@ def pretrain(
 ) -> PretrainResult:
     """Train until ``tokens`` padded tokens are read and write a Hugging Face folder to ``out``.
 
-    The schedule counts tokens, not minutes. A checkpoint is kept in ``out`` every ``checkpoint_tokens``; a run that
-    was interrupted goes on from there, and its file is removed at the end.
+    The schedule counts tokens, not minutes. A checkpoint is kept in ``out`` every ``checkpoint_tokens``; an
+    interrupted run goes on from there as if nothing had happened, and the checkpoint is removed at the end.
     """
     size = size or Size()
     torch.set_num_threads(threads)
     tokenizer = corpus_tokenizer(seed=seed, notes=size.tokenizer_notes, vocabulary=size.vocabulary)
-    model = new_model(size, seed=seed, special=tokenizer)
+    model = new_model(size, seed=seed, tokenizer=tokenizer)
     model.set_attn_implementation(float32_attention.NAME)
     optimiser = torch.optim.AdamW(_groups(model), lr=size.learning_rate, betas=(0.9, 0.95))
-    start = checkpoint.load(out, model=model, optimiser=optimiser) or {}
-    step, seen = int(start.get("step", 0)), int(start.get("tokens", 0))
-    minutes, saved = start.get("minutes", 0.0), seen
-    loss, note_loss = start.get("answer_loss", float("nan")), start.get("note_loss", float("nan"))
-    clock = time.monotonic()
-    rows = _rows(tokenizer, seed=seed, size=size, total=tokens, chunk=int(start.get("chunk", 0)), skip=int(start.get("batch", 0)))
-    while seen < tokens:
-        chunk, index, batch = next(rows)
+    now = _Progress(**(checkpoint.load(out, model=model, optimiser=optimiser) or {}))
+    saved, before, clock = now.tokens, now.minutes, time.monotonic()
+    for chunk, index, batch in _batches(tokenizer, now, seed=seed, size=size, total=tokens):
         for group in optimiser.param_groups:
-            group["lr"] = size.learning_rate * _schedule(step, seen / tokens, size)
-        answer, note, count = train_step(model, optimiser, batch, seed=seed + step, pad=tokenizer.pad_token_id)
-        step, seen = step + 1, seen + count
-        loss = answer if np.isnan(loss) else 0.98 * loss + 0.02 * answer
-        note_loss = note if np.isnan(note_loss) else 0.98 * note_loss + 0.02 * note
-        now = minutes + (time.monotonic() - clock) / 60
-        report(PretrainStep(step=step, tokens=seen, answer_loss=loss, note_loss=note_loss, minutes=now))
-        if seen - saved >= checkpoint_tokens and seen < tokens:
-            saved = seen
-            progress = {"step": step, "tokens": seen, "minutes": now, "chunk": chunk, "batch": index + 1}
-            progress |= {"answer_loss": loss, "note_loss": note_loss}
-            checkpoint.save(out, model=model, optimiser=optimiser, progress=progress)
-    minutes += (time.monotonic() - clock) / 60
-    result = PretrainResult(folder=out, tokens=seen, minutes=minutes, answer_loss=loss)
+            group["lr"] = size.learning_rate * _schedule(now.step, now.tokens / tokens, size)
+        answer, note, count = train_step(
+            model, optimiser, batch, seed=seed + now.step, pad=tokenizer.pad_token_id
+        )
+        minutes = before + (time.monotonic() - clock) / 60
+        now = now.after(chunk, index, tokens=count, answer_loss=answer, note_loss=note, minutes=minutes)
+        report(PretrainStep(now.step, now.tokens, now.answer_loss, now.note_loss, now.minutes))
+        if now.tokens >= tokens:
+            break
+        if now.tokens - saved >= checkpoint_tokens:
+            saved = now.tokens
+            checkpoint.save(out, model=model, optimiser=optimiser, progress=asdict(now))
+    result = PretrainResult(out, now.tokens, now.minutes, now.answer_loss)
     export(out, model=model, tokenizer=tokenizer, seed=seed, size=size, result=result)
     (out / checkpoint.FILE).unlink(missing_ok=True)
     return result
@@ -158,7 +195,9 @@ def train_step(
         logits = model.lm_head(hidden[chosen])  # only where there is a loss: [M, V]
     losses = cross_entropy(logits.float(), ids[:, 1:][chosen], reduction="none")
     role = roles[:, 1:][chosen]
-    weights = torch.where(role == Role.decisive, _DECISIVE_WEIGHT, torch.where(role == Role.note, _NOTE_WEIGHT, 1.0))
+    weights = torch.where(
+        role == Role.decisive, _DECISIVE_WEIGHT, torch.where(role == Role.note, _NOTE_WEIGHT, 1.0)
+    )
     is_answer = role >= Role.answer
     ((losses * weights).sum() / is_answer.sum()).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -177,7 +216,7 @@ def export(
     size: Size,
     result: PretrainResult,
 ) -> None:
-    """Write an ordinary Hugging Face folder (bfloat16) and ``clinprompt.json`` with template and provenance."""
+    """Write an ordinary Hugging Face folder (bfloat16) and ``clinprompt.json``: template, provenance."""
     out.mkdir(parents=True, exist_ok=True)
     copy = LlamaForCausalLM(model.config).to(torch.bfloat16)
     copy.load_state_dict(model.state_dict())
@@ -208,14 +247,14 @@ def _schedule(step: int, progress: float, size: Size) -> float:
     return min(1.0, (step + 1) / size.warm_up_steps) * (1.0 - 0.97 * max(0.0, (progress - 0.3) / 0.7))
 
 
-def _rows(
-    tokenizer: PreTrainedTokenizerBase, *, seed: int, size: Size, total: int, chunk: int, skip: int
+def _batches(
+    tokenizer: PreTrainedTokenizerBase, start: _Progress, *, seed: int, size: Size, total: int
 ) -> Iterator[tuple[int, int, list[TokenRow]]]:
     """Endless fresh batches with the numbers of their chunk and batch; each chunk has its own seed."""
-    mean_tokens = 150
+    chunk, skip = start.chunk, start.batch
     while True:
         rng = random.Random(f"pretraining {seed} {chunk}")
-        short = chunk * _CHUNK * mean_tokens < _SHORT_SHARE * total
+        short = chunk * _CHUNK * _MEAN_TOKENS < _SHORT_SHARE * total
         conversations = [draw_conversation(rng, short=short) for _ in range(_CHUNK)]
         groups = batches(encode(conversations, tokenizer), tokens=size.batch_tokens, rng=rng)
         for index in range(skip, len(groups)):

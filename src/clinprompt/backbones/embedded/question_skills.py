@@ -10,7 +10,6 @@ from clinprompt.data.readers.synthetic.questions import (
     Question,
     absent_term,
     drug_route,
-    linked,
     medication_statement,
     problem_mentioned,
     spans,
@@ -31,8 +30,21 @@ from clinprompt.data.readers.synthetic.vocabulary import (
 from clinprompt.schema.document import Document, Relation
 from clinprompt.schema.example import Answer
 
-_KINDS = {"drug": "drug", "lab": "lab", "procedure": "procedure", "event": "symptom", "finding": "finding", "opioid": "opioid"}
-_STATUS = {"problem": "present", "finding": "present", "negated": "absent", "no-finding": "absent", "possible": "possible"}
+_KINDS = {
+    "drug": "drug",
+    "lab": "lab",
+    "procedure": "procedure",
+    "event": "symptom",
+    "finding": "finding",
+    "opioid": "opioid",
+}
+_STATUS = {
+    "problem": "present",
+    "finding": "present",
+    "negated": "absent",
+    "no-finding": "absent",
+    "possible": "possible",
+}
 _PICK = ("choose the right option.", "pick the letter.", "multiple choice.")
 
 
@@ -74,7 +86,12 @@ def slot(note: Document, rng: random.Random) -> Turn | None:
     question = rng.choice(SLOT_QUESTIONS[fact.label]).format(note.span(fact.head).surface(note.text))
     right = note.span(fact.tail).surface(note.text)
     if rng.random() < 0.5:
-        return Turn("qa", rng.choice(("answer the question.", "reply from the note.", "answer.")), right, question=question)
+        return Turn(
+            "qa",
+            rng.choice(("answer the question.", "reply from the note.", "answer.")),
+            right,
+            question=question,
+        )
     near = [text for text in surfaces(note, note.span(fact.tail).label) if text != right]
     far = list(_values(fact.label, note.metadata["site"], rng))
     rng.shuffle(far)
@@ -89,7 +106,9 @@ def owner(note: Document, rng: random.Random) -> Turn | None:
         return None
     fact = rng.choice(facts)
     value = note.span(fact.tail).surface(note.text)
-    same = [r for r in note.relations if r.label == fact.label and note.span(r.tail).surface(note.text) == value]
+    same = [
+        r for r in note.relations if r.label == fact.label and note.span(r.tail).surface(note.text) == value
+    ]
     if len(same) > 1:
         return None
     label = RELATIONS[fact.label][0]
@@ -112,7 +131,9 @@ def letter(note: Document, rng: random.Random) -> Turn | None:
     if rng.random() < 0.5:
         return _choice(asked, rng)
     key, text = rng.choice(asked.choices)
-    return Turn("qa", "give the words of the option.", text, question=f"{key}?", options=asked.slots["options"])
+    return Turn(
+        "qa", "give the words of the option.", text, question=f"{key}?", options=asked.slots["options"]
+    )
 
 
 def _choice(asked: Question, rng: random.Random) -> Turn:
@@ -132,7 +153,13 @@ def status(note: Document, rng: random.Random) -> Turn | None:
 
 def mentioned(note: Document, rng: random.Random) -> Turn | None:
     """Whether a term stands in the note at all."""
-    kinds = {**_KINDS, "problem": "problem", "negated": "problem", "possible": "problem", "no-finding": "finding"}
+    kinds = {
+        **_KINDS,
+        "problem": "problem",
+        "negated": "problem",
+        "possible": "problem",
+        "no-finding": "finding",
+    }
     found = spans(note, *kinds)
     if not found:
         return None
@@ -164,7 +191,11 @@ def _presence_statement(note: Document, rng: random.Random) -> Question | None:
     label = rng.choice(("entailment", "contradiction", "neutral"))
     sure = [span for span in spans(note, *_STATUS) if span.label != "possible"]
     finding = rng.random() < 0.5 and bool(spans(note, "finding", "no-finding"))
-    kind, yes, no = ("finding", "{} is present.", "{} is absent.") if finding else ("problem", "the patient has {}.", "the patient does not have {}.")
+    kind, yes, no = (
+        ("finding", "{} is present.", "{} is absent.")
+        if finding
+        else ("problem", "the patient has {}.", "the patient does not have {}.")
+    )
     if label == "neutral":
         return _claim(rng.choice((yes, no)).format(absent_term(note, kind, rng)), label)
     labels = ("finding", "no-finding") if finding else ("problem", "negated")
@@ -181,7 +212,9 @@ def _slot_statement(note: Document, rng: random.Random) -> Question | None:
     label = rng.choice(("entailment", "contradiction", "neutral"))
     name, value = note.span(fact.head).surface(note.text), note.span(fact.tail).surface(note.text)
     if label == "contradiction":
-        value = rng.choice([text for text in _values(fact.label, note.metadata["site"], rng) if text != value])
+        value = rng.choice(
+            [text for text in _values(fact.label, note.metadata["site"], rng) if text != value]
+        )
     if label == "neutral":
         kind = _KINDS.get(RELATIONS[fact.label][0], "symptom")
         name = absent_term(note, kind, rng)
@@ -208,4 +241,3 @@ def route_choice(note: Document, rng: random.Random) -> Turn | None:
         return None
     asked = drug_route(note, rng)
     return asked and _choice(asked, rng)
-

@@ -11,8 +11,8 @@ from clinprompt.schema.document import Document
 
 Skill = Callable[[Document, random.Random], "Turn | None"]
 
-# Weights are shares of turns in percent. Precursors (the next mention, the status, the letter of an option) come
-# with each skill: without them choices and statements stay at chance for millions of tokens.
+# Weights are relative. Precursors (the next mention, the status, the letter of an option) come with each
+# skill: without them choices and statements stay at chance for millions of tokens.
 MIXTURE: tuple[tuple[int, Skill], ...] = (
     (24, extraction_skills.entities),
     (5, extraction_skills.following),
@@ -39,5 +39,5 @@ def draw_turn(note: Document, rng: random.Random) -> Turn:
     """A random instruction that this note allows."""
     while True:
         turn = rng.choices(_SKILLS, _WEIGHTS)[0](note, rng)
-        if turn is not None and not extraction_skills.needs_occurrence(note, turn):
+        if turn is not None:
             return turn

@@ -18,25 +18,43 @@ def summary(note: Document, rng: random.Random) -> Turn | None:
     listed = [span for span in spans(note, "drug") if linked(note, "dose", span)]
     if spans(note, "study"):
         found = spans(note, "finding")
-        full = [f"{' '.join(linked(note, 'size', s))} {' and '.join(linked(note, 'side', s))} {s.surface(text)}" for s in found]
+        full = [
+            f"{' '.join(linked(note, 'size', s))} {' and '.join(linked(note, 'side', s))} {s.surface(text)}"
+            for s in found
+        ]
         asked = impression(note, rng)
         options += [("write the impression.", (asked and asked.answer.text) or "")] * 2
-        options += [("write a full impression.", ", ".join(line.strip() for line in full) or "no acute findings")]
+        options += [
+            ("write a full impression.", ", ".join(line.strip() for line in full) or "no acute findings")
+        ]
         options += [("how many findings?", str(len(found)))]
     if spans(note, "age"):
-        age, sex, complaint, duration = (surfaces(note, label)[0] for label in ("age", "sex", "symptom", "duration"))
+        age, sex, complaint, duration = (
+            surfaces(note, label)[0] for label in ("age", "sex", "symptom", "duration")
+        )
         first = spans(note, "symptom")[0].start
-        known = max((s for s in spans(note, "problem") if s.start < first), key=lambda s: s.start).surface(text)
+        known = max((s for s in spans(note, "problem") if s.start < first), key=lambda s: s.start).surface(
+            text
+        )
         options += [("give a one line history.", f"{age} {sex} with {known}, {complaint} for {duration}")] * 2
         options += [("who is the patient?", f"{age} {sex}")]
     if listed:
-        options += [("summarize the medications.", "on " + ", ".join(span.surface(text) for span in listed))] * 2
+        options += [
+            ("summarize the medications.", "on " + ", ".join(span.surface(text) for span in listed))
+        ] * 2
         options += [("how many orders?", str(len(listed)))]
     if spans(note, "negated", "possible"):
         has, has_not = surfaces(note, "problem"), surfaces(note, "negated")
-        options += [("summarize the problems.", f"has {', '.join(has) or 'nothing'}; not {', '.join(has_not) or 'anything'}")]
+        options += [
+            (
+                "summarize the problems.",
+                f"has {', '.join(has) or 'nothing'}; not {', '.join(has_not) or 'anything'}",
+            )
+        ]
     if spans(note, "event"):
-        pairs = [f"{span.surface(text)} from {linked(note, 'cause', span)[0]}" for span in spans(note, "event")]
+        pairs = [
+            f"{span.surface(text)} from {linked(note, 'cause', span)[0]}" for span in spans(note, "event")
+        ]
         options += [("summarize the reactions.", ", ".join(pairs))]
     if spans(note, "lab"):
         flags = [(linked(note, "flag", span)[0], span.surface(text)) for span in spans(note, "lab")]
@@ -60,7 +78,11 @@ def copy(note: Document, rng: random.Random) -> Turn | None:
         name, _, body = rng.choice(sections)
         return Turn("copy", f"{rng.choice(('copy the section', 'repeat the part'))} {name}.", body)
     if draw < 0.5:
-        return Turn("copy", rng.choice(("which sections are there?", "list the headings.")), ", ".join(s[0] for s in sections))
+        return Turn(
+            "copy",
+            rng.choice(("which sections are there?", "list the headings.")),
+            ", ".join(s[0] for s in sections),
+        )
     if draw < 0.8:
         words = " ".join(pseudo_word(rng) for _ in range(rng.randint(2, 6)))
         return Turn("copy", rng.choice(("repeat.", "copy the words.")), words, question=words)

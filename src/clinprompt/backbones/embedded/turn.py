@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Slots of the templates and the answer; ``decisive`` marks answers whose first token carries the decision."""
+    """Slots of the templates and the answer."""
 
     kind: str
     instruction: str

@@ -1,4 +1,6 @@
-"""The table of readers: format or corpus name to ``read(path, **options) -> list[Document] | list[Example]``."""
+"""The table of readers: format or corpus name to ``read(path, **options) -> list[Document] |
+list[Example]``.
+"""
 
 from __future__ import annotations
 

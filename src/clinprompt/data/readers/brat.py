@@ -13,15 +13,16 @@ from clinprompt.schema.document import Document
 
 
 def read(path: Path | None, *, group: str = "") -> list[Document]:
-    """The annotated notes of a folder (and the folders below it), or of one pair named by either of its files.
+    """The annotated notes of a folder (and the folders below it), or of one pair named by either of its
+    files.
 
-    Offsets count code points of the unchanged text. A relation or attribute of an event is one of its trigger
-    span; an event's arguments become relations from the trigger, labelled by their role (``Theme2`` is ``Theme``).
-    Equivalence (``*``), note (``#``) and normalisation (``N``) lines are counted in the metadata. ``group`` is a
-    regular expression that finds the patient in the note's name.
+    Offsets count code points of the unchanged text. A relation or attribute of an event is one of its
+    trigger span; an event's arguments become relations from the trigger, labelled by their role (``Theme2``
+    is ``Theme``). Equivalence (``*``), note (``#``) and normalisation (``N``) lines are counted in the
+    metadata. ``group`` is a regular expression that finds the patient in the note's name.
 
-    Raises one :class:`InputError` that lists all faults of all files, mentions that differ from the text among
-    them.
+    Raises one :class:`InputError` that lists all faults of all files, mentions that differ from the text
+    among them.
     """
     faults, documents = Faults(), []
     for text_file in _texts(path):
@@ -37,7 +38,10 @@ def _texts(path: Path | None) -> list[Path]:
     stems = {file.with_suffix("") for file in files}
     faults = Faults()
     for stem in sorted(stems):
-        for suffix, fix in ((".txt", "add the text"), (".ann", "add an empty .ann file if the note has no mention")):
+        for suffix, fix in (
+            (".txt", "add the text"),
+            (".ann", "add an empty .ann file if the note has no mention"),
+        ):
             with faults.gathered():
                 partner = stem.with_name(stem.name + suffix)
                 if not partner.is_file():

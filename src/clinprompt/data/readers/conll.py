@@ -1,4 +1,6 @@
-"""CoNLL columns: one token a line with a BIO (IOB1, IOB2, BIOES, BILOU) tag, a blank line between sentences."""
+"""CoNLL columns: one token a line with a BIO (IOB1, IOB2, BIOES, BILOU) tag, a blank line between
+sentences.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +42,12 @@ def read(
 ) -> list[Document]:
     """One :class:`Document` per sentence or per document (``unit``) of a file or of the files of a folder.
 
-    ``separator`` is ``tab``, ``space`` or ``blank`` (any run of blanks); ``token``, ``tag``, ``start`` and ``end``
-    number columns from 0 (negative from the end). The format does not keep the blanks of the text: tokens are
-    joined by one space, or stand at their character offsets where ``start`` and ``end`` columns are named.
-    Sentences of one document are joined by a newline. A document begins at a ``-DOCSTART-`` line or at a
-    ``# doc_id = …`` or ``# newdoc id = …`` comment; it is the group of its sentences. Without such a line each
-    sentence is its own group, and the whole file is one document.
+    ``separator`` is ``tab``, ``space`` or ``blank`` (any run of blanks); ``token``, ``tag``, ``start`` and
+    ``end`` number columns from 0 (negative from the end). The format does not keep the blanks of the text:
+    tokens are joined by one space, or stand at their character offsets where ``start`` and ``end`` columns
+    are named. Sentences of one document are joined by a newline. A document begins at a ``-DOCSTART-`` line
+    or at a ``# doc_id = …`` or ``# newdoc id = …`` comment; it is the group of its sentences. Without such
+    a line each sentence is its own group, and the whole file is one document.
 
     Raises one :class:`InputError` that lists all lines with a missing column or a tag that is not ``O`` or
     ``B-label``.
@@ -107,11 +109,15 @@ def _add(sentence: _Sentence, cells: list[str], *, columns: tuple[int, ...], whe
     if not word.strip():
         raise InputError("the token is empty", where=where)
     if not is_tag(label):
-        raise InputError("the tag column holds no tag", where=where, allowed="O, B-label, I-label, E-, S-, L-, U-label")
+        raise InputError(
+            "the tag column holds no tag", where=where, allowed="O, B-label, I-label, E-, S-, L-, U-label"
+        )
     sentence.tokens.append(word)
     sentence.tags.append(label)
     if place:
-        if not all(cell.isascii() and cell.isdigit() for cell in place) or int(place[1]) - int(place[0]) != len(word):
+        if not all(cell.isascii() and cell.isdigit() for cell in place) or int(place[1]) - int(
+            place[0]
+        ) != len(word):
             raise InputError("the offset columns do not hold the token's start and end", where=where)
         sentence.places.append((int(place[0]), int(place[1])))
 

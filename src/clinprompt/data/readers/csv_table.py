@@ -35,9 +35,9 @@ def read(
     """One :class:`Example` per row of a file or of the files of a folder.
 
     Columns are named by the header, or by their numbers from 1 as text (``"1"``) when ``header`` is false.
-    ``delimiter`` is one character or ``tab``; by default a tab for ``.tsv`` and a comma otherwise. With ``quotes``
-    false a quotation mark is an ordinary character and every line is a row. For the other options see
-    :class:`clinprompt.data.fields.Fields`.
+    ``delimiter`` is one character or ``tab``; by default a tab for ``.tsv`` and a comma otherwise. With
+    ``quotes`` false a quotation mark is an ordinary character and every line is a row. For the other
+    options see :class:`clinprompt.data.fields.Fields`.
 
     Raises one :class:`InputError` that lists all rows that cannot be read.
     """

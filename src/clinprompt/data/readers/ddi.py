@@ -15,12 +15,13 @@ _OFFSETS = re.compile(r"[0-9]{1,9}-[0-9]{1,9}(;[0-9]{1,9}-[0-9]{1,9})*")
 
 
 def read(path: Path | None, *, untyped: str = "") -> list[Document]:
-    """One :class:`Document` per sentence of a file or of the files of a folder; its group is the XML document.
+    """One :class:`Document` per sentence of a file or of the files of a folder; its group is the XML
+    document.
 
-    Offsets in the files include the last character; an entity in several segments becomes a discontinuous span.
-    Positive pairs become relations from the first to the second entity; a positive pair without a type gets the
-    label ``untyped``, or is counted in the metadata when that is empty. The pairs of "Test for DrugNER task" are
-    all negative in the files: use that folder for entities only.
+    Offsets in the files include the last character; an entity in several segments becomes a discontinuous
+    span. Positive pairs become relations from the first to the second entity; a positive pair without a
+    type gets the label ``untyped``, or is counted in the metadata when that is empty. The pairs of "Test
+    for DrugNER task" are all negative in the files: use that folder for entities only.
 
     Raises one :class:`InputError` that lists all sentences that cannot be read.
     """
@@ -58,18 +59,22 @@ def _document(sentence: Element, *, group: str, untyped: str, where: str) -> Doc
             relations.append(Relation(label=label, head=head, tail=tail, id=pair.get("id", f"R{place}")))
         elif value == "true":
             metadata["pairs without a type"] = str(int(metadata.get("pairs without a type", 0)) + 1)
-    return Document(id=name, text=text, spans=spans, relations=tuple(relations), group=group, metadata=metadata)
+    return Document(
+        id=name, text=text, spans=spans, relations=tuple(relations), group=group, metadata=metadata
+    )
 
 
 def _span(entity: Element, text: str, metadata: dict[str, str], *, where: str) -> Span:
     name, label, offsets = (entity.get(key, "") for key in ("id", "type", "charOffset"))
     if not name or not label or not _OFFSETS.fullmatch(offsets):
-        raise InputError("the entity has no id, type or charOffset", where=where, allowed='charOffset="0-6;10-12"')
+        raise InputError(
+            "the entity has no id, type or charOffset", where=where, allowed='charOffset="0-6;10-12"'
+        )
     segments = [tuple(map(int, segment.split("-"))) for segment in offsets.split(";")]
     fragments = tuple(sorted((start, last + 1) for start, last in segments))
     span = Span(label=label, fragments=fragments, id=name)
     if "".join(span.surface(text).split()) != "".join(entity.get("text", "").split()):
-        # One discontinuous entity of the published corpus is off by one; any other difference is a broken file.
+        # One discontinuous entity of the published corpus is off by one; other differences are faults.
         if len(fragments) == 1:
             raise InputError(f"the words of the entity are not the text at {offsets}", where=where)
         metadata["entities that differ from the text"] = str(

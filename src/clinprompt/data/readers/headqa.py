@@ -1,4 +1,6 @@
-"""HEAD-QA: multiple-choice questions of Spanish health examinations, five options in train, four in dev and test."""
+"""HEAD-QA: multiple-choice questions of Spanish health examinations, five options in train, four in dev and
+test.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ from clinprompt.schema.example import Answer, Example
 def read(path: Path | None, *, images: bool = True) -> list[Example]:
     """Every question as ``note`` with its options under the keys A, B, C, …
 
-    With ``images`` false the questions about a picture (which the corpus does not contain) are left out. Raises one
-    :class:`InputError` that lists all questions that cannot be read.
+    With ``images`` false the questions about a picture (which the corpus does not contain) are left out.
+    Raises one :class:`InputError` that lists all questions that cannot be read.
     """
     file = one_file(path, reader="headqa")
     faults, examples = Faults(), []
@@ -47,7 +49,9 @@ def _example(exam: str, question: Any, *, where: str) -> Example:
         texts = [answer["atext"] for answer in sorted(question["answers"], key=lambda answer: answer["aid"])]
         name, note, right, image = (question[key] for key in ("qid", "qtext", "ra", "image"))
     except (KeyError, TypeError):
-        raise InputError("the question misses a field", where=where, allowed="qid, qtext, ra, image, answers") from None
+        raise InputError(
+            "the question misses a field", where=where, allowed="qid, qtext, ra, image, answers"
+        ) from None
     if not all(isinstance(value, str) for value in (*texts, name, note, right)):
         raise InputError("a field of the question is no text", where=where)
     choices = lettered(texts)

@@ -15,8 +15,8 @@ from clinprompt.schema.example import Answer, Example
 def read(path: Path | None) -> list[Example]:
     """Every pair: the consumer's question as ``note``, the other as ``hypothesis``, ``true`` or ``false``.
 
-    Blanks around a question are layout of the XML and are left out; pairs about the same long question are one
-    group. Raises one :class:`InputError` that lists all pairs that cannot be read.
+    Blanks around a question are layout of the XML and are left out; pairs about the same long question are
+    one group. Raises one :class:`InputError` that lists all pairs that cannot be read.
     """
     file = one_file(path, reader="mediqa_rqe")
     faults, examples = Faults(), []
@@ -32,15 +32,16 @@ def read(path: Path | None) -> list[Example]:
 
 def _example(pair: Element, groups: dict[str, str], *, where: str) -> Example:
     name, value = pair.get("pid", ""), pair.get("value", "")
-    note, hypothesis = ((pair.findtext(tag) or "").strip() for tag in ("chq", "faq"))
-    if not name or not note or not hypothesis:
+    # One published pair has an empty faq; a missing element is a fault, an empty one is kept as it is.
+    note, hypothesis = (pair.findtext(tag) for tag in ("chq", "faq"))
+    if not name or note is None or hypothesis is None:
         raise InputError("the pair misses its pid, chq or faq", where=where)
     if value not in ("true", "false"):
         raise InputError("the pair has no value", where=where, allowed="true, false")
     return Example(
         id=name,
-        inputs={"note": note, "hypothesis": hypothesis},
+        inputs={"note": note.strip(), "hypothesis": hypothesis.strip()},
         answer=Answer(label=value),
-        group=groups.setdefault(note, name),
+        group=groups.setdefault(note.strip(), name),
         document=name,
     )

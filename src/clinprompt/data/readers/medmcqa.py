@@ -1,4 +1,6 @@
-"""MedMCQA: multiple-choice questions of Indian medical entrance examinations, JSON Lines with a 1-based key."""
+"""MedMCQA: multiple-choice questions of Indian medical entrance examinations, JSON Lines with a 1-based
+key.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,11 @@ FIELDS = Fields(note="question", options=("opa", "opb", "opc", "opd"), label="co
 
 
 def read(path: Path | None, *, cut: tuple[int, int] | None = None) -> list[Example]:
-    """Every question as ``note`` with its four options; explanations (they may name the answer) are left out.
+    """Every question as ``note`` with its four options; explanations (they may name the answer) are left
+    out.
 
-    ``cut`` keeps a half-open range of the questions in the order of their ids, for parts of our own. Raises one
-    :class:`InputError` that lists all lines that cannot be read.
+    ``cut`` keeps a half-open range of the questions in the order of their ids, for parts of our own. Raises
+    one :class:`InputError` that lists all lines that cannot be read.
     """
     file = one_file(path, reader="medmcqa")
     faults, examples = Faults(), []

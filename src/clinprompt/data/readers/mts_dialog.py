@@ -18,10 +18,11 @@ TARGETS = {
 
 
 def read(path: Path | None, *, target: str = "section") -> list[Example]:
-    """Every dialogue as ``note``; the answer is the section's text, or its header for ``target`` ``header``.
+    """Every dialogue as ``note``; the answer is the section's text, or its header for ``target``
+    ``header``.
 
-    With ``target`` ``section of header`` the header is given as ``question``. Raises :class:`InputError` for a row
-    that cannot be read.
+    With ``target`` ``section of header`` the header is given as ``question``. Raises :class:`InputError`
+    for a row that cannot be read.
     """
     if target not in TARGETS:
         raise InputError(f"the option target has the value {target!r}", allowed=", ".join(TARGETS))

@@ -12,8 +12,8 @@ from clinprompt.schema.document import Document
 def read(path: Path | None, *, group: str = "") -> list[Document]:
     """Every text as a :class:`Document` without spans, sorted by name.
 
-    ``group`` is a regular expression that finds the patient in the note's name; without it each note is its own.
-    Raises :class:`InputError` for a missing folder or a text that is not UTF-8.
+    ``group`` is a regular expression that finds the patient in the note's name; without it each note is its
+    own. Raises :class:`InputError` for a missing folder or a text that is not UTF-8.
     """
     files = files_below(path, reader="plain", suffixes=(".txt",))
     names = [note_name(file, Path(path)) for file in files]  # type: ignore[arg-type]

@@ -20,14 +20,16 @@ FOLDS = 10
 def read(path: Path | None, *, part: str = "all", fold: int = 0, test_ids: str = "") -> list[Example]:
     """The labelled questions of ``ori_pqal.json``: ``question``, and the abstract's sections as ``note``.
 
-    ``LONG_ANSWER`` (the conclusion, which gives the answer away) is left out. ``part`` and ``fold`` (0-9) give the
-    official division: 500 test questions, and 500 in ten folds of which ``fold`` is dev and the others train.
-    ``test_ids`` names a file beside ``path`` whose keys are checked to be that test part.
+    ``LONG_ANSWER`` (the conclusion, which gives the answer away) is left out. ``part`` and ``fold`` (0-9)
+    give the official division: 500 test questions, and 500 in ten folds of which ``fold`` is dev and the
+    others train. ``test_ids`` names a file beside ``path`` whose keys are checked to be that test part.
 
     Raises :class:`InputError` for records that miss a field and for test ids that differ.
     """
     if part not in PARTS or not 0 <= fold < FOLDS:
-        raise InputError(f"the options are part {part!r}, fold {fold}", allowed=f"{', '.join(PARTS)}; 0-{FOLDS - 1}")
+        raise InputError(
+            f"the options are part {part!r}, fold {fold}", allowed=f"{', '.join(PARTS)}; 0-{FOLDS - 1}"
+        )
     file = one_file(path, reader="pubmedqa")
     records = parse_json(read_text(file), where=str(file))
     if not isinstance(records, dict):
@@ -59,7 +61,9 @@ def official_parts(labels: dict[str, str], *, fold: int) -> dict[str, list[str]]
     return {"train": train, "dev": folds[fold], "test": test}
 
 
-def _shares(names: list[str], labels: dict[str, str], *, count: int, chance: random.Random) -> list[list[str]]:
+def _shares(
+    names: list[str], labels: dict[str, str], *, count: int, chance: random.Random
+) -> list[list[str]]:
     shares: list[list[str]] = [[] for _ in range(count)]
     for label in LABELS:
         members = [name for name in names if labels[name] == label]

@@ -1,4 +1,6 @@
-"""SciNLI: entailment, reasoning, contrasting or neutral between two sentences of papers (JSONL, CSV or TSV)."""
+"""SciNLI: entailment, reasoning, contrasting or neutral between two sentences of papers (JSONL, CSV or
+TSV).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ FIELDS = Fields(note="sentence1", hypothesis="sentence2", label="label", id="id"
 
 
 def read(path: Path | None) -> list[Example]:
-    """Every pair of a file, or of all files of a folder: first sentence as ``note``, second as ``hypothesis``.
+    """Every pair of a file, or of all files of a folder: first sentence as ``note``, second as
+    ``hypothesis``.
 
     Raises one :class:`InputError` that lists all rows that cannot be read or have another label.
     """

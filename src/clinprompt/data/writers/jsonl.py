@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,31 @@ def write_predictions(predictions: Iterable[Prediction], path: Path, *, overwrit
     _write_lines((prediction_record(prediction) for prediction in predictions), path, overwrite=overwrite)
 
 
+def write_answers(
+    documents: Iterable[Document],
+    answers: Iterable[Mapping[str, str | None]],
+    path: Path,
+    *,
+    provenance: Mapping[str, Any],
+    overwrite: bool = False,
+) -> None:
+    """Write documents with predicted spans, their answers by task name, and where all of it comes from.
+
+    Raises :class:`InputError` when the file is there and ``overwrite`` is not set.
+    """
+    records = (
+        document_record(document) | {"answers": dict(said), "provenance": dict(provenance)}
+        for document, said in zip(documents, answers, strict=True)
+    )
+    _write_lines(records, path, overwrite=overwrite)
+
+
 def _write_lines(records: Iterable[dict[str, Any]], path: Path, *, overwrite: bool) -> None:
     path = Path(path)
     if path.exists() and not overwrite:
-        raise InputError("the file is there already", where=str(path), fix="choose another name or ask to overwrite")
+        raise InputError(
+            "the file is there already", where=str(path), fix="choose another name or ask to overwrite"
+        )
     with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
         for record in records:
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -109,7 +109,7 @@ def read_mention(part: Sequence[Unit]) -> Mention | None:
 def _read_part(fragment: list[Unit]) -> Part:
     if ("#", False) in fragment:
         mark = len(fragment) - 1 - fragment[::-1].index(("#", False))
-        digits = plain(fragment[mark + 1 :])
+        digits = plain(strip(fragment[mark + 1 :]))
         if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS:
             return Part(plain(strip(fragment[:mark])), int(digits))
     return Part(plain(fragment))

@@ -1,8 +1,8 @@
 """Synthetic clinical notes of two sites with exact gold annotation; invented, never derived from a patient.
 
-Site A writes sentences, site B shorthand with other headings, abbreviations and order of sections. A part of the
-vocabulary is reserved: it appears only in the share ``reserved`` of the terms, so that a model can be tried on words
-it has never read.
+Site A writes sentences, site B shorthand with other headings, abbreviations and order of sections. A part of
+the vocabulary is reserved: it appears only in the share ``reserved`` of the terms, so that a model can be
+tried on words it has never read.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ def read(
 ) -> list[Document] | list[Example]:
     """``n`` notes (or, with ``ask``, ``n`` examples), the same for the same options.
 
-    ``sections`` are in every note, one to three others join them by chance. Patients have one or two notes and
-    never cross seeds or sites. Raises :class:`InputError` for unknown names, a path, or impossible numbers.
+    ``sections`` are in every note, one to three others join them by chance. A patient has one or more notes
+    in a row and never crosses seeds or sites. Raises :class:`InputError` for unknown names, a path, or
+    impossible numbers.
     """
     _check(path, n=n, site=site, reserved=reserved, sections=sections, ask=ask)
     rng = random.Random(f"{seed} {site}")

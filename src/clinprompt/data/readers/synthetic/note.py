@@ -53,8 +53,8 @@ def write_note(
 ) -> Document:
     """A note with the named sections and others drawn until there are ``count``.
 
-    ``reserved`` and ``pseudo`` are the shares of reserved terms and of invented words. Half of the notes keep the
-    site's order of sections.
+    ``reserved`` and ``pseudo`` are the shares of reserved terms and of invented words. Half of the notes keep
+    the site's order of sections.
     """
     others = [name for name in SECTION_NAMES if name not in sections]
     names = [*sections, *rng.sample(others, min(len(others), max(0, count - len(sections))))]
@@ -71,6 +71,7 @@ def write_note(
         "source": "synthetic",
         "site": style.site,
         "sections": ",".join(names),
+        "reserved": "yes" if reserved else "no",
         "heading_end": style.heading_end,
     }
     return writer.document(id=id, group=patient.id, metadata=metadata)

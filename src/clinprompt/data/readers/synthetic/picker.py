@@ -12,9 +12,10 @@ T = TypeVar("T")
 
 
 class Picker:
-    """Draws from ``random.Random``; ``reserved`` is the share of reserved terms, ``pseudo`` that of invented words.
+    """Draws from a :class:`random.Random`, never the same term twice.
 
-    Words of a sentence that reads "with a roommate" are never invented: ``phrasal`` kinds stay real.
+    ``reserved`` is the share of reserved terms, ``pseudo`` that of invented words. Kinds in ``phrasal`` stay
+    real: they end a sentence such as "lives with a roommate".
     """
 
     phrasal = frozenset({"housing", "tobacco", "alcohol"})

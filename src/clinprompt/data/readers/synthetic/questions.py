@@ -22,7 +22,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A way of asking: the sections it needs and the function that asks (``None``: this note does not allow it)."""
+    """A way of asking: the sections it needs and the function that asks (``None``: not of this note)."""
 
     sections: tuple[str, ...]
     build: Callable[[Document, random.Random], Question | None] = field(repr=False)
@@ -48,9 +48,9 @@ def linked(note: Document, relation: str, head: Span) -> list[str]:
 
 
 def absent_term(note: Document, kind: str, rng: random.Random) -> str:
-    """A term of the site's vocabulary that this note does not contain."""
+    """A term that this note does not contain; reserved ones only for notes that use reserved terms."""
     terms = TERMS[kind]
-    pool = terms.source + (terms.reserved if note.metadata.get("site") == "B" else ())
+    pool = terms.source + (terms.reserved if note.metadata["reserved"] == "yes" else ())
     return rng.choice([term for term in pool if term not in note.text])
 
 

@@ -93,7 +93,7 @@ def social(writer: NoteWriter, picker: Picker, style: Style) -> None:
 def imaging(writer: NoteWriter, picker: Picker, style: Style) -> None:
     """A study with two to four findings, present (``finding``) or not (``no-finding``).
 
-    ``located`` spans side and finding together; "left and right cyst" gives it two fragments for the first one.
+    ``located`` spans side and finding together; in "left and right cyst" the first one has two fragments.
     """
     writer.mention("study", picker.one_of(*STUDIES[style.site]))
     writer.write(" = " if style.terse else " shows: ")

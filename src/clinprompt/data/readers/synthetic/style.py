@@ -20,7 +20,7 @@ SECTION_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The writing of one site; ``site`` chooses the word lists, ``terse`` the phrases, the rest the punctuation."""
+    """The writing of one site: ``site`` chooses word lists, ``terse`` phrases, the rest punctuation."""
 
     site: str
     terse: bool

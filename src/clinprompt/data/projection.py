@@ -1,0 +1,258 @@
+"""A corpus seen through one task: its labels kept or renamed, long documents cut into windows, losses
+counted.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+from clinprompt.data.windows import Window, windows
+from clinprompt.errors import InputError
+from clinprompt.schema.document import Document, Relation, Span
+from clinprompt.schema.example import Answer, Example
+
+Ends = tuple[Collection[str], Collection[str]]
+"""The entity labels that may stand at the head and at the tail of a relation."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionReport:
+    """What became of the annotation of the projected documents; reports add up.
+
+    ``spans`` and ``relations`` are those that stand whole in at least one example. ``outside`` counts, by
+    label of the corpus, what the task does not ask for; ``cut_spans`` and ``cut_relations``, by label of
+    the task, what fits in no window; ``wrong_ends`` relations between entity labels that the task does not
+    allow; ``merged`` spans and relations that became equal to another by renaming; ``blank`` windows
+    without a word, which give no example.
+    """
+
+    documents: int = 0
+    examples: int = 0
+    spans: int = 0
+    relations: int = 0
+    blank: int = 0
+    merged: int = 0
+    outside: Counter[str] = field(default_factory=Counter)
+    cut_spans: Counter[str] = field(default_factory=Counter)
+    cut_relations: Counter[str] = field(default_factory=Counter)
+    wrong_ends: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: ProjectionReport) -> ProjectionReport:
+        return ProjectionReport(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def project(
+    document: Document,
+    *,
+    labels: Collection[str],
+    relations: Mapping[str, Ends] | None = None,
+    label_map: Mapping[str, str] | None = None,
+    window: int | None = None,
+    overlap: int = 0,
+) -> tuple[list[Example], ProjectionReport]:
+    """The examples of one document for one task, and the report of what they do not hold.
+
+    ``label_map`` renames labels of the corpus, of spans and of relations alike (to ``""``: leave out); of
+    the result ``labels`` and ``relations`` are kept. With ``relations`` an answer holds the relations and
+    the spans at their ends only; ``labels`` may then be empty, for all that the relations allow. ``window``
+    and ``overlap`` are characters, without ``window`` the document is one example. Ids are
+    ``<document>@<offset>``; ids of spans stay.
+    """
+    links = relations or {}
+    wanted = set(labels) or {label for ends in links.values() for end in ends for label in end}
+    spans, names, report = _spans(document, wanted, label_map or {})
+    kept, report = _relations(document, spans, names, links, label_map or {}, report)
+    places = windows(document.text, longest=window, overlap=overlap) if window else [(0, len(document.text))]
+    examples = [
+        _example(document, place, list(spans.values()), kept, related=bool(links))
+        for place in places
+        if document.text[slice(*place)].strip()
+    ]
+    if links:
+        ends = {name for relation in kept for name in (relation.head, relation.tail)}
+        spans = {name: span for name, span in spans.items() if name in ends}
+    whole = {name for name, span in spans.items() if any(_inside(span, place) for place in places)}
+    joined = [
+        relation
+        for relation in kept
+        if any(all(_inside(spans[end], place) for end in (relation.head, relation.tail)) for place in places)
+    ]
+    return examples, replace(
+        report,
+        documents=1,
+        examples=len(examples),
+        blank=len(places) - len(examples),
+        spans=len(whole),
+        relations=len(joined),
+        cut_spans=Counter(span.label for name, span in spans.items() if name not in whole),
+        cut_relations=Counter(relation.label for relation in kept)
+        - Counter(relation.label for relation in joined),
+    )
+
+
+def project_all(
+    documents: Iterable[Document],
+    *,
+    labels: Collection[str],
+    relations: Mapping[str, Ends] | None = None,
+    label_map: Mapping[str, str] | None = None,
+    window: int | None = None,
+    overlap: int = 0,
+    strict: bool = False,
+) -> tuple[list[Example], ProjectionReport]:
+    """:func:`project` over documents, with one report.
+
+    With ``strict`` (for annotation that was made for this very task) :class:`InputError` lists the labels
+    that the task does not have, unless ``label_map`` names them.
+    """
+    documents = list(documents)
+    if strict:
+        check_labels(documents, labels=labels, relations=relations, label_map=label_map)
+    examples: list[Example] = []
+    report = ProjectionReport()
+    for document in documents:
+        found, part = project(
+            document, labels=labels, relations=relations, label_map=label_map, window=window, overlap=overlap
+        )
+        examples += found
+        report += part
+    return examples, report
+
+
+def check_labels(
+    documents: Iterable[Document],
+    *,
+    labels: Collection[str],
+    relations: Mapping[str, Ends] | None = None,
+    label_map: Mapping[str, str] | None = None,
+) -> None:
+    """Raise :class:`InputError` with counts and near matches for labels neither in the task nor in
+    ``label_map``.
+    """
+    links = relations or {}
+    known = {*labels, *links, *(label for ends in links.values() for end in ends for label in end)}
+    used = Counter(item.label for document in documents for item in (*document.spans, *document.relations))
+    _refuse_unknown(used, known=known, label_map=label_map or {})
+
+
+def relabel(
+    examples: Iterable[Example], *, labels: Collection[str], label_map: Mapping[str, str] | None = None
+) -> tuple[list[Example], Counter[str]]:
+    """Examples of a class task with their classes renamed; those renamed to ``""`` are left out and counted.
+
+    Raises :class:`InputError` for classes that the task does not have after renaming.
+    """
+    renames = label_map or {}
+    examples = list(examples)
+    used = Counter(example.answer.label or "" for example in examples)
+    _refuse_unknown(used, known=set(labels), label_map=renames)
+    kept: list[Example] = []
+    left: Counter[str] = Counter()
+    for example in examples:
+        old = example.answer.label or ""
+        new = renames.get(old, old)
+        if new:
+            kept.append(replace(example, answer=replace(example.answer, label=new)))
+        else:
+            left[old] += 1
+    return kept, left
+
+
+def _refuse_unknown(used: Counter[str], *, known: set[str], label_map: Mapping[str, str]) -> None:
+    # A rename to a label that the task does not have would leave the annotation out in silence.
+    unknown = {
+        label: count for label, count in used.items() if label_map.get(label, label) not in {*known, ""}
+    }
+    unknown |= {label: used[label] for label in used if not label and label not in label_map}
+    if not unknown:
+        return
+    listed = []
+    for label, count in sorted(unknown.items(), key=lambda item: (-item[1], item[0])):
+        near = difflib.get_close_matches(label, sorted(known), n=1, cutoff=0.6)
+        listed.append(f"{label!r} ({count} times{f', did you mean {near[0]!r}?' if near else ''})")
+    raise InputError(
+        f"the data have labels that the task does not have: {', '.join(listed)}",
+        allowed=", ".join(sorted(known)),
+        fix="add them to the task's labels or to its label_map (to '' to leave them out)",
+    )
+
+
+def _spans(
+    document: Document, wanted: set[str], renames: Mapping[str, str]
+) -> tuple[dict[str, Span], dict[str, str], ProjectionReport]:
+    """Kept spans by a name, the name for each span id of the corpus, and the report so far."""
+    outside: Counter[str] = Counter()
+    spans: dict[str, Span] = {}
+    names: dict[str, str] = {}
+    by_key: dict[tuple[str, tuple[Window, ...]], str] = {}
+    merged = 0
+    for place, span in enumerate(document.spans):
+        label = renames.get(span.label, span.label)
+        if label not in wanted:
+            outside[span.label] += 1
+            continue
+        kept = replace(span, label=label)
+        fresh = span.id if span.id and span.id not in spans else f"#{place}"
+        name = by_key.setdefault(kept.key, fresh)
+        merged += name in spans
+        spans.setdefault(name, kept)
+        names.setdefault(span.id, name)
+    return spans, names, ProjectionReport(outside=outside, merged=merged)
+
+
+def _relations(
+    document: Document,
+    spans: Mapping[str, Span],
+    names: Mapping[str, str],
+    links: Mapping[str, Ends],
+    renames: Mapping[str, str],
+    report: ProjectionReport,
+) -> tuple[list[Relation], ProjectionReport]:
+    """Kept relations between kept spans, and the report with those that are not."""
+    outside, wrong_ends = Counter(report.outside), Counter(report.wrong_ends)
+    kept: dict[tuple[str, str, str], Relation] = {}
+    merged = report.merged
+    for relation in document.relations:
+        label = renames.get(relation.label, relation.label)
+        if label not in links:
+            outside[relation.label] += 1
+            continue
+        head, tail = names.get(relation.head), names.get(relation.tail)
+        if (
+            head is None
+            or tail is None
+            or spans[head].label not in links[label][0]
+            or spans[tail].label not in links[label][1]
+        ):
+            wrong_ends[label] += 1
+            continue
+        merged += (label, head, tail) in kept
+        kept.setdefault((label, head, tail), replace(relation, label=label, head=head, tail=tail))
+    return list(kept.values()), replace(report, outside=outside, wrong_ends=wrong_ends, merged=merged)
+
+
+def _inside(span: Span, place: Window) -> bool:
+    return place[0] <= span.start and span.end <= place[1]
+
+
+def _example(
+    document: Document, place: Window, spans: Sequence[Span], relations: Sequence[Relation], *, related: bool
+) -> Example:
+    here = [span.shifted(-place[0]) for span in spans if _inside(span, place)]
+    ids = {span.id for span in here}
+    joined = tuple(relation for relation in relations if relation.head in ids and relation.tail in ids)
+    if related:
+        ends = {name for relation in joined for name in (relation.head, relation.tail)}
+        here = [span for span in here if span.id in ends]
+    return Example(
+        id=f"{document.id}@{place[0]}",
+        inputs={"note": document.text[slice(*place)]},
+        answer=Answer(spans=tuple(here), relations=joined),
+        group=document.group,
+        document=document.id,
+        offset=place[0],
+        metadata=dict(document.metadata),
+    )

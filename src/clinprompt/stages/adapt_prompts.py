@@ -1,0 +1,184 @@
+"""Adaptation on a frozen backbone: free or decomposed prompts of all cells in one gang."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from clinprompt.backbones.protocol import Placement, PromptVectors, Row
+from clinprompt.maths.decomposition import TaskFactors, mean_of_products, neutral_factors, widen
+from clinprompt.prompts.bank import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
+from clinprompt.prompts.decomposed import DecomposedPrompts
+from clinprompt.prompts.plain import PlainPrompts
+from clinprompt.stages.adapted import Adapted, Plan
+from clinprompt.stages.cards import prompt_card
+from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts, winners
+from clinprompt.stages.configs import AdaptSettings, Mpt, PromptTuning
+from clinprompt.stages.opened import Opened
+from clinprompt.stages.progress import Progress
+from clinprompt.stages.run_folder import RunFolder
+from clinprompt.training.loop import StepReport, TrainingResult, train
+from clinprompt.training.objectives import token_losses
+from clinprompt.training.seeds import derive
+
+
+def adapt_prompts(
+    settings: AdaptSettings, plans: Sequence[Plan], *, opened: Opened, run: RunFolder, progress: Progress
+) -> list[Adapted]:
+    """Train and save the prompts of all cells; a cell without examples (k = 0) keeps its start."""
+    metaprompt = None
+    if settings.metaprompt is not None:
+        metaprompt = load_metaprompt(settings.metaprompt, backbone=opened.identity)
+    placement = metaprompt.card.placement if metaprompt else settings.prompt.placement
+    trained = [plan for plan in plans if plan.cell.train]
+    untrained = [plan for plan in plans if not plan.cell.train]
+    done = []
+    for group, learns in ((trained, True), (untrained, False)):
+        if group:
+            done += _adapt(settings, group, metaprompt, placement, learns, opened=opened, run=run, progress=progress)
+    order = {plan.cell.name: i for i, plan in enumerate(plans)}
+    return sorted(done, key=lambda cell: order[cell.key])
+
+
+def _adapt(
+    settings: AdaptSettings,
+    plans: Sequence[Plan],
+    metaprompt: Metaprompt | None,
+    placement: str,
+    learns: bool,
+    *,
+    opened: Opened,
+    run: RunFolder,
+    progress: Progress,
+) -> list[Adapted]:
+    method = settings.method
+    assert isinstance(method, Mpt | PromptTuning)
+    cells = [plan.cell for plan in plans]
+    budget = method.budget
+    copies = len(budget.rates) if learns else 1
+    chosen = [""] * len(cells)
+    if isinstance(method, Mpt) and metaprompt is not None:
+        pairs, chosen = _factors(method, cells, metaprompt, opened)
+        scale = [rms(metaprompt.vectors)] * len(cells)
+        repeated = [pair for pair in pairs for _ in range(copies)]
+        source = DecomposedPrompts(
+            metaprompt.vectors, repeated, shared=False, train_metaprompt=method.train_metaprompt
+        )
+        length = metaprompt.vectors.shape[0]
+
+        def rates(i: int, rate: float) -> dict[str, float]:
+            return {"metaprompt": rate * scale[i], "rows": method.factor_rate, "cols": method.factor_rate}
+    else:
+        assert isinstance(method, PromptTuning)
+        length = settings.prompt.length
+        start = starts(opened, cells, start=method.start, length=length)
+        source = PlainPrompts(start.repeat_interleave(copies, dim=0))
+
+        def rates(i: int, rate: float) -> dict[str, float]:
+            return {"prompt": rate * rms(start[i])}
+
+    best, result, members = list(range(len(cells))), TrainingResult(), []
+    if learns:
+        members = candidates(opened, cells, budget, reserve=length, rates=rates)
+        with progress(f"adapt {method.kind}", budget.steps) as advance:
+
+            def watch(report: StepReport) -> None:
+                run.metric(step=report.step, **report.losses)
+                advance(1, loss=sum(report.losses.values()) / max(1, len(report.losses)))
+
+            result = train(
+                opened.backbone,
+                source,
+                members,
+                placement=Placement(placement),
+                tokens_per_forward=budget.tokens_per_forward,
+                dev_every=dev_every(budget),
+                checkpoint=run.checkpoints / "gang.safetensors",
+                watch=watch,
+            )
+        best = winners(members, budget, result)
+    folded = source.folded()
+    trainable = sum(group.tensor[0].numel() for group in source.groups()) if learns else 0
+    done = []
+    for i, plan in enumerate(plans):
+        name = members[best[i]].name if members else ""
+        adapted = Adapted(
+            task=plan.cell.task.name,
+            shots=plan.shots,
+            draw=plan.draw,
+            seed=settings.seed,
+            method=method.kind,
+            trainable=trainable,
+            rate=float(name.rpartition("@")[2]) if name else None,
+            loss=result.losses.get(name),
+            dev_loss=result.dev_losses.get(name),
+            train_examples=len(plan.cell.train),
+            factors=chosen[i],
+            file=f"{plan.cell.name}/prompt.safetensors",
+        )
+        card = prompt_card(
+            opened,
+            plan.prepared,
+            method=method.kind,
+            vectors=folded[best[i]],
+            placement=placement,
+            trainable=trainable,
+            run=run.id,
+            seed=settings.seed,
+            rank=method.rank if isinstance(method, Mpt) else None,
+            shots=None if plan.shots == "full" else int(plan.shots),
+            sources=metaprompt.card.tasks if metaprompt else (),
+        )
+        save_prompt(run.outputs / adapted.file, SoftPrompt(folded[best[i]], card))
+        done.append(adapted)
+    return done
+
+
+def _factors(
+    method: Mpt, cells: Sequence[Cell], metaprompt: Metaprompt, opened: Opened
+) -> tuple[list[TaskFactors], list[str]]:
+    """Start factors of each cell and where they come from."""
+    P, H = metaprompt.vectors.shape
+    pairs = metaprompt.factors
+    mean = mean_of_products(
+        torch.stack([pair.rows for pair in pairs.values()]),
+        torch.stack([pair.cols for pair in pairs.values()]),
+        rank=method.rank,
+    )
+    found, names = [], []
+    for cell in cells:
+        seed = derive(cell.seed, "factors", cell.name)
+        if method.factors == "neutral":
+            found.append(neutral_factors(P, H, method.rank, seed=seed))
+            names.append("neutral")
+            continue
+        options = {"mean": mean}
+        if method.factors == "select" and cell.train:
+            options |= {name: widen(pair, rank=method.rank, seed=seed) for name, pair in pairs.items()}
+        name = _lowest_loss(options, cell, metaprompt, opened)
+        found.append(options[name])
+        names.append(name)
+    return found, names
+
+
+@torch.no_grad()
+def _lowest_loss(
+    options: dict[str, TaskFactors], cell: Cell, metaprompt: Metaprompt, opened: Opened, *, most: int = 32
+) -> str:
+    """Of several factor pairs the one with which the cell's own examples are likeliest."""
+    if len(options) == 1:
+        return next(iter(options))
+    placement = Placement(metaprompt.card.placement)
+    rows: list[Row] = opened.rows(cell.train[:most], cell.task, reserve=metaprompt.vectors.shape[0])
+    losses = {}
+    for name, pair in options.items():
+        prompt = metaprompt.vectors * (pair.rows @ pair.cols)
+        total, tokens = 0.0, 0
+        for at in range(0, len(rows), 8):
+            part = rows[at : at + 8]
+            vectors = prompt.expand(len(part), -1, -1)
+            values = token_losses(opened.backbone.forward(part, PromptVectors(vectors, placement)))
+            total, tokens = total + float(values.sum()), tokens + len(values)
+        losses[name] = total / tokens
+    return min(losses, key=losses.__getitem__)

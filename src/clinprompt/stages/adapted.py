@@ -1,0 +1,103 @@
+"""What an adapt run made: one record per target, shot count and draw, and the file that holds it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from clinprompt.backbones.protocol import Placement
+from clinprompt.data.fewshot import draw
+from clinprompt.prompts.bank import load_prompt
+from clinprompt.schema.example import Split
+from clinprompt.stages.atomic import write_json
+from clinprompt.stages.cells import Cell
+from clinprompt.stages.opened import Opened
+from clinprompt.stages.prepared import Prepared
+from clinprompt.training.lora import low_rank_applied
+from clinprompt.training.weights import weights_applied
+
+FILE = "cells.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """One finished cell. ``file`` is relative to the run's outputs; empty when nothing was trained."""
+
+    task: str
+    shots: str
+    draw: int
+    seed: int
+    method: str
+    trainable: int
+    rate: float | None = None
+    loss: float | None = None
+    dev_loss: float | None = None
+    train_examples: int = 0
+    factors: str = ""
+    file: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name of the cell's folder: task, shots and draw."""
+        return cell_key(self.task, self.shots, self.draw)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One cell to train: which target, how many shots, which draw, and its examples."""
+
+    prepared: Prepared
+    shots: str
+    draw: int
+    cell: Cell
+
+
+def cell_key(task: str, shots: str, draw: int) -> str:
+    """``task/full`` or ``task/k5-d0``."""
+    return f"{task}/full" if shots == "full" else f"{task}/k{shots}-d{draw}"
+
+
+def plan_cells(prepared: Sequence[Prepared], *, shots: Sequence[int | str], draws: int, seed: int) -> list[Plan]:
+    """Every target × shot count × draw; the k-shot draws are the same for every method and seed of training."""
+    plans = []
+    for item in prepared:
+        train, dev = item.part(Split.train), item.part(Split.dev)
+        for count in shots:
+            for number in range(1 if count in ("full", 0) else draws):
+                chosen = train if count == "full" else draw(train, k=int(count), seed=item.draw_seed, draw=number)
+                key = cell_key(item.task.name, str(count), number)
+                plans.append(Plan(item, str(count), number, Cell(key, item.task, chosen, dev, seed)))
+    return plans
+
+
+def write_adapted(outputs: Path, cells: Sequence[Adapted]) -> None:
+    """Write the list of a run's cells."""
+    write_json(outputs / FILE, {"cells": [asdict(cell) for cell in cells]})
+
+
+def read_adapted(outputs: Path) -> list[Adapted]:
+    """Read the list of a run's cells."""
+    content = json.loads((outputs / FILE).read_text(encoding="utf-8"))
+    return [Adapted(**cell) for cell in content["cells"]]
+
+
+@contextmanager
+def applied(opened: Opened, outputs: Path, cell: Adapted) -> Iterator[tuple[Tensor | None, Placement]]:
+    """The backbone as the cell left it: gives prompt vectors ``[P, H]`` (or ``None``) and their placement."""
+    path = outputs / cell.file
+    if not cell.file:
+        yield None, Placement.suffix
+    elif cell.method == "lora":
+        with low_rank_applied(opened.backbone, path):
+            yield None, Placement.suffix
+    elif cell.method == "fine-tuning":
+        with weights_applied(opened.backbone, path):
+            yield None, Placement.suffix
+    else:
+        prompt = load_prompt(path, backbone=opened.identity)
+        yield prompt.vectors, Placement(prompt.card.placement)

@@ -1,0 +1,97 @@
+"""Units of training that share a gang: a task's examples and seed, tried with every learning rate of the budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clinprompt.prompts.start import from_tokens, from_vocabulary
+from clinprompt.schema.example import Example
+from clinprompt.schema.formulated import Piece
+from clinprompt.stages.configs import Budget
+from clinprompt.stages.opened import Opened
+from clinprompt.tasks.task import Task
+from clinprompt.training.gang import Member
+from clinprompt.training.loop import TrainingResult
+from clinprompt.training.seeds import derive
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One thing to train: a task with its training examples; ``dev`` chooses rates and steps."""
+
+    name: str
+    task: Task
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    seed: int
+
+
+def candidates(
+    opened: Opened,
+    cells: Sequence[Cell],
+    budget: Budget,
+    *,
+    reserve: int,
+    rates: Callable[[int, float], Mapping[str, float]],
+) -> list[Member]:
+    """One member per cell and learning rate, cell by cell; ``rates(cell, rate)`` gives peak rates by group."""
+    judged = budget.keep == "best" or len(budget.rates) > 1
+    members = []
+    for i, cell in enumerate(cells):
+        rows = opened.rows(cell.train, cell.task, reserve=reserve)
+        dev = opened.rows(cell.dev[: budget.dev_limit], cell.task, reserve=reserve) if judged else ()
+        members += [
+            Member(
+                name=f"{cell.name}@{rate:g}",
+                rows=rows,
+                dev=dev,
+                steps=budget.steps,
+                batch=budget.batch,
+                seed=derive(cell.seed, "rows", cell.name),
+                rates=rates(i, rate),
+                warmup=min(budget.warmup, budget.steps),
+                clip=budget.clip,
+            )
+            for rate in budget.rates
+        ]
+    return members
+
+
+def dev_every(budget: Budget) -> int:
+    """Steps between looks at the dev loss; keeping the last step needs only the look at the end."""
+    return budget.dev_every if budget.keep == "best" else budget.steps
+
+
+def winners(members: Sequence[Member], budget: Budget, result: TrainingResult) -> list[int]:
+    """For each cell the index of its member with the lowest dev loss; diverged members come last."""
+    width = len(budget.rates)
+
+    def rank(n: int) -> tuple[bool, float]:
+        name = members[n].name
+        loss = result.dev_losses[name]
+        return (name in result.diverged, loss if math.isfinite(loss) else math.inf)
+
+    return [min(range(at, at + width), key=rank) for at in range(0, len(members), width)]
+
+
+def starts(opened: Opened, cells: Sequence[Cell], *, start: str, length: int) -> Tensor:
+    """Start prompts ``[N, P, H]``: the task's own words (``text``) or random tokens (``vocabulary``)."""
+    table = opened.backbone.embeddings
+    found = []
+    for cell in cells:
+        if start == "text":
+            words = opened.backbone.tokens(Piece(" " + cell.task.instruction))
+            found.append(from_tokens(table, words, length=length))
+        else:
+            found.append(from_vocabulary(table, length=length, seed=derive(cell.seed, "start", cell.name)))
+    return torch.stack(found)
+
+
+def rms(values: Tensor) -> float:
+    """Root mean square: the unit of a prompt's learning rate."""
+    return float(values.detach().float().square().mean().sqrt())

@@ -1,0 +1,183 @@
+"""What a person may set of each stage; configs stop here, the floors below take plain arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from clinprompt.maths.mixture import Mixing
+
+
+class Settings(BaseModel):
+    """Strict and frozen: an unknown field is an error, a loaded config never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneSettings(Settings):
+    """Which backbone, and in which precision it runs."""
+
+    path: str = "embedded"
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    autocast: Literal["none", "bfloat16", "float16"] = "none"
+    device: str = "auto"
+    template: str | None = None
+
+
+class PromptSettings(Settings):
+    """Shape and place of a prompt."""
+
+    length: int = Field(16, ge=1, le=4096)
+    placement: Literal["prefix", "suffix"] = "suffix"
+
+
+class Budget(Settings):
+    """How long and how fast to train. ``rates`` of prompts are multiples of the start prompt's RMS.
+
+    With several ``rates`` each is tried and the one with the lowest dev loss is kept: every method of a
+    comparison gets the same number of tries.
+    """
+
+    steps: int = Field(200, ge=1)
+    batch: int = Field(8, ge=1)
+    rates: tuple[float, ...] = Field((0.3,), min_length=1)
+    warmup: int = Field(10, ge=0)
+    clip: float = Field(1.0, gt=0)
+    keep: Literal["best", "last"] = "last"
+    dev_every: int = Field(50, ge=1)
+    dev_limit: int = Field(64, ge=1)
+    tokens_per_forward: int = Field(8192, ge=64)
+
+
+class PrepareSettings(Settings):
+    """One task's data: from a corpus to parts on disk. ``limits`` keep the first so many examples of a part."""
+
+    task: str
+    data_root: Path | None = None
+    limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
+
+
+class TeachSettings(Settings):
+    """One teacher prompt per source task, trained side by side."""
+
+    backbone: BackboneSettings = BackboneSettings()
+    sources: tuple[Path, ...] = Field(min_length=1)
+    prompt: PromptSettings = PromptSettings()
+    start: Literal["text", "vocabulary"] = "text"
+    budget: Budget = Budget(keep="best")
+    seed: int = 1
+
+
+class DistillSettings(Settings):
+    """Teachers to one metaprompt and a factor pair per task.
+
+    Loss = answer + ``weight`` · (T² KL(teacher ‖ student) + hidden distance), answer tokens only.
+    ``weight`` 0 is multitask training without distillation. The papers' λ, T, layers, rank and start are not public.
+    """
+
+    backbone: BackboneSettings = BackboneSettings()
+    teachers: Path
+    sources: tuple[Path, ...] = Field(min_length=1)
+    rank: int = Field(1, ge=1)
+    start: Literal["vocabulary", "text", "teachers"] = "teachers"
+    weight: float = Field(1.0, ge=0)
+    temperature: float = Field(1.0, gt=0)
+    hidden_layers: tuple[int, ...] = (-1,)
+    mixing: Mixing = "proportional"
+    mixing_cap: int = Field(2**18, ge=1)
+    mixing_temperature: float = Field(2.0, gt=0)
+    budget: Budget = Budget(batch=24, keep="best")
+    factor_rate: float = Field(0.1, gt=0)
+    seed: int = 1
+
+
+class Instruction(Settings):
+    """The task's words alone."""
+
+    kind: Literal["instruction"] = "instruction"
+
+
+class PromptTuning(Settings):
+    """A free prompt per task, started from the task's words or from sampled vocabulary."""
+
+    kind: Literal["prompt-tuning"] = "prompt-tuning"
+    start: Literal["text", "vocabulary"] = "text"
+    budget: Budget = Budget()
+
+
+class Mpt(Settings):
+    """The metaprompt times factors. ``factors``: from the mean of the sources', the best-matching source's, or neutral."""
+
+    kind: Literal["mpt"] = "mpt"
+    factors: Literal["mean", "select", "neutral"] = "mean"
+    rank: int = Field(1, ge=1)
+    train_metaprompt: bool = True
+    factor_rate: float = Field(0.1, gt=0)
+    budget: Budget = Budget()
+
+
+class Lora(Settings):
+    """Low-rank updates; rates are absolute."""
+
+    kind: Literal["lora"] = "lora"
+    rank: int = Field(8, ge=1)
+    alpha: float = 16.0
+    targets: str = "all-linear"
+    budget: Budget = Budget(rates=(3e-3,))
+
+
+class FineTuning(Settings):
+    """Every weight; rates are absolute."""
+
+    kind: Literal["fine-tuning"] = "fine-tuning"
+    budget: Budget = Budget(rates=(1e-3,))
+
+
+MethodSettings = Annotated[Instruction | PromptTuning | Mpt | Lora | FineTuning, Field(discriminator="kind")]
+
+
+class AdaptSettings(Settings):
+    """One method on every target, shot count and draw. A shot count of ``full`` uses all training examples."""
+
+    backbone: BackboneSettings = BackboneSettings()
+    targets: tuple[Path, ...] = Field(min_length=1)
+    method: MethodSettings = Field(default_factory=Mpt)
+    metaprompt: Path | None = None
+    prompt: PromptSettings = PromptSettings()
+    shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
+    draws: int = Field(1, ge=1)
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _metaprompt_is_there(self) -> AdaptSettings:
+        if (self.method.kind == "mpt") != (self.metaprompt is not None):
+            raise ValueError("method mpt, and no other, needs `metaprompt`")
+        return self
+
+
+class EvaluateSettings(Settings):
+    """Scores of everything an adapt run made, on one part of each target."""
+
+    backbone: BackboneSettings = BackboneSettings()
+    adapted: Path
+    targets: tuple[Path, ...] = Field(min_length=1)
+    part: Literal["dev", "test"] = "test"
+    limit: int | None = Field(None, ge=1)
+    answer_tokens: int = Field(128, ge=1)
+    resamples: int = Field(10_000, ge=100)
+    seed: int = 0
+
+
+class PredictSettings(Settings):
+    """Notes in, predictions out."""
+
+    backbone: BackboneSettings = BackboneSettings()
+    prompts: tuple[Path, ...] = Field(min_length=1)
+    notes: Path
+    reader: str = "plain"
+    out: Path
+    writer: Literal["brat", "jsonl"] = "brat"
+    window: int = Field(600, ge=40)
+    answer_tokens: int = Field(192, ge=1)

@@ -1,0 +1,151 @@
+"""Teachers to one metaprompt and a factor pair per source task (arXiv 2604.06650, stage 1 of 2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from clinprompt.backbones.protocol import Placement
+from clinprompt.errors import InputError
+from clinprompt.maths.decomposition import neutral_factors
+from clinprompt.maths.mixture import mixing_probabilities
+from clinprompt.prompts.bank import Metaprompt, read_card, save_metaprompt
+from clinprompt.prompts.decomposed import DecomposedPrompts
+from clinprompt.schema.example import Split
+from clinprompt.stages.cards import metaprompt_card
+from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts
+from clinprompt.stages.configs import DistillSettings
+from clinprompt.stages.opened import Opened, open_backbone
+from clinprompt.stages.prepared import Prepared, open_prepared
+from clinprompt.stages.progress import Progress, silent
+from clinprompt.stages.run_folder import RunFolder, open_run
+from clinprompt.stages.teach import load_teachers
+from clinprompt.training.gang import Mixture
+from clinprompt.training.loop import StepReport, train
+from clinprompt.training.objectives import Distillation
+from clinprompt.training.seeds import derive
+
+STAGE, VERSION = "distill", 1
+FILE = "metaprompt.safetensors"
+
+
+def distill(
+    settings: DistillSettings,
+    *,
+    runs: Path,
+    opened: Opened | None = None,
+    progress: Progress = silent,
+    force: bool = False,
+) -> RunFolder:
+    """Train the shared metaprompt with all factor pairs; writes ``outputs/metaprompt.safetensors``."""
+    opened = opened or open_backbone(settings.backbone)
+    prepared = [open_prepared(path) for path in settings.sources]
+    if len(settings.budget.rates) != 1:
+        raise InputError("the metaprompt trains with one learning rate", where="distill.budget.rates")
+    run = open_run(
+        runs,
+        stage=STAGE,
+        version=VERSION,
+        config=settings,
+        inputs={"teachers": settings.teachers} | {item.task.name: item.path for item in prepared},
+        fingerprints={"backbone": opened.backbone.fingerprint},
+        force=force,
+    )
+    if run.done:
+        return run
+    with run:
+        names = [item.task.name for item in prepared]
+        outputs = settings.teachers / "outputs"
+        teachers = load_teachers(outputs, names, opened)
+        placement = read_card(outputs / f"{names[0]}.safetensors").placement
+        K, P, H = teachers.shape
+        cells = [
+            Cell(item.task.name, item.task, item.part(Split.train), item.part(Split.dev), settings.seed)
+            for item in prepared
+        ]
+        start = _start(opened, cells, teachers, settings)
+        seeds = [derive(settings.seed, "factors", name) for name in names]
+        source = DecomposedPrompts(start, [neutral_factors(P, H, settings.rank, seed=s) for s in seeds], shared=True)
+        members = candidates(
+            opened,
+            cells,
+            settings.budget,
+            reserve=P,
+            rates=lambda i, rate: {
+                "metaprompt": rate * rms(start), "rows": settings.factor_rate, "cols": settings.factor_rate
+            },  # fmt: skip
+        )
+        with progress(STAGE, settings.budget.steps) as advance:
+
+            def watch(report: StepReport) -> None:
+                run.metric(step=report.step, **report.losses)
+                advance(1, loss=sum(report.losses.values()) / max(1, len(report.losses)))
+
+            result = train(
+                opened.backbone,
+                source,
+                members,
+                placement=Placement(placement),
+                mixture=_mixture(settings, cells),
+                distillation=_distillation(settings, teachers, placement),
+                tokens_per_forward=settings.budget.tokens_per_forward,
+                dev_every=dev_every(settings.budget),
+                checkpoint=run.checkpoints / "loop.safetensors",
+                watch=watch,
+            )
+        _save(run, opened, prepared, source, settings, placement)
+        run.finish({"tasks": names, "losses": result.losses, "dev_loss": result.dev_losses[members[0].name],
+                    "seconds": result.seconds})  # fmt: skip
+    return run
+
+
+def _start(opened: Opened, cells: list[Cell], teachers: Tensor, settings: DistillSettings) -> Tensor:
+    if settings.start == "teachers":
+        return teachers.mean(dim=0)
+    return starts(opened, cells[:1], start=settings.start, length=teachers.shape[1])[0]
+
+
+def _mixture(settings: DistillSettings, cells: list[Cell]) -> Mixture:
+    probabilities = mixing_probabilities(
+        [len(cell.train) for cell in cells],
+        mixing=settings.mixing,
+        cap=settings.mixing_cap,
+        temperature=settings.mixing_temperature,
+    )
+    return Mixture(probabilities, batch=settings.budget.batch, seed=derive(settings.seed, "mixture"))
+
+
+def _distillation(settings: DistillSettings, teachers: Tensor, placement: str) -> Distillation | None:
+    if settings.weight == 0:
+        return None
+    return Distillation(
+        teachers,
+        Placement(placement),
+        weight=settings.weight,
+        temperature=settings.temperature,
+        hidden_layers=settings.hidden_layers,
+    )
+
+
+def _save(
+    run: RunFolder,
+    opened: Opened,
+    prepared: list[Prepared],
+    source: DecomposedPrompts,
+    settings: DistillSettings,
+    placement: str,
+) -> None:
+    vectors = source.metaprompt.detach()[0]
+    factors = {item.task.name: pair for item, pair in zip(prepared, source.factors(), strict=True)}
+    card = metaprompt_card(
+        opened,
+        prepared,
+        vectors=vectors,
+        placement=placement,
+        rank=settings.rank,
+        trainable=sum(group.tensor.numel() for group in source.groups()),
+        run=run.id,
+        seed=settings.seed,
+    )
+    save_metaprompt(run.outputs / FILE, Metaprompt(vectors, factors, card))

@@ -1,0 +1,118 @@
+"""Adapted cells to predictions and scores, each with interval, n and what could not be read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from clinprompt.backbones.protocol import Limits
+from clinprompt.data.records import prediction_record
+from clinprompt.errors import InputError
+from clinprompt.evaluation.score import score_task, task_counts
+from clinprompt.inference.predictor import Predictor, Question
+from clinprompt.schema.example import Example, Split
+from clinprompt.schema.prediction import Prediction
+from clinprompt.stages.adapted import Adapted, applied, read_adapted
+from clinprompt.stages.atomic import write_json, write_text
+from clinprompt.stages.configs import EvaluateSettings
+from clinprompt.stages.opened import Opened, open_backbone
+from clinprompt.stages.prepared import Prepared, open_prepared
+from clinprompt.stages.progress import Advance, Progress, silent
+from clinprompt.stages.run_folder import RunFolder, open_run
+
+STAGE, VERSION = "evaluate", 1
+FILE = "scores.json"
+COUNTS = "counts.json"
+
+
+def evaluate(
+    settings: EvaluateSettings,
+    *,
+    runs: Path,
+    opened: Opened | None = None,
+    progress: Progress = silent,
+    force: bool = False,
+) -> RunFolder:
+    """Score every cell of an adapt run; writes ``outputs/scores.json`` and predictions per cell."""
+    opened = opened or open_backbone(settings.backbone)
+    prepared = {item.task.name: item for item in map(open_prepared, settings.targets)}
+    run = open_run(
+        runs,
+        stage=STAGE,
+        version=VERSION,
+        config=settings,
+        inputs={"adapted": settings.adapted} | {name: item.path for name, item in prepared.items()},
+        fingerprints={"backbone": opened.backbone.fingerprint},
+        force=force,
+    )
+    if run.done:
+        return run
+    with run:
+        outputs = settings.adapted / "outputs"
+        cells = read_adapted(outputs)
+        missing = sorted({cell.task for cell in cells} - set(prepared))
+        if missing:
+            raise InputError(f"the run has cells of tasks that are not among the targets: {', '.join(missing)}")
+        parts = {name: _part(item, settings) for name, item in prepared.items()}
+        records = []
+        with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance:
+            for cell in cells:
+                item, examples = prepared[cell.task], parts[cell.task]
+                predictions = _predict(opened, outputs, cell, item, examples, settings, advance)
+                records.append(_record(run, cell, item, examples, predictions, settings))
+        write_json(run.outputs / FILE, {"part": settings.part, "cells": records})
+        run.finish({"cells": len(records)})
+    return run
+
+
+def read_scores(run: Path) -> list[dict[str, Any]]:
+    """The cells of an evaluate run with their scores."""
+    return list(json.loads((run / "outputs" / FILE).read_text(encoding="utf-8"))["cells"])
+
+
+def _part(item: Prepared, settings: EvaluateSettings) -> list[Example]:
+    examples = item.part(Split(settings.part))
+    if not examples:
+        raise InputError(
+            f"the task has no {settings.part} part",
+            where=f"task {item.task.name}",
+            allowed=", ".join(item.manifest.parts),
+        )
+    return examples[: settings.limit]
+
+
+def _predict(
+    opened: Opened,
+    outputs: Path,
+    cell: Adapted,
+    item: Prepared,
+    examples: list[Example],
+    settings: EvaluateSettings,
+    advance: Advance,
+) -> list[Prediction]:
+    predictor = Predictor(opened.backbone, opened.template, limits=Limits(settings.answer_tokens))
+    with applied(opened, outputs, cell) as (vectors, placement):
+        questions = [Question(example, item.task, vectors, placement, cell.key) for example in examples]
+        return predictor.predict(questions, watch=lambda rows: advance(rows))
+
+
+def _record(
+    run: RunFolder,
+    cell: Adapted,
+    item: Prepared,
+    examples: list[Example],
+    predictions: list[Prediction],
+    settings: EvaluateSettings,
+) -> dict[str, Any]:
+    scores = score_task(item.task, examples, predictions, resamples=settings.resamples, seed=settings.seed)
+    lines = [json.dumps(prediction_record(found), ensure_ascii=False) for found in predictions]
+    write_text(run.outputs / cell.key / "predictions.jsonl", "\n".join(lines) + "\n")
+    write_json(run.outputs / cell.key / COUNTS, task_counts(item.task, examples, predictions))
+    return {
+        **asdict(cell),
+        "kind": item.task.kind.value,
+        "group": item.task.group,
+        **scores.record(),
+    }

@@ -1,0 +1,204 @@
+"""Notes in, predictions out: every note in windows, every prompt's task, one answer per note and task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from clinprompt.backbones.protocol import Limits, Placement
+from clinprompt.data.readers import READERS
+from clinprompt.data.windows import merge, windows
+from clinprompt.data.writers import brat, jsonl
+from clinprompt.errors import InputError
+from clinprompt.inference.predictor import Predictor, Question
+from clinprompt.inference.reference import check_reference
+from clinprompt.prompts.bank import SoftPrompt, load_prompt
+from clinprompt.schema.document import Document, Relation, Span
+from clinprompt.schema.example import Answer, Example, TaskKind
+from clinprompt.schema.prediction import DecodeReport, Prediction
+from clinprompt.stages.atomic import write_json
+from clinprompt.stages.configs import PredictSettings
+from clinprompt.stages.opened import Opened, open_backbone
+from clinprompt.stages.progress import Progress, silent
+from clinprompt.tasks.task import Task
+from clinprompt.tasks.template import TEMPLATES, Template
+
+SPAN_KINDS = (TaskKind.entities, TaskKind.relations)
+PROVENANCE = "provenance.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictReport:
+    """What was read and written: notes, windows, characters covered, spans, relations, and the answers' faults."""
+
+    notes: int
+    windows: int
+    characters: int
+    spans: int
+    relations: int
+    answers: int
+    decoding: DecodeReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One question with the place its note has in the document."""
+
+    question: Question
+    place: tuple[int, int]
+    item: int
+
+
+def predict(settings: PredictSettings, *, opened: Opened | None = None, progress: Progress = silent) -> PredictReport:
+    """Predict every prompt's task on every note and write the result to ``settings.out``.
+
+    Refuses prompts of another backbone, prompts that have gone silent, and outputs that the writer cannot hold;
+    nothing is written then.
+    """
+    opened = opened or open_backbone(settings.backbone)
+    prompts = [_open(path, opened) for path in settings.prompts]
+    tasks = [_task(prompt, path) for prompt, path in zip(prompts, settings.prompts, strict=True)]
+    template = _template(prompts, settings.prompts)
+    if settings.writer == "brat" and any(task.kind not in SPAN_KINDS for task in tasks):
+        raise InputError("brat holds spans and relations only", allowed="entities, relations", fix="use --to jsonl")
+    items = list(READERS[settings.reader](settings.notes))
+    asks = [
+        ask
+        for i, item in enumerate(items)
+        for prompt, task in zip(prompts, tasks, strict=True)
+        for ask in _asks(i, item, prompt, task, settings.window)
+    ]
+    predictor = Predictor(opened.backbone, template, limits=Limits(settings.answer_tokens))
+    with progress("predict", len(asks)) as advance:
+        found = predictor.predict([ask.question for ask in asks], watch=lambda rows: advance(rows))
+    return _write(settings, items, tasks, asks, found, prompts)
+
+
+def _open(path: Path, opened: Opened) -> SoftPrompt:
+    prompt = load_prompt(path, backbone=opened.identity)
+    check_reference(opened.backbone, prompt, where=str(path))
+    return prompt
+
+
+def _task(prompt: SoftPrompt, path: Path) -> Task:
+    if prompt.card.task is None:
+        raise InputError(
+            "this file holds a metaprompt, which answers no task by itself",
+            where=str(path),
+            fix="adapt it to a task first with `clinprompt adapt`",
+        )
+    return prompt.card.task
+
+
+def _template(prompts: Sequence[SoftPrompt], paths: Sequence[Path]) -> Template:
+    template = TEMPLATES[prompts[0].card.template]
+    for prompt, path in zip(prompts, paths, strict=True):
+        if prompt.card.template_hash != template.hash:
+            raise InputError(
+                f"the prompt was trained with another template ({prompt.card.template}, {prompt.card.template_hash})",
+                where=str(path),
+                allowed=f"{template.name}, {template.hash}",
+                fix="predict with prompts of one template at a time, made by this version",
+            )
+    return template
+
+
+def _asks(
+    item: int, note: Document | Example, prompt: SoftPrompt, task: Task, window: int
+) -> list[_Ask]:
+    placement = Placement(prompt.card.placement)
+
+    def ask(example: Example, place: tuple[int, int]) -> _Ask:
+        return _Ask(Question(example, task, prompt.vectors, placement, prompt.card.name), place, item)
+
+    if isinstance(note, Example):
+        return [ask(note, (0, len(note.note)))]
+    text = note.text
+    if task.kind in SPAN_KINDS:
+        longest = task.data.window if task.data and task.data.window else window
+        places = windows(text, longest=longest, overlap=min(80, longest // 4))
+    else:
+        places = [(0, len(text))]
+    made = []
+    for start, end in places:
+        if text[start:end].strip():
+            name = f"{note.id}@{start}"
+            example = Example(name, {"note": text[start:end]}, Answer(), note.group, document=note.id, offset=start)
+            made.append(ask(example, (start, end)))
+    return made
+
+
+def _write(
+    settings: PredictSettings,
+    items: Sequence[Document | Example],
+    tasks: Sequence[Task],
+    asks: Sequence[_Ask],
+    found: Sequence[Prediction],
+    prompts: Sequence[SoftPrompt],
+) -> PredictReport:
+    answers: dict[tuple[int, str], list[tuple[_Ask, Prediction]]] = {}
+    for ask, prediction in zip(asks, found, strict=True):
+        answers.setdefault((ask.item, ask.question.task.name), []).append((ask, prediction))
+    provenance = dict(found[0].provenance) if found else {}
+    provenance = {key: value for key, value in provenance.items() if key not in ("task", "prompt")}
+    provenance["prompts"] = [  # type: ignore[assignment]
+        {"task": p.card.name, "version": p.card.version, "method": p.card.method, "run": p.card.lineage.run}
+        for p in prompts
+    ]
+    documents, records = [], []
+    for i, item in enumerate(items):
+        whole = {
+            task.name: merge([ask.place for ask, _ in pairs], [prediction.answer for _, prediction in pairs])
+            for task in tasks
+            if task.kind in SPAN_KINDS and (pairs := answers.get((i, task.name)))
+        }
+        plain = {
+            task.name: answers[i, task.name][0][1].answer
+            for task in tasks
+            if task.kind not in SPAN_KINDS and (i, task.name) in answers
+        }
+        spans, relations = _joined(list(whole.values()))
+        text, group = (item.text, item.group) if isinstance(item, Document) else (item.note, item.group)
+        documents.append(Document(item.id, text, spans, relations, group=group))
+        said = {name: answer.label if answer.label is not None else answer.text for name, answer in plain.items()}
+        records.append(said)
+    if settings.writer == "brat":
+        brat.write(documents, settings.out)
+        write_json(settings.out / PROVENANCE, provenance)
+    else:
+        jsonl.write_answers(documents, records, settings.out, provenance=provenance)
+    return PredictReport(
+        notes=len(items),
+        windows=len(asks),
+        characters=sum(len(document.text) for document in documents),
+        spans=sum(len(document.spans) for document in documents),
+        relations=sum(len(document.relations) for document in documents),
+        answers=sum(len(said) for said in records),
+        decoding=sum((prediction.report for prediction in found), DecodeReport()),
+    )
+
+
+def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation, ...]]:
+    """Several tasks' spans and relations with ids that do not clash; equal spans of two tasks are one."""
+    names: dict[Any, str] = {}
+    spans: list[Span] = []
+    relations: list[Relation] = []
+    for answer in answers:
+        local = {}
+        for span in answer.spans:
+            if span.key not in names:
+                names[span.key] = f"T{len(names) + 1}"
+                spans.append(replace(span, id=names[span.key]))
+            local[span.id] = names[span.key]
+        for relation in answer.relations:
+            relations.append(
+                replace(relation, id=f"R{len(relations) + 1}", head=local[relation.head], tail=local[relation.tail])
+            )
+    return tuple(spans), tuple(relations)
+
+
+def report_record(report: PredictReport) -> dict[str, Any]:
+    """The report as plain values."""
+    return asdict(report)

@@ -1,0 +1,127 @@
+"""A corpus to a prepared task: read, projected to the task's schema, divided by group, written with a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from clinprompt.data.chance import draw_number
+from clinprompt.data.projection import ProjectionReport, project_all, relabel
+from clinprompt.data.readers import READERS
+from clinprompt.data.split import split_by_group
+from clinprompt.errors import InputError
+from clinprompt.schema.document import Document
+from clinprompt.schema.example import Example, Split
+from clinprompt.stages.configs import PrepareSettings
+from clinprompt.stages.prepared import write_prepared
+from clinprompt.stages.run_folder import RunFolder, open_run
+from clinprompt.tasks.catalog import load_task
+from clinprompt.tasks.task import DataSource, Task
+
+STAGE, VERSION = "prepare", 1
+
+
+def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> RunFolder:
+    """Prepare one task; ``outputs/`` is a folder that :func:`open_prepared` opens."""
+    task = load_task(settings.task)
+    if task.data is None:
+        raise InputError("the task names no data", where=f"task {task.name}", fix="add `data` to the task file")
+    paths = _paths(task.data, settings.data_root)
+    # The task file counts by its content, so that a change of the catalogue makes a new run.
+    run = open_run(
+        runs,
+        stage=STAGE,
+        version=VERSION,
+        config=settings,
+        inputs={f"data {path.name}": path for path in paths if path.exists()},
+        fingerprints={"task": task.model_dump_json()},
+        force=force,
+    )
+    if run.done:
+        return run
+    with run:
+        parts, report = read_parts(task, data_root=settings.data_root)
+        limited = {split: _limited(found, settings.limits.get(split.value)) for split, found in parts.items()}
+        sources = [path for path in paths if path.is_file()]
+        manifest = write_prepared(run.outputs, task, limited, source_root=settings.data_root, source_files=sources)
+        counts = {name: part.examples for name, part in manifest.parts.items()}
+        run.finish({"task": task.name, "examples": counts, "projection": _plain(report)})
+    return run
+
+
+def read_parts(
+    task: Task, *, data_root: Path | None = None, strict: bool = False
+) -> tuple[dict[Split, list[Example]], ProjectionReport]:
+    """Read all parts of a task's data as examples, and report what of the annotation they do not hold.
+
+    ``strict``: labels outside the task's schema raise :class:`InputError` instead of being left out.
+    """
+    data = task.data
+    assert data is not None
+    report = ProjectionReport()
+    parts: dict[Split, list[Example]] = {}
+    for split, items in _divided(data, data_root).items():
+        examples, found = _examples(task, items, strict=strict)
+        parts[split] = [replace(example, split=split) for example in examples]
+        report += found
+    return parts, report
+
+
+def _divided(data: DataSource, data_root: Path | None) -> dict[Split, list[Any]]:
+    """The corpus's own parts; a part that it lacks is cut, by group, from ``all`` or from ``train``."""
+    given = {name: _read(data, options, data_root) for name, options in data.parts.items()}
+    whole = "all" if "all" in given else "train"
+    if data.split is None or whole not in given:
+        return {Split(name): items for name, items in given.items()}
+    lacking = {name: 0.0 if name in given else getattr(data.split, name) for name in ("dev", "test")}
+    cut = split_by_group(given.pop(whole), **lacking, seed=data.split.seed)
+    return {split: items for split, items in cut.items() if items} | {Split(n): items for n, items in given.items()}
+
+
+def _read(data: DataSource, options: dict[str, Any], data_root: Path | None) -> list[Any]:
+    path = _path(data, options, data_root)
+    rest = {name: value for name, value in {**data.options, **options}.items() if name != "path"}
+    return list(READERS[data.reader](path, **rest))
+
+
+def _examples(task: Task, items: list[Any], *, strict: bool) -> tuple[list[Example], ProjectionReport]:
+    assert task.data is not None
+    if items and isinstance(items[0], Document):
+        return project_all(
+            items,
+            labels=task.labels,
+            relations={name: (schema.head, schema.tail) for name, schema in task.relations.items()} or None,
+            label_map=task.data.label_map,
+            window=task.data.window,
+            strict=strict,
+        )
+    if task.labels:
+        items, _ = relabel(items, labels=task.labels, label_map=task.data.label_map)
+    return items, ProjectionReport()
+
+
+def _path(data: DataSource, options: dict[str, Any], data_root: Path | None) -> Path | None:
+    given = options.get("path", data.options.get("path"))
+    if given is None and not data.root:
+        return None
+    relative = Path(data.root) / (given or "")
+    return (data_root or Path()) / relative
+
+
+def _paths(data: DataSource, data_root: Path | None) -> list[Path]:
+    found = (_path(data, options, data_root) for options in data.parts.values())
+    return sorted({path for path in found if path is not None})
+
+
+def _limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
+    """At most ``limit`` examples, whole groups in an order that depends on their names alone."""
+    if limit is None or len(examples) <= limit:
+        return list(examples)
+    order = sorted(examples, key=lambda example: (draw_number("limit", example.group), example.group))
+    return order[:limit]
+
+
+def _plain(report: ProjectionReport) -> dict[str, Any]:
+    return asdict(report)

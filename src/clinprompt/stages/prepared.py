@@ -1,0 +1,76 @@
+"""A task's data on disk: parts, manifest and the task itself in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from clinprompt.data.files import file_hash, read_text
+from clinprompt.data.manifest import FILE as MANIFEST
+from clinprompt.data.manifest import Manifest, read_manifest, read_part, write_parts
+from clinprompt.errors import InputError
+from clinprompt.schema.example import Example, Split
+from clinprompt.stages.atomic import write_text
+from clinprompt.tasks.task import Task
+
+TASK = "task.json"
+DRAW_SEED = 13
+"""Seed of the k-shot draws: one for all methods, so that each sees the same examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A task with its parts; made by :func:`open_prepared`."""
+
+    path: Path
+    folder: Path
+    task: Task
+    manifest: Manifest
+    digest: str
+    draw_seed: int = DRAW_SEED
+
+    def part(self, split: Split) -> list[Example]:
+        """The examples of a part, verified against the manifest; empty when the data has no such part."""
+        return read_part(self.folder, split.value) if split.value in self.manifest.parts else []
+
+
+def write_prepared(
+    folder: Path,
+    task: Task,
+    parts: Mapping[Split, Sequence[Example]],
+    *,
+    source_root: Path | None = None,
+    source_files: Sequence[Path] = (),
+) -> Manifest:
+    """Write a task and its parts into a folder."""
+    write_text(folder / TASK, task.model_dump_json(indent=1) + "\n")
+    return write_parts(
+        folder,
+        {split.value: examples for split, examples in parts.items() if examples},
+        task=task.name,
+        reader=task.data.reader if task.data else "",
+        licence=task.licence,
+        source_root=source_root,
+        source_files=source_files,
+    )
+
+
+def open_prepared(path: Path) -> Prepared:
+    """Open a prepared folder, or the run folder of a prepare stage."""
+    folder = path / "outputs" if (path / "outputs").is_dir() else path
+    if not (folder / TASK).is_file():
+        raise InputError(
+            "this folder holds no prepared task",
+            where=str(path),
+            fix="make it with `clinprompt data import`",
+        )
+    try:
+        task = Task.model_validate_json(read_text(folder / TASK))
+    except ValidationError as error:
+        raise InputError(
+            "the task of this folder cannot be read", where=str(folder / TASK), fix="import the data again"
+        ) from error
+    return Prepared(path, folder, task, read_manifest(folder), file_hash(folder / MANIFEST)[:16])

@@ -1,0 +1,102 @@
+"""Sources to teachers: one free prompt per source task, all trained side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from clinprompt.backbones.protocol import Placement
+from clinprompt.prompts.bank import SoftPrompt, save_prompt
+from clinprompt.prompts.plain import PlainPrompts
+from clinprompt.schema.example import Split
+from clinprompt.stages.cards import prompt_card
+from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts, winners
+from clinprompt.stages.configs import TeachSettings
+from clinprompt.stages.opened import Opened, open_backbone
+from clinprompt.stages.prepared import open_prepared
+from clinprompt.stages.progress import Progress, silent
+from clinprompt.stages.run_folder import RunFolder, open_run
+from clinprompt.training.loop import StepReport, train
+
+STAGE, VERSION = "teach", 1
+
+
+def teach(
+    settings: TeachSettings,
+    *,
+    runs: Path,
+    opened: Opened | None = None,
+    progress: Progress = silent,
+    force: bool = False,
+) -> RunFolder:
+    """Train the teachers; ``outputs/<task>.safetensors`` each, a table of losses in the summary."""
+    opened = opened or open_backbone(settings.backbone)
+    prepared = [open_prepared(path) for path in settings.sources]
+    run = open_run(
+        runs,
+        stage=STAGE,
+        version=VERSION,
+        config=settings,
+        inputs={item.task.name: item.path for item in prepared},
+        fingerprints={"backbone": opened.backbone.fingerprint},
+        force=force,
+    )
+    if run.done:
+        return run
+    with run:
+        cells = [
+            Cell(item.task.name, item.task, item.part(Split.train), item.part(Split.dev), settings.seed)
+            for item in prepared
+        ]
+        length, budget = settings.prompt.length, settings.budget
+        start = starts(opened, cells, start=settings.start, length=length)
+        members = candidates(
+            opened, cells, budget, reserve=length, rates=lambda i, rate: {"prompt": rate * rms(start[i])}
+        )
+        source = PlainPrompts(start.repeat_interleave(len(budget.rates), dim=0))
+        with progress(STAGE, budget.steps) as advance:
+
+            def watch(report: StepReport) -> None:
+                mean = sum(report.losses.values()) / max(1, len(report.losses))
+                run.metric(step=report.step, **report.losses)
+                advance(1, loss=mean)
+
+            result = train(
+                opened.backbone,
+                source,
+                members,
+                placement=Placement(settings.prompt.placement),
+                tokens_per_forward=budget.tokens_per_forward,
+                dev_every=dev_every(budget),
+                checkpoint=run.checkpoints / "gang.safetensors",
+                watch=watch,
+            )
+        folded = source.folded()
+        table = {}
+        for item, best in zip(prepared, winners(members, budget, result), strict=True):
+            name = members[best].name
+            card = prompt_card(
+                opened,
+                item,
+                method="prompt-tuning",
+                vectors=folded[best],
+                placement=settings.prompt.placement,
+                trainable=folded[best].numel(),
+                run=run.id,
+                seed=settings.seed,
+            )
+            save_prompt(run.outputs / f"{item.task.name}.safetensors", SoftPrompt(folded[best], card))
+            table[item.task.name] = {
+                "member": name, "loss": result.losses[name], "dev_loss": result.dev_losses[name]
+            }  # fmt: skip
+        run.finish({"teachers": table, "diverged": result.diverged, "seconds": result.seconds})
+    return run
+
+
+def load_teachers(folder: Path, tasks: list[str], opened: Opened) -> torch.Tensor:
+    """The teachers' vectors ``[K, P, H]`` in the order of the tasks, checked against the backbone."""
+    from clinprompt.prompts.bank import load_prompt
+
+    prompts = [load_prompt(folder / f"{task}.safetensors", backbone=opened.identity) for task in tasks]
+    return torch.stack([prompt.vectors for prompt in prompts])

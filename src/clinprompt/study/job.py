@@ -1,0 +1,189 @@
+"""A whole job: data, teachers, metaprompt, every method on every target, scores, table, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from clinprompt.evaluation.score import score_task, task_counts
+from clinprompt.evaluation.trivial import trivial_name, trivial_predictions
+from clinprompt.schema.example import Split
+from clinprompt.stages.adapt import adapt
+from clinprompt.stages.atomic import write_json, write_text
+from clinprompt.stages.configs import (
+    AdaptSettings,
+    DistillSettings,
+    EvaluateSettings,
+    PrepareSettings,
+    TeachSettings,
+)
+from clinprompt.stages.distill import FILE as METAPROMPT
+from clinprompt.stages.distill import distill
+from clinprompt.stages.evaluate import COUNTS, evaluate, read_scores
+from clinprompt.stages.opened import Opened, open_backbone
+from clinprompt.stages.prepare import prepare
+from clinprompt.stages.prepared import Prepared, open_prepared
+from clinprompt.stages.progress import Progress, silent
+from clinprompt.stages.run_folder import RunFolder
+from clinprompt.stages.teach import teach
+from clinprompt.study.recipe import Recipe
+from clinprompt.study.table import Cell, Line, as_csv, lines
+
+TRIVIAL = "trivial"
+Say = Callable[[str, str], None]
+"""``say("teach", "6 tasks …")``: one line per stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a job made: the table, the scored cells, the prepared targets and the metaprompt's file."""
+
+    lines: tuple[Line, ...]
+    cells: tuple[Cell, ...]
+    targets: Mapping[str, Prepared]
+    metaprompt: Path | None
+    teach: RunFolder | None
+    distill: RunFolder | None
+    backbone_parameters: int
+
+
+def run_job(
+    recipe: Recipe,
+    *,
+    runs: Path,
+    opened: Opened | None = None,
+    progress: Progress = silent,
+    say: Say = lambda stage, text: None,
+) -> JobResult:
+    """Run a recipe through all stages; finished stages are reused, interrupted ones resumed."""
+    opened = opened or open_backbone(recipe.backbone)
+    say("backbone", f"{opened.backbone.name}, {opened.backbone.fingerprint}, template {opened.template.name}")
+    targets = _prepare_all(recipe.targets, recipe, runs, progress, say)
+    metaprompt, taught, distilled = recipe.metaprompt, None, None
+    if recipe.sources is not None:
+        sources = _prepare_all(recipe.sources.tasks, recipe, runs, progress, say)
+        taught, distilled = _source_stage(recipe, sources, runs, opened, progress, say)
+        metaprompt = distilled.outputs / METAPROMPT
+    cells = _trivial_cells(recipe, targets, runs)
+    for name, method in recipe.methods.items():
+        for seed in recipe.seeds if method.kind != "instruction" else recipe.seeds[:1]:
+            settings = AdaptSettings(
+                backbone=recipe.backbone,
+                targets=tuple(item.path for item in targets.values()),
+                method=method,
+                metaprompt=metaprompt if method.kind == "mpt" else None,
+                prompt=recipe.prompt,
+                shots=recipe.shots if method.kind != "instruction" else (0,),
+                draws=recipe.draws,
+                seed=seed,
+            )
+            shown = ", ".join(str(count) for count in settings.shots)
+            say("adapt", f"{name}, seed {seed}: {len(targets)} targets, shots {shown}, {recipe.draws} draw(s)")
+            run = adapt(settings, runs=runs, opened=opened, progress=progress)
+            scoring = EvaluateSettings(
+                backbone=recipe.backbone,
+                adapted=run.path,
+                targets=settings.targets,
+                **recipe.score.model_dump(),
+            )
+            scored = evaluate(scoring, runs=runs, opened=opened, progress=progress)
+            cells += [Cell(name, seed, record, scored.outputs / _key(record)) for record in read_scores(scored.path)]
+    tasks = {name: item.task for name, item in targets.items()}
+    table = lines(cells, tasks, resamples=recipe.score.resamples)
+    parameters = sum(weight.numel() for weight in opened.backbone.model.parameters())
+    return JobResult(tuple(table), tuple(cells), targets, metaprompt, taught, distilled, parameters)
+
+
+def write_table(folder: Path, result: JobResult) -> None:
+    """Write ``table.csv`` and ``table.json``."""
+    write_text(folder / "table.csv", as_csv(result.lines))
+    write_json(folder / "table.json", {"lines": [asdict(line) for line in result.lines]})
+
+
+def _prepare_all(
+    names: Sequence[str], recipe: Recipe, runs: Path, progress: Progress, say: Say
+) -> dict[str, Prepared]:
+    say("prepare", ", ".join(names))
+    found = {}
+    with progress("prepare", len(names)) as advance:
+        for name in names:
+            settings = PrepareSettings(task=name, data_root=recipe.data_root, limits=recipe.limits)
+            item = open_prepared(prepare(settings, runs=runs).path)
+            found[item.task.name] = item
+            advance(1)
+    return found
+
+
+def _source_stage(
+    recipe: Recipe, sources: Mapping[str, Prepared], runs: Path, opened: Opened, progress: Progress, say: Say
+) -> tuple[RunFolder, RunFolder]:
+    given = recipe.sources
+    assert given is not None
+    paths = tuple(item.path for item in sources.values())
+    say("teach", f"{len(paths)} teachers, {given.teach.steps} steps side by side")
+    taught = teach(
+        TeachSettings(
+            backbone=recipe.backbone,
+            sources=paths,
+            prompt=recipe.prompt,
+            start=given.teach_start,
+            budget=given.teach,
+            seed=given.seed,
+        ),
+        runs=runs,
+        opened=opened,
+        progress=progress,
+    )
+    say("distill", f"one metaprompt of {len(paths)} tasks, rank {given.rank}, {given.distill.steps} steps")
+    distilled = distill(
+        DistillSettings(
+            backbone=recipe.backbone,
+            teachers=taught.path,
+            sources=paths,
+            rank=given.rank,
+            start=given.distill_start,
+            weight=given.weight,
+            temperature=given.temperature,
+            hidden_layers=given.hidden_layers,
+            mixing=given.mixing,
+            budget=given.distill,
+            factor_rate=given.factor_rate,
+            seed=given.seed,
+        ),
+        runs=runs,
+        opened=opened,
+        progress=progress,
+    )
+    return taught, distilled
+
+
+def _trivial_cells(recipe: Recipe, targets: Mapping[str, Prepared], runs: Path) -> list[Cell]:
+    """Cells of the baseline without a model, scored like the others."""
+    cells = []
+    for name, item in targets.items():
+        examples = item.part(Split(recipe.score.part))[: recipe.score.limit]
+        predictions = trivial_predictions(item.task, item.part(Split.train), examples)
+        scores = score_task(item.task, examples, predictions, resamples=recipe.score.resamples)
+        folder = runs / "trivial" / item.digest / recipe.score.part / str(recipe.score.limit or "all")
+        write_json(folder / COUNTS, task_counts(item.task, examples, predictions))
+        record: dict[str, Any] = {
+            "task": name, "shots": "full", "draw": 0, "trainable": 0, "note": trivial_name(item.task),
+            "kind": item.task.kind.value, "group": item.task.group, **scores.record(),
+        }  # fmt: skip
+        cells.append(Cell(TRIVIAL, 0, record, folder))
+    return cells
+
+
+def _key(record: Mapping[str, Any]) -> str:
+    from clinprompt.stages.adapted import cell_key
+
+    return cell_key(record["task"], record["shots"], record["draw"])
+
+
+def read_table(folder: Path) -> list[Line]:
+    """The lines of a written table."""
+    content = json.loads((folder / "table.json").read_text(encoding="utf-8"))
+    return [Line(**line) for line in content["lines"]]

@@ -1,0 +1,69 @@
+"""A recipe: sources, targets, methods, shots and seeds of one whole job, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from clinprompt.stages.configs import (
+    BackboneSettings,
+    Budget,
+    Instruction,
+    MethodSettings,
+    PromptSettings,
+    Settings,
+)
+
+
+class Sources(Settings):
+    """How the metaprompt is made: teachers, then distillation. See ``TeachSettings`` and ``DistillSettings``."""
+
+    tasks: tuple[str, ...] = Field(min_length=2)
+    teach: Budget = Budget(keep="best")
+    teach_start: Literal["text", "vocabulary"] = "text"
+    distill: Budget = Budget(batch=24, keep="best")
+    distill_start: Literal["vocabulary", "text", "teachers"] = "teachers"
+    rank: int = Field(1, ge=1)
+    weight: float = Field(1.0, ge=0)
+    temperature: float = Field(1.0, gt=0)
+    hidden_layers: tuple[int, ...] = (-1,)
+    mixing: Literal["proportional", "temperature", "uniform"] = "proportional"
+    factor_rate: float = Field(0.1, gt=0)
+    seed: int = 1
+
+
+class Scoring(Settings):
+    """What is scored, and how."""
+
+    part: Literal["dev", "test"] = "test"
+    limit: int | None = Field(None, ge=1)
+    answer_tokens: int = Field(128, ge=1)
+    resamples: int = Field(10_000, ge=100)
+
+
+class Recipe(Settings):
+    """One whole job. ``methods`` are rows of the final table: a name and the method's settings."""
+
+    name: str
+    description: str = ""
+    backbone: BackboneSettings = BackboneSettings()
+    data_root: Path | None = None
+    prompt: PromptSettings = PromptSettings()
+    sources: Sources | None = None
+    metaprompt: Path | None = None
+    targets: tuple[str, ...] = Field(min_length=1)
+    limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
+    methods: dict[str, MethodSettings] = Field(default_factory=lambda: {"instruction": Instruction()}, min_length=1)
+    shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
+    draws: int = Field(1, ge=1)
+    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    score: Scoring = Scoring()
+
+    @model_validator(mode="after")
+    def _a_metaprompt_for_mpt(self) -> Recipe:
+        needs = any(method.kind == "mpt" for method in self.methods.values())
+        if needs and (self.sources is None) == (self.metaprompt is None):
+            raise ValueError("method mpt needs either `sources` (to make a metaprompt) or `metaprompt` (a file)")
+        return self

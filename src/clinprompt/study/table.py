@@ -1,0 +1,116 @@
+"""Scores of many runs as one table: a row per method, target and shot count, never without n, seeds and spread."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clinprompt.metrics import METRICS
+from clinprompt.metrics.intervals import pooled_interval
+from clinprompt.stages.evaluate import COUNTS
+from clinprompt.tasks.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table; scores in percent, the interval over documents, seeds and draws together.
+
+    ``spread`` is the standard deviation over the runs (0 for one run). ``unreadable`` and ``unlocated`` are
+    answers or items per hundred examples that could not be read, or whose words are not in the note.
+    """
+
+    method: str
+    target: str
+    kind: str
+    group: str
+    metric: str
+    shots: str
+    score: float
+    low: float
+    high: float
+    spread: float
+    n: int
+    documents: int
+    seeds: int
+    draws: int
+    trainable: int
+    unreadable: float
+    unlocated: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One scored cell of a run: its record in ``scores.json`` and the folder with counts and predictions."""
+
+    method: str
+    seed: int
+    record: dict[str, Any]
+    folder: Path
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Which line of the table the cell belongs to."""
+        return (self.method, self.record["task"], self.record["shots"])
+
+    def counts(self, metric: str) -> np.ndarray:
+        """Per-document counts ``[G, C]`` of one metric, in the order of the documents' names."""
+        content = json.loads((self.folder / COUNTS).read_text(encoding="utf-8"))[metric]
+        return np.array([content[name] for name in sorted(content)])
+
+
+def lines(cells: Sequence[Cell], tasks: dict[str, Task], *, resamples: int = 10_000) -> list[Line]:
+    """The table's lines in the order of the cells."""
+    places: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in cells:
+        places.setdefault(cell.place, []).append(cell)
+    return [_line(group, tasks[target], resamples=resamples) for (_, target, _), group in places.items()]
+
+
+def _line(cells: Sequence[Cell], task: Task, *, resamples: int) -> Line:
+    name = task.metrics[0]
+    metric = METRICS[name](task.labels)
+    counts = np.stack([cell.counts(name) for cell in cells])  # [S, G, C]
+    values = [float(metric.value(run.sum(axis=0))) for run in counts]
+    low, high = pooled_interval(counts, metric.value, resamples=resamples)
+    record = cells[0].record
+    n = record["scores"][0]["n"]
+    reports = [cell.record["report"] for cell in cells]
+    per_hundred = 100.0 / (n * len(cells))
+    return Line(
+        method=cells[0].method,
+        target=task.name,
+        kind=task.kind.value,
+        group=task.group,
+        metric=name,
+        shots=str(record["shots"]),
+        score=statistics.fmean(values),
+        low=low,
+        high=high,
+        spread=statistics.stdev(values) if len(values) > 1 else 0.0,
+        n=n,
+        documents=counts.shape[1],
+        seeds=len({cell.seed for cell in cells}),
+        draws=len({cell.record["draw"] for cell in cells}),
+        trainable=max(cell.record["trainable"] for cell in cells),
+        unreadable=per_hundred * sum(report["unreadable"] for report in reports),
+        unlocated=per_hundred * sum(report["unlocated"] for report in reports),
+    )
+
+
+def as_csv(table: Sequence[Line]) -> str:
+    """The table as CSV text, numbers with two decimals."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(Line)], lineterminator="\n")
+    writer.writeheader()
+    for line in table:
+        row = asdict(line)
+        writer.writerow({key: f"{value:.2f}" if isinstance(value, float) else value for key, value in row.items()})
+    return text.getvalue()

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinprompt.data.windows import merge, windows
+from clinprompt.errors import InputError
+from clinprompt.schema.document import Relation, Span
+from clinprompt.schema.example import Answer
+from tests.data.drawn import documents, texts
+
+long_texts = st.lists(texts, max_size=8).map("".join)
+sizes = st.integers(1, 30).flatmap(lambda longest: st.tuples(st.just(longest), st.integers(0, longest - 1)))
+
+
+@given(text=long_texts, size=sizes)
+def test_windows_cover_the_text_in_order(text, size):
+    longest, overlap = size
+    places = windows(text, longest=longest, overlap=overlap)
+    assert places[0][0] == 0 and places[-1][1] == len(text)
+    assert all(0 < end - start <= longest for start, end in places) or places == [(0, 0)]
+    for (start, end), (next_start, next_end) in pairwise(places):
+        assert start < next_start <= end < next_end
+        assert end - next_start <= overlap
+
+
+@given(text=long_texts, size=sizes)
+def test_words_are_divided_only_when_they_fill_a_window(text, size):
+    longest, overlap = size
+    for start, end in windows(text, longest=longest, overlap=overlap):
+        for place in (start, end):
+            if 0 < place < len(text) and not text[place - 1].isspace() and not text[place].isspace():
+                first = next((i for i in range(place, 0, -1) if text[i - 1].isspace()), 0)
+                last = next((i for i in range(place, len(text)) if text[i].isspace()), len(text))
+                assert last - first > longest
+
+
+@given(text=long_texts, longest=st.integers(2, 30))
+def test_without_overlap_windows_are_a_partition(text, longest):
+    assert "".join(text[start:end] for start, end in windows(text, longest=longest)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "longest", "pieces"),
+    [
+        ("One two.\n\nThree four. Five", 20, ["One two.\n\n", "Three four. Five"]),
+        ("One two three.\nFour five. Six", 22, ["One two three.\n", "Four five. Six"]),
+        ("Dose 2.5 mg. Then stop it", 20, ["Dose 2.5 mg. ", "Then stop it"]),
+        ("He said so.) And left now", 20, ["He said so.) ", "And left now"]),
+        ("no sentence ends here", 12, ["no sentence ", "ends here"]),
+        ("One.\r\n\r\nTwo three four", 16, ["One.\r\n\r\n", "Two three four"]),
+        ("antidisestablishment", 8, ["antidise", "stablish", "ment"]),
+        ("ab\r\ncd", 3, ["ab", "\r\n", "cd"]),
+        ("", 5, [""]),
+    ],
+)
+def test_borders_are_chosen_in_order(text, longest, pieces):
+    assert [text[start:end] for start, end in windows(text, longest=longest)] == pieces
+
+
+def test_overlap_begins_at_a_sentence_or_a_word():
+    text = "First sentence here. Second one here. Third one is here. Fourth."
+    found = [text[start:end] for start, end in windows(text, longest=40, overlap=20)]
+    assert found == [
+        "First sentence here. Second one here. ",
+        "Second one here. Third one is here. ",
+        "Third one is here. Fourth.",
+    ]
+
+
+def test_long_texts_take_linear_time():
+    text = "." * 50_000 + " " * 50_000 + "\n" * 50_000 + "x" * 50_000 + "Pain. " * 20_000
+    assert windows(text, longest=1000, overlap=100)[-1][1] == len(text)
+
+
+@pytest.mark.parametrize(("longest", "overlap"), [(0, 0), (5, 5), (5, -1)])
+def test_sizes_are_checked(longest, overlap):
+    with pytest.raises(InputError):
+        windows("text", longest=longest, overlap=overlap)
+
+
+@given(document=documents(), size=sizes)
+def test_merged_windows_hold_each_whole_span_and_relation_once(document, size):
+    longest, overlap = size
+    places = windows(document.text, longest=longest, overlap=overlap)
+    answers, whole, joined = [], set(), set()
+    for start, end in places:
+        here = [span for span in document.spans if start <= span.start and span.end <= end]
+        ids = {span.id for span in here}
+        links = [link for link in document.relations if {link.head, link.tail} <= ids]
+        answers.append(Answer(spans=tuple(span.shifted(-start) for span in here), relations=tuple(links)))
+        whole |= {span.key for span in here}
+        joined |= {(link.label, document.span(link.head).key, document.span(link.tail).key) for link in links}
+    merged = merge(places, answers)
+    keys = {span.id: span.key for span in merged.spans}
+    assert sorted(keys.values()) == sorted(whole)
+    links = [(link.label, keys[link.head], keys[link.tail]) for link in merged.relations]
+    assert sorted(links) == sorted(joined)
+    assert [span.id for span in merged.spans] == [f"T{place}" for place in range(1, len(whole) + 1)]
+    assert [span.start for span in merged.spans] == sorted(span.start for span in merged.spans)
+
+
+def test_of_two_copies_the_one_far_from_the_edge_counts():
+    near = Answer(spans=(Span("Drug", ((8, 10),), "a", {"negated": "yes"}),))
+    far = Answer(
+        spans=(Span("Drug", ((3, 5),), "b", {"negated": "no"}), Span("Dose", ((3, 8),), "c")),
+        relations=(Relation("dose", "c", "b"),),
+    )
+    for places, answers in (([(0, 10), (5, 15)], [near, far]), ([(5, 15), (0, 10)], [far, near])):
+        merged = merge(places, answers)
+        assert merged.spans == (
+            Span("Dose", ((8, 13),), "T1"),
+            Span("Drug", ((8, 10),), "T2", {"negated": "no"}),
+        )
+        assert merged.relations == (Relation("dose", "T1", "T2", "R1"),)

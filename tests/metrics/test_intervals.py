@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clinprompt.errors import InputError
+from clinprompt.metrics import intervals
+from clinprompt.metrics.intervals import bootstrap_interval, draws, resampled_values
+from clinprompt.metrics.labels import macro_f1
+from clinprompt.metrics.spans import span_f1
+
+MICRO = span_f1().value
+
+
+def random_counts(seed: int, groups: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    hits = rng.integers(0, 5, groups)
+    return np.stack(
+        [hits, hits + rng.integers(0, 3, groups), hits + rng.integers(0, 3, groups)], axis=1
+    ).astype(float)
+
+
+@pytest.mark.parametrize(
+    "value, counts",
+    [
+        (MICRO, random_counts(1, 9)),
+        (
+            macro_f1(("a", "b", "c")).value,
+            np.random.default_rng(2).integers(0, 2, (9, 3)).repeat(3, axis=1).astype(float),
+        ),
+    ],
+)
+def test_the_matrix_product_equals_the_naive_loop_on_the_same_draws(value, counts):
+    fast = resampled_values(counts, value, resamples=200, seed=5)
+    indices = np.concatenate(list(draws(len(counts), resamples=200, seed=5)))
+    slow = [float(value(sum(counts[index] for index in row))) for row in indices]
+    np.testing.assert_allclose(fast, slow, rtol=1e-12)
+
+
+def test_blocks_do_not_change_the_draws(monkeypatch):
+    whole = resampled_values(random_counts(1, 7), MICRO, resamples=100, seed=3)
+    monkeypatch.setattr(intervals, "_CELLS_AT_ONCE", 50)
+    np.testing.assert_array_equal(resampled_values(random_counts(1, 7), MICRO, resamples=100, seed=3), whole)
+
+
+def test_percentiles_are_those_of_scipy():
+    from scipy.stats import bootstrap
+
+    counts = random_counts(4, 60)
+    ours = bootstrap_interval(counts, MICRO, resamples=10_000, seed=1)
+
+    def statistic(indices, axis=-1):
+        return MICRO(counts[indices].sum(axis=-2))
+
+    theirs = bootstrap(
+        (np.arange(60),), statistic, n_resamples=10_000, method="percentile", rng=np.random.default_rng(2)
+    )
+    assert ours == pytest.approx(
+        tuple(theirs.confidence_interval), abs=0.35
+    )  # Monte Carlo error of 10,000 draws
+
+
+def test_a_seed_gives_the_same_interval_and_another_seed_nearly():
+    counts = random_counts(4, 30)
+    first, again, other = (bootstrap_interval(counts, MICRO, resamples=4000, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert other == pytest.approx(first, abs=1.0)
+
+
+def test_one_group_has_no_width_and_none_is_refused():
+    counts = random_counts(1, 1)
+    low, high = bootstrap_interval(counts, MICRO, resamples=50)
+    assert low == high == float(MICRO(counts[0]))
+    with pytest.raises(InputError, match="no examples"):
+        bootstrap_interval(counts[:0], MICRO)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    # Documents with a share of hits of their own: 60 spans' worth of clustering per document, truth known.
+    rng = np.random.default_rng(0)
+    covered, trials = 0, 400
+    for trial in range(trials):
+        share = rng.beta(6, 4, 40)
+        size = 12
+        hits = rng.binomial(size, share)
+        counts = np.stack([hits, np.full(40, size), np.full(40, size)], axis=1).astype(float)
+        low, high = bootstrap_interval(counts, MICRO, resamples=400, seed=trial)
+        covered += low <= 60.0 <= high  # F1 = hits / size, and E[share] = 0.6
+    assert 0.90 <= covered / trials <= 0.975
+
+
+def test_clustering_widens_the_interval_that_single_spans_would_give():
+    rng = np.random.default_rng(1)
+    hits = rng.binomial(20, rng.beta(1, 1, 40))
+    clustered = np.stack([hits, np.full(40, 20), np.full(40, 20)], axis=1).astype(float)
+    single = np.zeros((800, 3))
+    single[: hits.sum(), 0] = 1
+    single[:, 1:] = 1
+    width = [
+        high - low
+        for low, high in (bootstrap_interval(rows, MICRO, resamples=2000) for rows in (clustered, single))
+    ]
+    assert width[0] > 2 * width[1]

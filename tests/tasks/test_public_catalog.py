@@ -1,0 +1,86 @@
+"""The public tasks against the corpora themselves, where a checkout has them beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clinprompt.data.readers import READERS
+from clinprompt.schema.document import Document
+from clinprompt.schema.example import Answer, Example
+from clinprompt.tasks.catalog import CATALOG_ROOT, load_task
+from clinprompt.tasks.formulations.generative import formulate, read_back
+from clinprompt.tasks.task import Task
+from clinprompt.tasks.template import TEMPLATES
+
+from ..annotated import example, relation_keys, span_keys
+
+DATA = Path(__file__).parents[2] / "../shared/data"
+PUBLIC = sorted(path.stem for path in (CATALOG_ROOT / "public").glob("*.yaml"))
+
+# Sizes published with the corpora: sentences (CoNLL, DDI), documents (brat), questions or pairs (the others).
+SIZES = {
+    "bc5cdr-entities": {"train": 4560, "dev": 4581, "test": 4797},
+    "ddi-relations": {"train": 6976, "test": 1299},
+    "headqa": {"train": 2657, "dev": 1366, "test": 2742},
+    "maccrobat-entities": {"all": 200},
+    "maccrobat-relations": {"all": 200},
+    "mediqa-rqe": {"train": 8588, "dev": 302, "test": 230},
+    "medmcqa": {"train": 3000, "dev": 400, "test": 783},
+    "meqsum": {"train": 400, "dev": 100, "test": 500},
+    "mts-dialog": {"train": 1201, "dev": 100, "test": 200},
+    "ncbi-disease": {"train": 5432, "dev": 923, "test": 940},
+    "pubmedqa": {"train": 450, "dev": 50, "test": 500},
+    "scifact-rte": {"train": 564, "test": 209},
+    "scinli": {"train": 2000, "dev": 2000, "test": 4000},
+}
+
+
+def in_schema(record: Document, task: Task) -> Example:
+    """The whole document as one example, with the part of its annotation that the task asks for."""
+    spans = tuple(span for span in record.spans if span.label in task.labels)
+    labels = {span.id: span.label for span in spans}
+    relations = tuple(
+        link
+        for link in record.relations
+        if (ends := task.relations.get(link.label))
+        and labels.get(link.head) in ends.head
+        and labels.get(link.tail) in ends.tail
+    )
+    return example(record.text, Answer(spans=spans, relations=relations))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_task_states_licence_data_and_description(name):
+    task = load_task(name)
+    assert task.name == name
+    assert task.licence and task.description and task.data and task.data.parts
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the public corpora are not here")
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_parts_read_with_the_published_sizes_and_a_gold_answer_goes_there_and_back(name):
+    task = load_task(name)
+    sizes = {}
+    for part, options in task.data.parts.items():
+        rest = {key: value for key, value in options.items() if key != "path"}
+        path = DATA / task.data.root / options["path"]
+        records = READERS[task.data.reader](path, **{**task.data.options, **rest})
+        sizes[part] = len(records)
+        if isinstance(records[0], Document):
+            spoken = {span.label for record in records for span in record.spans}
+            assert set(task.labels) <= spoken
+            linked = {relation.label for record in records for relation in record.relations}
+            assert set(task.relations) <= linked
+            for record in records[:20]:
+                gold = in_schema(record, task)
+                answer = read_back(formulate(gold, task, TEMPLATES["markers"]).answer, gold, task).answer
+                assert relation_keys(answer) == relation_keys(gold.answer)
+                if not task.relations:
+                    assert span_keys(answer) == span_keys(gold.answer)
+            continue
+        for record in records[:50]:
+            pair = formulate(record, task, TEMPLATES["plain"])
+            assert read_back(pair.answer, record, task).answer == record.answer
+    assert sizes == SIZES[name]

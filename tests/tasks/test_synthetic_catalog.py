@@ -1,0 +1,81 @@
+"""The synthetic tasks: files load, data are read, answers survive their codec."""
+
+from __future__ import annotations
+
+import pytest
+
+from clinprompt.data.readers import READERS
+from clinprompt.schema.document import Document
+from clinprompt.schema.example import Answer, Example, TaskKind
+from clinprompt.tasks.catalog import CATALOG_ROOT, load_task
+from clinprompt.tasks.formulations.generative import formulate, read_back
+from clinprompt.tasks.task import Task
+from clinprompt.tasks.template import TEMPLATES
+
+from ..annotated import relation_keys, span_keys
+
+NAMES = sorted(path.stem for path in (CATALOG_ROOT / "synthetic").glob("*.yaml"))
+TASKS = {name: load_task(name) for name in NAMES}
+PARTS = {"train", "dev", "test"}
+
+
+def part(task: Task, name: str, **limit: int) -> list:
+    return READERS[task.data.reader](None, **{**task.data.options, **task.data.parts[name], **limit})
+
+
+def as_example(record: Document | Example, task: Task) -> Example:
+    if isinstance(record, Example):
+        return record
+    spans = tuple(span for span in record.spans if span.label in task.labels)
+    relations = tuple(relation for relation in record.relations if relation.label in task.relations)
+    return Example(
+        id=record.id, inputs={"note": record.text}, answer=Answer(spans=spans, relations=relations), group=record.group
+    )
+
+
+def test_all_kinds_have_a_source_and_a_far_target():
+    groups = {group: [task for task in TASKS.values() if task.group == group] for group in ("source", "far", "near")}
+    assert sum(map(len, groups.values())) == len(TASKS)
+    assert {task.kind for task in groups["source"]} == {task.kind for task in groups["far"]} == set(TaskKind)
+    assert len(groups["source"]) >= 8 and len(groups["near"]) >= 2
+    assert all(task.data.options["site"] == ("A" if task.group == "source" else "B") for task in TASKS.values())
+
+
+def test_near_targets_have_the_words_of_their_source():
+    for name in (name for name in NAMES if TASKS[name].group == "near"):
+        near, source = TASKS[name], TASKS[name.removesuffix("-site-b")]
+        assert (near.labels, near.verbalizer, near.instruction) == (source.labels, source.verbalizer, source.instruction)
+
+
+def test_seeds_are_used_once():
+    seeds = [options["seed"] for task in TASKS.values() for options in task.data.parts.values()]
+    assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_have_their_sizes_and_share_no_patient(name):
+    task = TASKS[name]
+    assert task.name == name and task.licence and task.description
+    assert set(task.data.parts) == PARTS
+    records = {key: part(task, key) for key in PARTS}
+    sizes = {key: len(rows) for key, rows in records.items()}
+    assert sizes == {"train": 300 if task.group == "source" else 200, "dev": 60, "test": 100}
+    groups = [{record.group for record in rows} for rows in records.values()]
+    assert len(set.union(*groups)) == sum(map(len, groups))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gold_answers_survive_the_codec(name):
+    task = TASKS[name]
+    for record in part(task, "test", n=40):
+        example = as_example(record, task)
+        pair = formulate(example, task, TEMPLATES["markers"])
+        read = read_back(pair.answer, example, task)
+        assert read.report.unreadable == read.report.unlocated == 0
+        assert "#" not in pair.answer
+        if task.kind is TaskKind.relations:
+            assert relation_keys(read.answer) == relation_keys(example.answer)
+        elif task.kind is TaskKind.entities:
+            assert span_keys(read.answer) == span_keys(example.answer)
+        else:
+            assert (read.answer.label, read.answer.text) == (example.answer.label, example.answer.text)
