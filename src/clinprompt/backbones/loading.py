@@ -26,6 +26,11 @@ def embedded_folder() -> Path:
     return Path(__file__).parent / "embedded" / "model"
 
 
+def embedded_metaprompt() -> Path:
+    """The metaprompt that was trained for the embedded backbone and ships with it."""
+    return embedded_folder().parent / "metaprompt.safetensors"
+
+
 def resolve(backbone: str) -> Path:
     """Folder of a backbone given by name, path or hub id; raises :class:`InputError` when there is none.
 
@@ -63,7 +68,9 @@ def load_backbone(
     weights, or whose network does not give its own logits through the path used here.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # the caller's own bars say what is going on
     folder = resolve(backbone)
     if not list(folder.glob("*.safetensors")):
         raise InputError(

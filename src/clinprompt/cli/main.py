@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Start",
         "What is installed and what this machine can run.",
     ),
-    "show": ("clinprompt.cli.show:show", "Start", "List tasks, readers, metrics, codecs or templates."),
+    "show": ("clinprompt.cli.show:show", "Start", "List tasks, readers, metrics, methods, backbones …"),
     "data": ("clinprompt.cli.data:app", "Main job", "Import a corpus, describe it."),
     "teach": ("clinprompt.cli.teach:teach", "Main job", "Train one teacher prompt per source task."),
     "distill": ("clinprompt.cli.distill:distill", "Main job", "Distil the teachers into one metaprompt."),

@@ -16,10 +16,10 @@ Row = dict[str, Any]
 
 
 def show(
-    kind: Annotated[str, typer.Argument(help="tasks, readers, metrics, codecs or templates")],
+    kind: Annotated[str, typer.Argument(help="tasks, readers, metrics, codecs, templates, methods or backbones")],
     name: Annotated[str | None, typer.Argument(help="one of them, to see all about it")] = None,
 ) -> None:
-    """List tasks, readers, metrics, codecs or templates; with a name, all about one of them."""
+    """List tasks, readers, metrics, codecs, templates, methods or backbones; with a name, all about one of them."""
     if kind not in KINDS:
         raise unknown_name("kind of part", kind, list(KINDS))
     rows = {row["name"]: row for row in KINDS[kind]()}
@@ -82,12 +82,38 @@ def _templates() -> list[Row]:
     return [{"name": name, "context": part.context, "cue": part.cue} for name, part in TEMPLATES.items()]
 
 
+def _methods() -> list[Row]:
+    from clinprompt.training.method import METHODS
+
+    return [
+        {"name": row.name, "prompt": row.prompt, "weights": row.weights, "role": row.role}
+        for row in METHODS.values()
+    ]
+
+
+def _backbones() -> list[Row]:
+    """The papers' backbones with what a target trains on each, counted from tensors (prompt length 100, rank 1)."""
+    from clinprompt.backbones.published import PUBLISHED, meta_model
+    from clinprompt.prompts.sizes import trainable_numbers
+
+    rows = []
+    for name in PUBLISHED:
+        model = meta_model(name)
+        parameters = sum(weight.numel() for weight in model.parameters())
+        counted = trainable_numbers(length=100, rank=1, hidden=model.config.hidden_size)
+        shares = {method: f"{count:,} ({100 * count / parameters:.5f} %)" for method, count in counted.items()}
+        rows.append({"name": name, "parameters": f"{parameters:,}", **shares})
+    return rows
+
+
 KINDS: dict[str, Callable[[], list[Row]]] = {
     "tasks": _tasks,
     "readers": _readers,
     "metrics": _metrics,
     "codecs": _codecs,
     "templates": _templates,
+    "methods": _methods,
+    "backbones": _backbones,
 }
 """What can be shown, and how its rows are found."""
 

@@ -61,8 +61,10 @@ def load_metaprompt(path: Path, *, backbone: BackboneIdentity | None = None) -> 
     tensors, card = _load(path, expected={"vectors"})
     if backbone is not None:
         check_backbone(card, backbone, where=str(path))
-    names = [key.removeprefix("rows/") for key in tensors if key.startswith("rows/")]
-    factors = {name: TaskFactors(tensors[f"rows/{name}"], tensors[f"cols/{name}"]) for name in names}
+    missing = [name for name in card.tasks if not {f"rows/{name}", f"cols/{name}"} <= set(tensors)]
+    if missing:
+        raise InputError(f"the file lacks the factors of the source task {missing[0]}", where=str(path))
+    factors = {name: TaskFactors(tensors[f"rows/{name}"], tensors[f"cols/{name}"]) for name in card.tasks}
     return Metaprompt(tensors["vectors"], factors, card)
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from clinprompt.backbones.protocol import Placement
 from clinprompt.data.fewshot import draw
-from clinprompt.prompts.bank import load_prompt
+from clinprompt.errors import InputError
+from clinprompt.prompts.bank import load_prompt, read_card
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.cells import Cell
@@ -78,6 +79,22 @@ def plan_cells(prepared: Sequence[Prepared], *, shots: Sequence[int | str], draw
 def write_adapted(outputs: Path, cells: Sequence[Adapted]) -> None:
     """Write the list of a run's cells."""
     write_json(outputs / FILE, {"cells": [asdict(cell) for cell in cells]})
+
+
+def open_adapted(path: Path) -> tuple[Path, list[Adapted]]:
+    """The cells of an adapt run, or the one cell that a prompt file is, and the folder their files lie in."""
+    if path.is_file():
+        card = read_card(path)
+        if card.task is None:
+            raise InputError("this file holds a metaprompt, not a task's prompt", where=str(path))
+        shots = "full" if card.lineage.shots is None else str(card.lineage.shots)
+        seed = card.lineage.seed or 0
+        return path.parent, [Adapted(card.task.name, shots, 0, seed, card.method, card.trainable, file=path.name)]
+    if not (path / "outputs" / FILE).is_file():
+        raise InputError(
+            "this is neither a prompt file nor a run of `clinprompt adapt`", where=str(path), fix="check the path"
+        )
+    return path / "outputs", read_adapted(path / "outputs")
 
 
 def read_adapted(outputs: Path) -> list[Adapted]:

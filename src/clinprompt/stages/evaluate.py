@@ -14,7 +14,7 @@ from clinprompt.evaluation.score import score_task, task_counts
 from clinprompt.inference.predictor import Predictor, Question
 from clinprompt.schema.example import Example, Split
 from clinprompt.schema.prediction import Prediction
-from clinprompt.stages.adapted import Adapted, applied, read_adapted
+from clinprompt.stages.adapted import Adapted, applied, open_adapted
 from clinprompt.stages.atomic import write_json, write_text
 from clinprompt.stages.configs import EvaluateSettings
 from clinprompt.stages.opened import Opened, open_backbone
@@ -50,8 +50,7 @@ def evaluate(
     if run.done:
         return run
     with run:
-        outputs = settings.adapted / "outputs"
-        cells = read_adapted(outputs)
+        outputs, cells = open_adapted(settings.adapted)
         missing = sorted({cell.task for cell in cells} - set(prepared))
         if missing:
             raise InputError(f"the run has cells of tasks that are not among the targets: {', '.join(missing)}")

@@ -45,7 +45,14 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
         parts, report = read_parts(task, data_root=settings.data_root)
         limited = {split: _limited(found, settings.limits.get(split.value)) for split, found in parts.items()}
         sources = [path for path in paths if path.is_file()]
-        manifest = write_prepared(run.outputs, task, limited, source_root=settings.data_root, source_files=sources)
+        manifest = write_prepared(
+            run.outputs,
+            task,
+            limited,
+            reader=task.data.reader,
+            source_root=settings.data_root,
+            source_files=sources,
+        )
         counts = {name: part.examples for name, part in manifest.parts.items()}
         run.finish({"task": task.name, "examples": counts, "projection": _plain(report)})
     return run

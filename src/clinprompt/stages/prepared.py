@@ -42,6 +42,7 @@ def write_prepared(
     task: Task,
     parts: Mapping[Split, Sequence[Example]],
     *,
+    reader: str,
     source_root: Path | None = None,
     source_files: Sequence[Path] = (),
 ) -> Manifest:
@@ -51,7 +52,7 @@ def write_prepared(
         folder,
         {split.value: examples for split, examples in parts.items() if examples},
         task=task.name,
-        reader=task.data.reader if task.data else "",
+        reader=reader,
         licence=task.licence,
         source_root=source_root,
         source_files=source_files,

@@ -12,6 +12,7 @@ from clinprompt.evaluation.score import score_task, task_counts
 from clinprompt.evaluation.trivial import trivial_name, trivial_predictions
 from clinprompt.schema.example import Split
 from clinprompt.stages.adapt import adapt
+from clinprompt.stages.adapted import cell_key
 from clinprompt.stages.atomic import write_json, write_text
 from clinprompt.stages.configs import (
     AdaptSettings,
@@ -39,10 +40,11 @@ Say = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What a job made: the table, the scored cells, the prepared targets and the metaprompt's file."""
+    """What a job made: the table, the scored cells, the outputs of each method and seed, data and metaprompt."""
 
     lines: tuple[Line, ...]
     cells: tuple[Cell, ...]
+    adapted: Mapping[tuple[str, int], Path]
     targets: Mapping[str, Prepared]
     metaprompt: Path | None
     teach: RunFolder | None
@@ -68,6 +70,7 @@ def run_job(
         taught, distilled = _source_stage(recipe, sources, runs, opened, progress, say)
         metaprompt = distilled.outputs / METAPROMPT
     cells = _trivial_cells(recipe, targets, runs)
+    adapted: dict[tuple[str, int], Path] = {}
     for name, method in recipe.methods.items():
         for seed in recipe.seeds if method.kind != "instruction" else recipe.seeds[:1]:
             settings = AdaptSettings(
@@ -83,6 +86,7 @@ def run_job(
             shown = ", ".join(str(count) for count in settings.shots)
             say("adapt", f"{name}, seed {seed}: {len(targets)} targets, shots {shown}, {recipe.draws} draw(s)")
             run = adapt(settings, runs=runs, opened=opened, progress=progress)
+            adapted[name, seed] = run.outputs
             scoring = EvaluateSettings(
                 backbone=recipe.backbone,
                 adapted=run.path,
@@ -94,7 +98,7 @@ def run_job(
     tasks = {name: item.task for name, item in targets.items()}
     table = lines(cells, tasks, resamples=recipe.score.resamples)
     parameters = sum(weight.numel() for weight in opened.backbone.model.parameters())
-    return JobResult(tuple(table), tuple(cells), targets, metaprompt, taught, distilled, parameters)
+    return JobResult(tuple(table), tuple(cells), adapted, targets, metaprompt, taught, distilled, parameters)
 
 
 def write_table(folder: Path, result: JobResult) -> None:
@@ -178,8 +182,6 @@ def _trivial_cells(recipe: Recipe, targets: Mapping[str, Prepared], runs: Path) 
 
 
 def _key(record: Mapping[str, Any]) -> str:
-    from clinprompt.stages.adapted import cell_key
-
     return cell_key(record["task"], record["shots"], record["draw"])
 
 

@@ -27,8 +27,8 @@ from clinprompt.backbones.embedded.corpus import (
 from clinprompt.backbones.embedded.initialise import build_induction_heads
 from clinprompt.backbones.embedded.tokenizer import train_tokenizer
 
-# Sequences drawn at a time (sorted by length within), and their mean length.
-_CHUNK, _MEAN_TOKENS = 1500, 150
+# Mean length of a sequence: only to place the border of the short notes.
+_MEAN_TOKENS = 150
 # The first tenth of the tokens is short notes: lists of one section before lists of five.
 _SHORT_SHARE = 0.1
 # Notes are learnt too, from a quarter of their tokens at a third of the weight; one-token decisions would
@@ -39,7 +39,7 @@ _DECISIVE_WEIGHT = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Shape of the model and of a batch (padded tokens)."""
+    """Shape of the model and of a batch (padded tokens); so many sequences are drawn and sorted together."""
 
     vocabulary: int = 2048
     hidden: int = 128
@@ -50,6 +50,7 @@ class Size:
     learning_rate: float = 2e-3
     warm_up_steps: int = 60
     tokenizer_notes: int = 6000
+    sequences_at_a_time: int = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,8 +255,8 @@ def _batches(
     chunk, skip = start.chunk, start.batch
     while True:
         rng = random.Random(f"pretraining {seed} {chunk}")
-        short = chunk * _CHUNK * _MEAN_TOKENS < _SHORT_SHARE * total
-        conversations = [draw_conversation(rng, short=short) for _ in range(_CHUNK)]
+        short = chunk * size.sequences_at_a_time * _MEAN_TOKENS < _SHORT_SHARE * total
+        conversations = [draw_conversation(rng, short=short) for _ in range(size.sequences_at_a_time)]
         groups = batches(encode(conversations, tokenizer), tokens=size.batch_tokens, rng=rng)
         for index in range(skip, len(groups)):
             yield chunk, index, groups[index]

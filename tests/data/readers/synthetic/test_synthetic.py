@@ -183,8 +183,7 @@ def test_statements_about_drugs_follow_from_the_note():
         if drug not in example.note:
             assert example.answer.label == "neutral"
             continue
-        order = example.note[example.note.index(drug) :].split(".")[0] + "."
-        order = example.note[example.note.index(drug) :][:60] if "0.4 mg" in order else order
+        order = re.split(r"\.(?:\s|$)", example.note[example.note.index(drug) :])[0]
         holds = re.search(rf" {re.escape(value)}(?!\w)", order) is not None
         assert example.answer.label == ("entailment" if holds else "contradiction")
 
@@ -214,7 +213,7 @@ def test_options_that_mean_nothing_are_refused(options):
 
 
 def test_a_path_is_refused(tmp_path):
-    with pytest.raises(InputError, match="remove the path|Remove the path"):
+    with pytest.raises(InputError, match="Remove the path"):
         read(tmp_path, n=1, seed=1)
 
 

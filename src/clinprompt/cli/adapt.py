@@ -1,0 +1,79 @@
+"""``clinprompt adapt``: a prompt for a new task."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clinprompt.cli.console import console
+from clinprompt.cli.options import Backbone, Config, Force, Runs, Sets, overrides
+
+if TYPE_CHECKING:
+    from clinprompt.stages.run_folder import RunFolder
+
+
+def adapt(
+    data: Annotated[list[Path] | None, typer.Argument(help="Prepared target tasks.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="mpt, prompt-tuning, lora, fine-tuning or instruction.", show_default="mpt")
+    ] = None,
+    metaprompt: Annotated[
+        Path | None, typer.Option(help="Metaprompt file.", show_default="the embedded backbone's own")
+    ] = None,
+    shots: Annotated[list[str] | None, typer.Option(help="Training examples per task: a number or `full`.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to copy finished prompts to, one file per task.")] = None,
+    backbone: Backbone = None,
+    config: Config = None,
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+    force: Force = False,
+) -> None:
+    """Adapt the metaprompt to target tasks, or train a baseline on the same examples."""
+    from clinprompt.backbones.loading import EMBEDDED, embedded_metaprompt
+    from clinprompt.stages.adapt import adapt as stage
+    from clinprompt.stages.configs import AdaptSettings
+    from clinprompt.stages.overrides import load_config
+
+    if config is None and metaprompt is None and (method or "mpt") == "mpt" and (backbone or EMBEDDED) == EMBEDDED:
+        metaprompt = embedded_metaprompt()
+    counts = [int(count) if count.isdigit() else count for count in shots or ()]
+    flags = overrides(
+        sets, targets=data, method__kind=method, metaprompt=metaprompt, shots=counts, backbone__path=backbone
+    )
+    settings = load_config(config, AdaptSettings, flags)
+    console.stage("adapt", f"{settings.method.kind}, {len(settings.targets)} task(s)")
+    run = stage(settings, runs=runs, progress=console.progress, force=force)
+    _report(run, out)
+
+
+def _report(run: RunFolder, out: Path | None) -> None:
+    from clinprompt.stages.adapted import read_adapted
+
+    cells = read_adapted(run.outputs)
+    rows = [
+        [cell.task, cell.shots, cell.draw, cell.trainable, _number(cell.rate), _number(cell.loss), _number(cell.dev_loss)]
+        for cell in cells
+    ]
+    columns = ["task", "shots", "draw", "trainable", "rate", "loss", "dev loss"]
+    console.table(columns, rows, title="Adapted")
+    copied = []
+    for cell in cells if out is not None else ():
+        source = run.outputs / cell.file
+        if source.suffix == ".safetensors" and cell.method in ("mpt", "prompt-tuning"):
+            assert out is not None
+            alone = len([other for other in cells if other.task == cell.task]) == 1
+            name = cell.task if alone else cell.key.replace("/", "-")
+            out.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, out / f"{name}.safetensors")
+            copied.append(out / f"{name}.safetensors")
+    for path in copied:
+        console.line(f"prompt: {path}")
+    console.line(f"run: {run.path}")
+    console.result({"run": run.path, "prompts": copied, "cells": len(cells)})
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

@@ -1,0 +1,36 @@
+"""Options that several commands share, and how flags become settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
+Force = Annotated[bool, typer.Option("--force", help="Start anew even when the same run is there.")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file of settings.", exists=True)]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="Override one setting, such as method.budget.steps=300.")
+]
+Backbone = Annotated[
+    str | None, typer.Option("--backbone", "-b", help="`embedded`, a model folder, or a cached hub id.")
+]
+
+
+def overrides(sets: Sequence[str] | None, **flags: Any) -> list[str]:
+    """Flags that were given, as overrides, before the user's own ``--set``: ``a__b=1`` sets ``a.b``."""
+    given = [
+        f"{name.replace('__', '.')}={json.dumps(_plain(value))}"
+        for name, value in flags.items()
+        if value not in (None, [], ())
+    ]
+    return [*given, *(sets or ())]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

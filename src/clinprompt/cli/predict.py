@@ -1,0 +1,49 @@
+"""``clinprompt predict``: notes in, exact spans and answers out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clinprompt.cli.console import console
+from clinprompt.cli.options import Backbone
+
+
+def predict(
+    notes: Annotated[Path, typer.Argument(help="Folder (or file) of notes.")],
+    prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file; repeat for several tasks.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file (jsonl) to write; must not exist.")],
+    to: Annotated[str, typer.Option(help="brat or jsonl.")] = "brat",
+    reader: Annotated[str, typer.Option(help="How the notes are read; see `clinprompt show readers`.")] = "plain",
+    window: Annotated[int, typer.Option(help="Longest stretch of a note read at once, in characters.")] = 600,
+    answer_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 192,
+    backbone: Backbone = None,
+) -> None:
+    """Read notes with one prompt or several: every returned span is in the note at the offsets given."""
+    from clinprompt.cli.options import overrides
+    from clinprompt.stages.configs import PredictSettings
+    from clinprompt.stages.overrides import load_config
+    from clinprompt.stages.predict import predict as stage
+    from clinprompt.stages.predict import report_record
+
+    flags = overrides(
+        None, notes=notes, prompts=prompt, out=out, writer=to, reader=reader, window=window,
+        answer_tokens=answer_tokens, backbone__path=backbone,
+    )  # fmt: skip
+    settings = load_config(None, PredictSettings, flags)
+    console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")
+    report = stage(settings, progress=console.progress)
+    found = report.decoding
+    console.table(
+        ["notes", "windows", "characters", "spans", "relations", "answers"],
+        [[report.notes, report.windows, report.characters, report.spans, report.relations, report.answers]],
+        title="Read and written",
+    )
+    console.line(
+        f"of {found.items} items in the answers: {found.unreadable} could not be read, {found.unlocated} are not in "
+        f"the note (left out), {found.ambiguous} stand in several places; {found.truncated} answers were cut"
+    )
+    console.line(f"written to {settings.out}")
+    console.result({"out": settings.out, **report_record(report)})

@@ -1,0 +1,53 @@
+"""``clinprompt run``: a whole recipe."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clinprompt.cli.console import console
+from clinprompt.cli.options import Runs, Sets, overrides
+
+if TYPE_CHECKING:
+    from clinprompt.study.job import JobResult
+    from clinprompt.study.recipe import Recipe
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="Recipe file; see the folder recipes/.", exists=True)],
+    data_root: Annotated[Path | None, typer.Option(help="Folder that holds the corpora.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of table and report.", show_default="results/NAME")] = None,
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Run the stages of a recipe: data, teachers, metaprompt, every method on every target, scores, report."""
+    from clinprompt.stages.overrides import load_config
+    from clinprompt.study.recipe import Recipe
+
+    settings = load_config(recipe, Recipe, overrides(sets, data_root=data_root))
+    run_recipe(settings, runs=runs, out=out or Path("results") / settings.name)
+
+
+def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
+    """Run a recipe, print its table, write table and report to ``out``."""
+    from clinprompt.study.console_table import console_table
+    from clinprompt.study.job import job_report, run_job, write_table
+
+    began = time.monotonic()
+    result = run_job(recipe, runs=runs, progress=console.progress, say=console.stage)
+    seconds = time.monotonic() - began
+    write_table(out, result)
+    job_report(out / "report.html", recipe, result, command=_command(), seconds=seconds)
+    columns, rows = console_table(result.lines)
+    console.table(columns, rows, title=f"{recipe.name}: score in percent [95 % interval]")
+    console.line(f"{seconds / 60:.1f} minutes; table: {out / 'table.csv'}; report: {out / 'report.html'}")
+    return result
+
+
+def _command() -> str:
+    return shlex.join(["clinprompt", *sys.argv[1:]])

@@ -1,0 +1,25 @@
+"""Trainable parameters of prompt methods, counted from the tensors that would be trained."""
+
+from __future__ import annotations
+
+import torch
+
+from clinprompt.maths.decomposition import neutral_factors
+from clinprompt.prompts.decomposed import DecomposedPrompts
+from clinprompt.prompts.plain import PlainPrompts
+
+
+def trainable_numbers(*, length: int, rank: int, hidden: int) -> dict[str, int]:
+    """Numbers that a target trains, by method: ``prompt-tuning``, ``mpt``, and ``mpt, factors only``.
+
+    >>> trainable_numbers(length=100, rank=1, hidden=4096)
+    {'prompt-tuning': 409600, 'mpt': 413796, 'mpt, factors only': 4196}
+    """
+    start = torch.zeros(length, hidden)
+    factors = [neutral_factors(length, hidden, rank, seed=0)]
+    sources = {
+        "prompt-tuning": PlainPrompts(start[None]),
+        "mpt": DecomposedPrompts(start, factors, shared=False),
+        "mpt, factors only": DecomposedPrompts(start, factors, shared=False, train_metaprompt=False),
+    }
+    return {name: sum(group.tensor[0].numel() for group in source.groups()) for name, source in sources.items()}

@@ -1,0 +1,148 @@
+"""A user's own annotated notes to a prepared task: what the annotation shows becomes the task's schema."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from clinprompt.data.atomic import whole_folder
+from clinprompt.data.manifest import Manifest
+from clinprompt.data.projection import ProjectionReport, project_all
+from clinprompt.data.readers import READERS
+from clinprompt.data.split import split_by_group
+from clinprompt.errors import InputError
+from clinprompt.schema.document import Document
+from clinprompt.schema.example import Example, Split, TaskKind
+from clinprompt.stages.prepared import write_prepared
+from clinprompt.tasks.catalog import task_from
+from clinprompt.tasks.task import Task
+
+METRICS = {
+    "entities": ("span-f1", "span-f1-lenient"),
+    "relations": ("relation-f1", "relation-f1-lenient"),
+    "labels": ("accuracy", "macro-f1"),
+    "choices": ("accuracy",),
+    "free_text": ("rouge-l", "rouge-1", "rouge-2"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was imported: the task, the manifest, and what of the annotation no example holds."""
+
+    task: Task
+    manifest: Manifest
+    report: ProjectionReport
+
+
+def import_data(
+    source: Path,
+    out: Path,
+    *,
+    name: str,
+    reader: str,
+    kind: TaskKind | None = None,
+    task: Task | None = None,
+    instruction: str = "",
+    window: int = 600,
+    dev: float = 0.15,
+    test: float = 0.25,
+    seed: int = 13,
+    overwrite: bool = False,
+    options: dict[str, Any] | None = None,
+) -> Imported:
+    """Read ``source``, check every offset, divide by patient or document, write a prepared folder to ``out``.
+
+    Without ``task`` the schema is what the annotation shows; with it, labels outside the schema raise
+    :class:`InputError`. Nothing is written unless everything could be read.
+    """
+    items = list(READERS[reader](source, **(options or {})))
+    if not items:
+        raise InputError("there is nothing to import", where=str(source))
+    made = task or schema_of(items, name=name, kind=kind, instruction=instruction)
+    groups = split_by_group(items, dev=dev, test=test, seed=seed)
+    parts: dict[Split, list[Example]] = {}
+    report = ProjectionReport()
+    for split, members in groups.items():
+        examples, found = _examples(made, members, window)
+        parts[split] = [replace(example, split=split) for example in examples]
+        report += found
+    files = [path for path in sorted(source.rglob("*")) if path.is_file()] if source.is_dir() else [source]
+    root = source if source.is_dir() else source.parent
+    with whole_folder(out, overwrite=overwrite) as folder:
+        manifest = write_prepared(folder, made, parts, reader=reader, source_root=root, source_files=files)
+    return Imported(made, manifest, report)
+
+
+def schema_of(
+    items: Sequence[Document | Example], *, name: str, kind: TaskKind | None, instruction: str = ""
+) -> Task:
+    """The task that the annotation of these documents or examples shows."""
+    first = items[0]
+    if isinstance(first, Document):
+        return _span_schema([item for item in items if isinstance(item, Document)], name, kind, instruction)
+    examples = [item for item in items if isinstance(item, Example)]
+    codec = "choices" if first.choices else "labels" if first.answer.label is not None else "free_text"
+    usual = {"choices": TaskKind.question_answering, "labels": TaskKind.inference, "free_text": TaskKind.summarisation}
+    labels = sorted({example.answer.label or "" for example in examples}) if codec == "labels" else []
+    words = {"choices": "choose the right option.", "labels": f"answer {', '.join(labels)}.", "free_text": "summarize."}
+    fields = {
+        "name": name,
+        "kind": (kind or usual[codec]).value,
+        "codec": codec,
+        "instruction": instruction or words[codec],
+        "labels": labels,
+        "metrics": METRICS[codec],
+    }
+    return task_from(fields, where=f"task {name}")
+
+
+def _span_schema(documents: Sequence[Document], name: str, kind: TaskKind | None, instruction: str) -> Task:
+    labels = Counter(span.label for document in documents for span in document.spans)
+    if not labels:
+        raise InputError(
+            f"none of the {len(documents)} documents has an annotation", where=f"task {name}", fix="check the reader"
+        )
+    if kind is not TaskKind.relations:
+        names = sorted(labels)
+        spoken = {label: _words(label) for label in names}
+        fields = {
+            "name": name, "kind": "entities", "codec": "entities", "labels": names, "verbalizer": spoken,
+            "instruction": instruction or f"extract {', '.join(spoken.values())}.", "metrics": METRICS["entities"],
+        }  # fmt: skip
+        return task_from(fields, where=f"task {name}")
+    ends: dict[str, tuple[set[str], set[str]]] = {}
+    for document in documents:
+        span_label = {span.id: span.label for span in document.spans}
+        for relation in document.relations:
+            heads, tails = ends.setdefault(relation.label, (set(), set()))
+            heads.add(span_label[relation.head])
+            tails.add(span_label[relation.tail])
+    if not ends:
+        raise InputError("no document has a relation", where=f"task {name}", fix="use --kind entities")
+    used = sorted({label for pair in ends.values() for end in pair for label in end})
+    spoken = {label: _words(label) for label in (*used, *ends)}
+    pairs = [f"{'/'.join(_words(h) for h in sorted(heads))} to {'/'.join(_words(t) for t in sorted(tails))}"
+             for heads, tails in ends.values()]  # fmt: skip
+    fields = {
+        "name": name, "kind": "relations", "codec": "relations", "labels": used, "verbalizer": spoken,
+        "relations": {
+            label: {"head": sorted(heads), "tail": sorted(tails)} for label, (heads, tails) in sorted(ends.items())
+        },
+        "instruction": instruction or f"link {', '.join(sorted(pairs))}.", "metrics": METRICS["relations"],
+    }  # fmt: skip
+    return task_from(fields, where=f"task {name}")
+
+
+def _words(label: str) -> str:
+    return label.replace("_", " ").replace("-", " ").lower()
+
+
+def _examples(task: Task, items: Sequence[Any], window: int) -> tuple[list[Example], ProjectionReport]:
+    if not isinstance(items[0] if items else None, Document):
+        return list(items), ProjectionReport()
+    relations = {name: (schema.head, schema.tail) for name, schema in task.relations.items()} or None
+    return project_all(items, labels=task.labels, relations=relations, window=window, strict=True)

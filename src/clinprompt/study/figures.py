@@ -1,0 +1,165 @@
+"""Few-shot curves: one small panel per target, drawn so that a page can colour them for light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clinprompt.study.score_table import TRIVIAL, score_table, shot_order, shots_title
+from clinprompt.study.table import Line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#5b3fa0")
+"""Colours that people with a colour vision deficiency can tell apart (after Okabe and Ito), one per method."""
+
+_MARKERS = "osD^vPX"
+_TRIVIAL_COLOUR = "#777776"
+_INK, _GRID = "#010203", "#fdfcfb"  # stand-ins; a page says what they are
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a method is drawn in every panel; ``number`` -1 is the trivial baseline."""
+
+    method: str
+    number: int
+
+    @property
+    def colour(self) -> str:
+        """The stand-in that becomes ``var(--m0)``, ``var(--m1)`` … in the page."""
+        return COLOURS[self.number % len(COLOURS)] if self.number >= 0 else _TRIVIAL_COLOUR
+
+    @property
+    def marker(self) -> str:
+        """The shape of its points: methods differ by shape, not by colour alone."""
+        return _MARKERS[(self.number + self.number // len(COLOURS)) % len(_MARKERS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One figure as SVG with its title and the same in words."""
+
+    target: str
+    title: str
+    svg: str
+    words: str
+
+
+def styles(lines: Sequence[Line]) -> list[Style]:
+    """One style per method in the order of the lines, the trivial baseline last."""
+    methods = [name for name in dict.fromkeys(line.method for line in lines) if name != TRIVIAL]
+    found = [Style(name, number) for number, name in enumerate(methods)]
+    return found + [Style(TRIVIAL, -1)] * any(line.method == TRIVIAL for line in lines)
+
+
+def panels(lines: Sequence[Line]) -> list[Panel]:
+    """A panel per target: score in percent over shot counts, a line with 95 % intervals per method."""
+    looks = styles(lines)
+    shots = shot_order(line.shots for line in lines if line.method != TRIVIAL)
+    found = []
+    for number, column in enumerate(score_table(lines).columns):
+        own = [line for line in lines if line.target == column.target]
+        title = f"{column.target} · {column.metric}"
+        words = f"{title}. " + _words(own)
+        found.append(Panel(column.target, title, _svg(_panel(own, looks, shots), prefix=f"p{number}", words=words), words))
+    return found
+
+
+def key(style: Style) -> str:
+    """The line and marker of a method as a small SVG, for the legend."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(0.42, 0.2))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.plot([0.04, 0.5, 0.96], [0.5] * 3, markevery=[1], **_line(style))
+    return _svg(figure, prefix=f"k{style.number + 1}", words="")
+
+
+def css_colours() -> dict[str, str]:
+    """The page's variables for the methods' colours, as drawn on a light ground."""
+    return {f"--m{number}": colour for number, colour in enumerate(COLOURS)} | {"--mt": _TRIVIAL_COLOUR}
+
+
+def _panel(lines: Sequence[Line], looks: Sequence[Style], shots: Sequence[str]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.3, 2.35))
+    axes = figure.add_axes((0.115, 0.17, 0.87, 0.79))
+    axes.set(ylim=(0, 100), yticks=range(0, 101, 20), xlim=(-0.5, max(len(shots), 1) - 0.5))
+    axes.set_xticks(range(len(shots)), shots)
+    axes.set_xlabel("shots", fontsize=8, color=_INK, labelpad=2)
+    axes.tick_params(colors=_INK, labelsize=8, length=2, width=0.6)
+    axes.grid(axis="y", color=_GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set(color=_INK, linewidth=0.6)
+    trained = [style for style in looks if style.number >= 0]
+    for style in looks:
+        own = sorted((line for line in lines if line.method == style.method), key=lambda line: shot_order_key(shots, line))
+        if style.number < 0:
+            for line in own:
+                axes.axhline(line.score, color=style.colour, linewidth=1.1, linestyle=(0, (4, 3)))
+            continue
+        aside = 0.11 * (style.number - (len(trained) - 1) / 2) * min(1.0, 6 / len(trained))
+        x = [shots.index(line.shots) + aside for line in own]
+        y = [line.score for line in own]
+        axes.plot(x, y, **_line(style))
+        axes.vlines(
+            x, [line.low for line in own], [line.high for line in own], color=style.colour, linewidth=1.2, clip_on=False
+        )
+    return figure
+
+
+def shot_order_key(shots: Sequence[str], line: Line) -> int:
+    """The place of a line's shot count; the trivial baseline has none of its own."""
+    return shots.index(line.shots) if line.shots in shots else len(shots)
+
+
+def _line(style: Style) -> dict[str, object]:
+    if style.number < 0:
+        return {"color": style.colour, "linewidth": 1.1, "linestyle": (0, (4, 3))}
+    return {
+        "color": style.colour, "linewidth": 1.3, "marker": style.marker, "markersize": 4.2, "markeredgewidth": 0,
+        "clip_on": False,
+    }  # fmt: skip
+
+
+def _words(lines: Sequence[Line]) -> str:
+    """What a panel shows, for those who do not see it."""
+    said = [
+        f"{line.method}, {shots_title(line.shots)}: {line.score:.1f}, interval {line.low:.1f} to {line.high:.1f}"
+        for line in lines
+    ]
+    return "; ".join(said) + "."
+
+
+def _svg(figure: Figure, *, prefix: str, words: str) -> str:
+    """The figure as an SVG element with its own ids, without references to anything, in the page's colours."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from markupsafe import escape
+
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clinprompt", "font.family": "sans-serif"}):
+        FigureCanvasSVG(figure).print_svg(
+            stream, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
+    text = stream.getvalue()
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = re.sub(r'(url\(|href=")#', rf"\g<1>#{prefix}-", text)
+    variables = {colour: f"var({name})" for name, colour in css_colours().items()}
+    for stand_in, shown in {_INK: "currentColor", _GRID: "var(--line)", **variables}.items():
+        text = text.replace(stand_in, shown)
+    described = f'role="img" aria-label="{escape(words)}"' if words else 'aria-hidden="true"'
+    return text.replace("<svg ", f"<svg {described} ", 1)

@@ -1,0 +1,115 @@
+"""The report of a job: one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from clinprompt.stages.atomic import write_text
+from clinprompt.study.example_view import example_view
+from clinprompt.study.examples_shown import ShownExample
+from clinprompt.study.figures import css_colours, key, panels, styles
+from clinprompt.study.score_table import TRIVIAL, score_table, shots_title
+from clinprompt.study.table import Line
+
+BACKBONE_PARAMETERS = "backbone parameters"
+"""The fact from which shares of trained parameters are computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTask:
+    """One source task: the dev loss of its own teacher and, when measured, that of the metaprompt with its factors."""
+
+    name: str
+    kind: str
+    teacher_loss: float | None
+    metaprompt_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStory:
+    """How the metaprompt was made: losses per answer token in nats, trained numbers, wall time in seconds."""
+
+    tasks: tuple[SourceTask, ...]
+    metaprompt_loss: float | None = None
+    teacher_parameters: int | None = None
+    metaprompt_parameters: int | None = None
+    teach_seconds: float | None = None
+    distill_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How many numbers a method trains per target, from the fewest to the most over targets."""
+
+    method: str
+    least: int
+    most: int
+    share: float | None
+
+
+def write_report(
+    path: Path,
+    *,
+    recipe_name: str,
+    description: str,
+    lines: Sequence[Line],
+    sources: SourceStory | None,
+    shown: Sequence[ShownExample],
+    facts: Mapping[str, str],
+    command: str,
+) -> None:
+    """Write the report of a job as one HTML file without outside resources, whole or not at all.
+
+    ``facts`` are shown as they are (date, versions, machine); the fact ``backbone parameters``, when it is a
+    number, gives the share of trained parameters. The same arguments give the same file.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    pages.filters["shots"] = shots_title
+    looks = styles(lines)
+    views = [(target, list(group)) for target, group in groupby(shown, key=lambda example: example.target)]
+    text = pages.get_template("report.html.j2").render(
+        name=recipe_name,
+        description=description,
+        lines=lines,
+        table=score_table(lines),
+        trained=trained(lines, backbone=_number(facts.get(BACKBONE_PARAMETERS, ""))),
+        faulty=any(line.unreadable or line.unlocated for line in lines),
+        seeds=max((line.seeds for line in lines), default=0),
+        draws=max((line.draws for line in lines), default=0),
+        has_trivial=any(line.method == TRIVIAL for line in lines),
+        TRIVIAL=TRIVIAL,
+        sources=sources,
+        panels=panels(lines),
+        legend=[(style.method, key(style)) for style in looks],
+        colours=css_colours(),
+        examples=[(target, group[0].kind, [example_view(example) for example in group]) for target, group in views],
+        facts=facts,
+        command=command,
+    )
+    write_text(path, text)
+
+
+def trained(lines: Sequence[Line], *, backbone: int | None) -> list[Trained]:
+    """The trained parameters of each method, with their share of the backbone when its size is known."""
+    found = []
+    for method in dict.fromkeys(line.method for line in lines if line.method != TRIVIAL):
+        counts = [line.trainable for line in lines if line.method == method]
+        found.append(Trained(method, min(counts), max(counts), 100 * max(counts) / backbone if backbone else None))
+    return found
+
+
+def _number(text: str) -> int | None:
+    digits = text.replace(",", "").replace("_", "").replace(" ", "")
+    return int(digits) if digits.isascii() and digits.isdigit() else None

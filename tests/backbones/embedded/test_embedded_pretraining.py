@@ -1,0 +1,152 @@
+"""The induction start, training that can be interrupted, and the shipped folder."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from clinprompt.backbones.embedded import MODEL_FOLDER, checkpoint, float32_attention
+from clinprompt.backbones.embedded.evaluation import held_out, instruction_following
+from clinprompt.backbones.embedded.initialise import build_induction_heads
+from clinprompt.backbones.embedded.pretrain import PretrainStep, Size, pretrain
+
+TINY = Size(
+    vocabulary=400,
+    hidden=32,
+    layers=2,
+    heads=2,
+    feed_forward=48,
+    batch_tokens=700,
+    warm_up_steps=4,
+    tokenizer_notes=60,
+    sequences_at_a_time=40,
+)
+
+
+def llama(**changes: int) -> LlamaForCausalLM:
+    sizes = {"vocab_size": 2048, "hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 3}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 4}
+    rope = {"rope_type": "default", "rope_theta": 10000.0}
+    config = LlamaConfig(**{**sizes, **heads, **changes}, tie_word_embeddings=True, rope_parameters=rope)
+    torch.manual_seed(0)
+    return LlamaForCausalLM(config).eval()
+
+
+@torch.no_grad()
+def losses_of_a_repeat(model: LlamaForCausalLM, length: int) -> tuple[float, float]:
+    draw = torch.Generator().manual_seed(2)
+    once = torch.randint(10, model.config.vocab_size, (8, length), generator=draw)
+    ids = torch.cat([once, once], dim=1)
+    loss = cross_entropy(model(input_ids=ids[:, :-1]).logits.transpose(1, 2), ids[:, 1:], reduction="none")
+    return loss[:, : length - 1].mean().item(), loss[:, length:].mean().item()
+
+
+def test_the_untrained_model_copies():
+    model = llama()
+    plain_first, plain_second = losses_of_a_repeat(model, 30)
+    assert abs(plain_first - plain_second) < 0.3
+    build_induction_heads(model, seed=3)
+    first, second = losses_of_a_repeat(model, 30)
+    assert second < first - 2.5
+
+
+def test_the_start_depends_on_the_seed_only():
+    models = [llama(), llama(), llama()]
+    for model, seed in zip(models, (3, 3, 4), strict=True):
+        build_induction_heads(model, seed=seed)
+    same, other = (
+        all(torch.equal(a, b) for a, b in zip(models[0].parameters(), model.parameters(), strict=True))
+        for model in models[1:]
+    )
+    assert same and not other
+
+
+def test_shared_key_heads_are_refused():
+    with pytest.raises(ValueError, match="key/value heads"):
+        build_induction_heads(llama(num_key_value_heads=2), seed=1)
+
+
+def test_the_float32_attention_is_the_models_own():
+    model = llama(num_hidden_layers=2)
+    ids = torch.randint(5, 2048, (3, 17), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        own = model(input_ids=ids).logits
+        model.set_attn_implementation(float32_attention.NAME)
+        assert torch.allclose(model(input_ids=ids).logits, own, atol=1e-5)
+
+
+class Stop(Exception):
+    """Breaks a run off."""
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return AutoModelForCausalLM.from_pretrained(folder).state_dict()
+
+
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
+    threads = torch.get_num_threads()
+    steps: list[PretrainStep] = []
+    plan = {"tokens": 14_000, "seed": 2, "threads": threads, "size": TINY, "checkpoint_tokens": 3_000}
+    result = pretrain(tmp_path / "whole", report=steps.append, **plan)
+    assert len(steps) > 15 and steps[-1].answer_loss < steps[0].answer_loss
+    assert (result.tokens, result.folder) == (steps[-1].tokens, tmp_path / "whole")
+
+    def stop_late(step: PretrainStep) -> None:
+        if step.tokens > 9_000:
+            raise Stop
+
+    with pytest.raises(Stop):
+        pretrain(tmp_path / "broken", report=stop_late, **plan)
+    assert (tmp_path / "broken" / checkpoint.FILE).exists()
+    resumed: list[PretrainStep] = []
+    pretrain(tmp_path / "broken", report=resumed.append, **plan)
+    assert 0 < len(resumed) < len(steps) and resumed[0].step > 1
+    whole, broken = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    assert not (tmp_path / "broken" / checkpoint.FILE).exists()
+
+    card = json.loads((tmp_path / "whole" / "clinprompt.json").read_text())
+    assert card["template"] == "markers" and card["tokens"] == result.tokens and card["seed"] == 2
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "whole")
+    assert tokenizer.convert_ids_to_tokens(list(range(3))) == ["<pad>", "<bos>", "<eos>"]
+    assert next(iter(whole.values())).dtype == torch.bfloat16
+
+
+def test_other_seeds_give_other_notes():
+    first, second = (
+        held_out(site="A", instruction_first=False, n=3, seed=seed, reserved=0) for seed in (1, 2)
+    )
+    assert [row.note.text for row in first] != [row.note.text for row in second]
+    assert (
+        first[0].note.text == held_out(site="A", instruction_first=True, n=1, seed=1, reserved=0)[0].note.text
+    )
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    if not (MODEL_FOLDER / "model.safetensors").exists():
+        pytest.skip("the embedded model is not in the package")
+    model = AutoModelForCausalLM.from_pretrained(MODEL_FOLDER, dtype=torch.float32).eval()
+    return model, AutoTokenizer.from_pretrained(MODEL_FOLDER)
+
+
+def test_the_shipped_folder_is_small_and_plain(shipped):
+    files = {path.name: path.stat().st_size for path in MODEL_FOLDER.iterdir()}
+    assert sum(files.values()) < 10_000_000
+    assert {"config.json", "model.safetensors", "generation_config.json", "clinprompt.json"} <= set(files)
+    assert not {name for name in files if name.endswith((".py", ".bin", ".pt", checkpoint.FILE))}
+    assert shipped[0].config.max_position_embeddings == 2048
+    assert json.loads((MODEL_FOLDER / "clinprompt.json").read_text())["template"] == "markers"
+
+
+@pytest.mark.parametrize(
+    ("site", "instruction_first", "floor"), [("A", False, 0.5), ("A", True, 0.4), ("B", False, 0.3)]
+)
+def test_the_shipped_model_follows_held_out_instructions(shipped, site, instruction_first, floor):
+    found = instruction_following(*shipped, site=site, instruction_first=instruction_first, n=100, seed=11)
+    assert found["all"].n == 100
+    assert found["all"].share > floor
