@@ -24,7 +24,7 @@ class InputError(Exception):
             parts.append(f"Allowed: {self.allowed}")
         if self.fix:
             parts.append(self.fix[0].upper() + self.fix[1:])
-        return ". ".join(part.rstrip(".") for part in parts) + "."
+        return " ".join(part if part.endswith(("?", "…")) else part.rstrip(".") + "." for part in parts)
 
 
 class InputErrors(InputError):

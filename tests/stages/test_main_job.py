@@ -11,8 +11,10 @@ from clinprompt.errors import InputError
 from clinprompt.prompts.bank import load_metaprompt, load_prompt
 from clinprompt.stages.configs import BackboneSettings, Budget, FineTuning, Instruction, Lora, Mpt, PromptTuning
 from clinprompt.stages.opened import open_backbone
-from clinprompt.study.job import TRIVIAL, run_job, write_table
+from clinprompt.study.job import run_job, write_table
 from clinprompt.study.recipe import Recipe, Scoring, Sources
+from clinprompt.study.score_table import TRIVIAL
+from clinprompt.study.story import report_job
 
 SHORT = Budget(steps=3, batch=2, rates=(0.1,), dev_limit=4)
 
@@ -157,3 +159,9 @@ def test_the_table_is_written_as_csv(result, tmp_path):
 def test_rows_are_long_enough_to_need_the_longer_context(opened):
     assert opened.backbone.max_tokens == 4096
     assert torch.isfinite(torch.tensor(opened.backbone.embedding_rms))
+
+
+def test_the_job_becomes_a_report(recipe, result, tmp_path):
+    report_job(tmp_path / "report.html", recipe, result, command="clinprompt run tiny.yaml", seconds=1.0)
+    text = (tmp_path / "report.html").read_text()
+    assert "medications-site-b" in text and "<svg" in text and "fine-tuning" in text

@@ -68,7 +68,7 @@ def entities_example() -> ShownExample:
         spans=(
             span("Problem", at("Fever")),
             span("Problem", at("left"), at("lung pain")),
-            span("Site", at("right\" lung")),
+            span("Site", at('right" lung')),
             span("Problem", at("cough")),
         )
     )
@@ -76,14 +76,24 @@ def entities_example() -> ShownExample:
 
 
 def relations_example() -> ShownExample:
-    spans = (span("Problem", at("Fever"), name="a"), span("Site", at("lung"), name="b"), span("Time", at("2 days"), name="c"))
+    spans = (
+        span("Problem", at("Fever"), name="a"),
+        span("Site", at("lung"), name="b"),
+        span("Time", at("2 days"), name="c"),
+    )
     gold = Answer(spans=spans, relations=(Relation("located", "a", "b"), Relation("since", "a", "c")))
     predicted = Answer(spans=spans, relations=(Relation("located", "a", "b"), Relation("since", "b", "c")))
     return shown("relations", "cause-of-event-site-b", gold, predicted, DecodeReport(items=2), 50.0)
 
 
 def shown(
-    kind: str, target: str, gold: Answer, predicted: Answer, report: DecodeReport, score: float, **others: object
+    kind: str,
+    target: str,
+    gold: Answer,
+    predicted: Answer,
+    report: DecodeReport,
+    score: float,
+    **others: object,
 ) -> ShownExample:
     return ShownExample(
         target=target, kind=kind, method="mpt", shots="full", example=f"{target}-17", note=NOTE, gold=gold,

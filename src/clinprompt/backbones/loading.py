@@ -84,7 +84,8 @@ def load_backbone(
             folder, dtype=_DTYPES[dtype], local_files_only=True, use_safetensors=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        settings = _settings(folder)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"the backbone cannot be opened ({type(error).__name__})", where=str(folder), fix=_FIX
         ) from error
@@ -93,21 +94,47 @@ def load_backbone(
         raise InputError(
             f"{len(missing)} weights are missing from the backbone, the first is {missing[0]}", where=str(folder), fix=_FIX
         )
+    if tokenizer.eos_token_id is None:
+        raise InputError("the tokenizer has no end-of-sequence token", where=str(folder), fix=_FIX)
+    if dtype == "float64":
+        model.set_experts_implementation("eager")  # grouped products exist in single and half precision only
+    _check_logits(model, where=str(folder))
     return CausalBackbone(
         model.to(place),
         tokenizer,
         fingerprint=folder_fingerprint(folder),
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
-        template=_settings(folder).get("template", "plain"),
+        template=settings.get("template", "plain"),
         name=backbone if backbone == EMBEDDED else folder.name,
         autocast=None if autocast == "none" else _DTYPES[autocast],
     )
 
 
+@torch.no_grad()
+def _check_logits(model: Any, *, where: str) -> None:
+    """Raise unless the output head alone turns last hidden states into logits: some families scale or cap them."""
+    ids = torch.arange(4)[None] % model.config.get_text_config().vocab_size
+    own = model(input_ids=ids, use_cache=False).logits
+    ours = model.get_output_embeddings()(model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state)
+    if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2 * float(own.abs().max()), equal_nan=True):
+        raise InputError(
+            "this network changes its logits after the output head, which is not supported",
+            where=where,
+            allowed="families such as Llama, Mistral, Qwen and gpt-oss",
+        )
+
+
 def _device(device: str) -> torch.device:
-    if device != "auto":
-        return torch.device(device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    cuda = torch.cuda.is_available()
+    if device == "auto":
+        return torch.device("cuda" if cuda else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"there is no device {device!r}", allowed="auto, cpu, cuda, cuda:0 …") from None
+    if found.type == "cuda" and not cuda:
+        raise InputError("this machine has no CUDA device", allowed="auto, cpu")
+    return found
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -36,13 +36,14 @@ def run(
 def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
     """Run a recipe, print its table, write table and report to ``out``."""
     from clinprompt.study.console_table import console_table
-    from clinprompt.study.job import job_report, run_job, write_table
+    from clinprompt.study.job import run_job, write_table
+    from clinprompt.study.story import report_job
 
     began = time.monotonic()
     result = run_job(recipe, runs=runs, progress=console.progress, say=console.stage)
     seconds = time.monotonic() - began
     write_table(out, result)
-    job_report(out / "report.html", recipe, result, command=_command(), seconds=seconds)
+    report_job(out / "report.html", recipe, result, command=_command(), seconds=seconds)
     columns, rows = console_table(result.lines)
     console.table(columns, rows, title=f"{recipe.name}: score in percent [95 % interval]")
     console.line(f"{seconds / 60:.1f} minutes; table: {out / 'table.csv'}; report: {out / 'report.html'}")

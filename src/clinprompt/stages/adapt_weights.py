@@ -121,6 +121,8 @@ def _train(
         placement=Placement.suffix,
         tokens_per_forward=budget.tokens_per_forward,
         dev_every=dev_every(budget),
+        checkpoint=run.checkpoints / plan.cell.name / f"{rate:g}.safetensors",
+        save_every=300.0,  # a checkpoint of every weight is large
         watch=watch,
     )
     return result.losses[name], result.dev_losses[name] if judged else None

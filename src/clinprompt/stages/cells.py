@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from clinprompt.errors import InputError
 from clinprompt.prompts.start import from_tokens, from_vocabulary
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece
@@ -43,6 +44,12 @@ def candidates(
     judged = budget.keep == "best" or len(budget.rates) > 1
     members = []
     for i, cell in enumerate(cells):
+        if judged and not cell.dev:
+            raise InputError(
+                "there is no dev part to choose the learning rate or the step by",
+                where=f"task {cell.task.name}",
+                fix="give one rate and `keep: last`, or import the data with a dev share",
+            )
         rows = opened.rows(cell.train, cell.task, reserve=reserve)
         dev = opened.rows(cell.dev[: budget.dev_limit], cell.task, reserve=reserve) if judged else ()
         members += [

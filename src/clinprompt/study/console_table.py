@@ -15,7 +15,12 @@ def console_table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     trained parameters per target, the largest when targets differ.
     """
     table = score_table(lines)
-    columns = ["method", "shots", *(f"{column.target} ({column.metric})" for column in table.columns), "trainable"]
+    columns = [
+        "method",
+        "shots",
+        *(f"{column.target} ({column.metric})" for column in table.columns),
+        "trainable",
+    ]
     rows = []
     for block in table.blocks:
         for row in block.rows:

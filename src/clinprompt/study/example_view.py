@@ -15,6 +15,7 @@ from clinprompt.study.highlight import SYMBOLS, Verdict, highlighted, marks, ver
 from clinprompt.study.score_table import shots_title
 
 NO_ANSWER = "no readable answer"
+_TONES = {"correct": "✓", "spurious": "✗", "open": "~"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,9 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ExampleView:
-    """What the template draws of one example; ``spans`` is ``None`` for tasks that are not about places in the note."""
+    """What the template draws of one example; ``spans`` is ``None`` when no places are asked for."""
 
+    kind: str
     title: str
     verdict: str
     note: Markup
@@ -55,7 +57,8 @@ class ExampleView:
     choices: tuple[Choice, ...]
     gold: Markup
     given: Markup
-    right: bool
+    tone: str
+    symbol: str
     faults: str
     raw: Markup
 
@@ -70,7 +73,10 @@ def example_view(shown: ShownExample) -> ExampleView:
         for mark in drawn
     )
     measured = f"{shown.metric} of this example alone: {shown.score:.1f}"
+    # A written text is more or less like the gold text, not wrong for differing from it.
+    tone = "correct" if shown.right else "open" if shown.gold.text is not None else "spurious"
     return ExampleView(
+        kind=shown.kind,
         title=f"{shown.example} · {shown.method}, {shots_title(shown.shots)}",
         verdict="fully right" if shown.right else measured,
         note=highlighted(shown.note, drawn),
@@ -83,14 +89,15 @@ def example_view(shown: ShownExample) -> ExampleView:
         ),
         gold=_answer(shown.gold),
         given=_answer(shown.predicted),
-        right=shown.right,
+        tone=tone,
+        symbol=_TONES[tone],
         faults=_faults(shown.report),
         raw=verbatim(shown.raw),
     )
 
 
 def _drawn_spans(shown: ShownExample, answer: Answer) -> tuple[Span, ...]:
-    """All spans of an entity task; of a relation task those at the ends of relations, which is what is scored."""
+    """All spans of an entity task; of a relation task those that relations join, as only they are scored."""
     if shown.kind != "relations":
         return answer.spans
     ends = {end for relation in answer.relations for end in (relation.head, relation.tail)}

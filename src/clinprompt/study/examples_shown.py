@@ -1,4 +1,4 @@
-"""Examples for the report, chosen by rule: the first that the best method got right and the first it got wrong."""
+"""Examples for the report, chosen by rule: the first that the best method got right, the first it got wrong."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PREDICTIONS = "predictions.jsonl"
 class ShownExample:
     """One test example with its gold and its predicted answer.
 
-    ``slots`` are the input texts besides the note, ``choices`` the options of a question, ``score`` the primary
-    metric of this example alone in percent, ``raw`` the model's words.
+    ``slots`` are the input texts besides the note, ``choices`` the options of a question, ``score`` is the
+    primary metric of this example alone in percent, ``raw`` the model's words.
     """
 
     target: str
@@ -58,7 +58,7 @@ def choose_examples(
     """Per target, examples of the best-scoring method at the largest shot count (first seed and draw).
 
     The first right ones and the first wrong ones in the order of the data, half each when there are enough;
-    examples with nothing to find come last. Raises :class:`InputError` for a prediction of an unknown example.
+    examples with nothing to see come last. Raises :class:`InputError` for a prediction of an unknown example.
     """
     shown: list[ShownExample] = []
     for target, item in prepared.items():
@@ -72,7 +72,7 @@ def choose_examples(
             prediction = prediction_of(json.loads(line), where=f"{file}, line {number}")
             if prediction.example not in examples:
                 raise InputError(
-                    f"the prediction is about the example {prediction.example!r}, which the {part.value} part lacks",
+                    f"the {part.value} part has no example {prediction.example!r}, of which this prediction is",
                     where=f"{file}, line {number}",
                 )
             found.append(_shown(cell, item, examples[prediction.example], prediction))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#5b3fa0")
-"""Colours that people with a colour vision deficiency can tell apart (after Okabe and Ito), one per method."""
+"""Colours that people with a colour vision deficiency can tell apart (after Okabe, Ito), one per method."""
 
 _MARKERS = "osD^vPX"
 _TRIVIAL_COLOUR = "#777776"
@@ -66,7 +66,9 @@ def panels(lines: Sequence[Line]) -> list[Panel]:
         own = [line for line in lines if line.target == column.target]
         title = f"{column.target} · {column.metric}"
         words = f"{title}. " + _words(own)
-        found.append(Panel(column.target, title, _svg(_panel(own, looks, shots), prefix=f"p{number}", words=words), words))
+        found.append(
+            Panel(column.target, title, _svg(_panel(own, looks, shots), prefix=f"p{number}", words=words), words)
+        )
     return found
 
 
@@ -74,7 +76,7 @@ def key(style: Style) -> str:
     """The line and marker of a method as a small SVG, for the legend."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(0.42, 0.2))
+    figure = Figure(figsize=(0.42, 0.2), facecolor="none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -90,8 +92,9 @@ def css_colours() -> dict[str, str]:
 def _panel(lines: Sequence[Line], looks: Sequence[Style], shots: Sequence[str]) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.3, 2.35))
+    figure = Figure(figsize=(3.3, 2.35), facecolor="none")
     axes = figure.add_axes((0.115, 0.17, 0.87, 0.79))
+    axes.set_facecolor("none")
     axes.set(ylim=(0, 100), yticks=range(0, 101, 20), xlim=(-0.5, max(len(shots), 1) - 0.5))
     axes.set_xticks(range(len(shots)), shots)
     axes.set_xlabel("shots", fontsize=8, color=_INK, labelpad=2)
@@ -102,56 +105,46 @@ def _panel(lines: Sequence[Line], looks: Sequence[Style], shots: Sequence[str]) 
         spine.set_visible(side in ("left", "bottom"))
         spine.set(color=_INK, linewidth=0.6)
     trained = [style for style in looks if style.number >= 0]
-    for style in looks:
-        own = sorted((line for line in lines if line.method == style.method), key=lambda line: shot_order_key(shots, line))
-        if style.number < 0:
-            for line in own:
-                axes.axhline(line.score, color=style.colour, linewidth=1.1, linestyle=(0, (4, 3)))
-            continue
+    for style in trained:
+        own = sorted((line for line in lines if line.method == style.method), key=lambda line: shots.index(line.shots))
         aside = 0.11 * (style.number - (len(trained) - 1) / 2) * min(1.0, 6 / len(trained))
         x = [shots.index(line.shots) + aside for line in own]
-        y = [line.score for line in own]
-        axes.plot(x, y, **_line(style))
-        axes.vlines(
-            x, [line.low for line in own], [line.high for line in own], color=style.colour, linewidth=1.2, clip_on=False
-        )
+        ends = [line.low for line in own], [line.high for line in own]
+        axes.plot(x, [line.score for line in own], **_line(style))
+        axes.vlines(x, *ends, color=style.colour, linewidth=1.2, clip_on=False)
+    for line in lines:
+        if line.method == TRIVIAL:  # it has no shots of its own
+            axes.axhline(line.score, **_line(Style(TRIVIAL, -1)))
     return figure
-
-
-def shot_order_key(shots: Sequence[str], line: Line) -> int:
-    """The place of a line's shot count; the trivial baseline has none of its own."""
-    return shots.index(line.shots) if line.shots in shots else len(shots)
 
 
 def _line(style: Style) -> dict[str, object]:
     if style.number < 0:
         return {"color": style.colour, "linewidth": 1.1, "linestyle": (0, (4, 3))}
     return {
-        "color": style.colour, "linewidth": 1.3, "marker": style.marker, "markersize": 4.2, "markeredgewidth": 0,
-        "clip_on": False,
+        "color": style.colour, "linewidth": 1.3, "marker": style.marker, "markersize": 4.2,
+        "markeredgewidth": 0, "clip_on": False,
     }  # fmt: skip
 
 
 def _words(lines: Sequence[Line]) -> str:
     """What a panel shows, for those who do not see it."""
     said = [
-        f"{line.method}, {shots_title(line.shots)}: {line.score:.1f}, interval {line.low:.1f} to {line.high:.1f}"
+        f"{line.method}, {shots_title(line.shots)}: {line.score:.1f}, from {line.low:.1f} to {line.high:.1f}"
         for line in lines
     ]
     return "; ".join(said) + "."
 
 
 def _svg(figure: Figure, *, prefix: str, words: str) -> str:
-    """The figure as an SVG element with its own ids, without references to anything, in the page's colours."""
+    """The figure as an SVG element with ids of its own, in the page's colours, referring to nothing outside."""
     import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from markupsafe import escape
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     stream = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clinprompt", "font.family": "sans-serif"}):
-        FigureCanvasSVG(figure).print_svg(
-            stream, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
+        FigureCanvasSVG(figure).print_svg(stream, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = stream.getvalue()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)

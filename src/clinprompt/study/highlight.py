@@ -1,9 +1,10 @@
-"""A note as HTML with gold and predicted spans drawn over it: nested, overlapping and discontinuous ones too."""
+"""A note as HTML with gold and predicted spans drawn over it: nested, overlapping or discontinuous."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from markupsafe import Markup, escape
@@ -48,15 +49,13 @@ def marks(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Mark]:
 def highlighted(text: str, drawn: Sequence[Mark]) -> Markup:
     """The text with its marks; taking the tags away gives the text back, character by character.
 
-    The text is cut at every border of every fragment. A stretch stands inside one element per mark that covers
-    it; the gap inside a discontinuous span is an element too, without being part of the span. Symbols and labels
-    are attributes, so they are never part of the text.
+    The text is cut at every border of every fragment. A stretch stands inside one element per mark that
+    covers it; the gap inside a discontinuous span is an element too, without being part of the span. Symbols
+    and labels are attributes, so they are never part of the text.
     """
     borders = {0, len(text)} | {border for mark in drawn for pair in mark.fragments for border in pair}
     cuts = sorted(borders)
-    return Markup("").join(
-        _stretch(text, start, end, drawn) for start, end in zip(cuts, cuts[1:], strict=False)
-    )
+    return Markup("").join(_stretch(text, start, end, drawn) for start, end in pairwise(cuts))
 
 
 def verbatim(text: str) -> Markup:

@@ -31,9 +31,9 @@ from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.teach import teach
 from clinprompt.study.recipe import Recipe
+from clinprompt.study.score_table import TRIVIAL
 from clinprompt.study.table import Cell, Line, as_csv, lines
 
-TRIVIAL = "trivial"
 Say = Callable[[str, str], None]
 """``say("teach", "6 tasks …")``: one line per stage."""
 
@@ -46,9 +46,11 @@ class JobResult:
     cells: tuple[Cell, ...]
     adapted: Mapping[tuple[str, int], Path]
     targets: Mapping[str, Prepared]
+    sources: Mapping[str, Prepared]
     metaprompt: Path | None
     teach: RunFolder | None
     distill: RunFolder | None
+    backbone_name: str
     backbone_parameters: int
 
 
@@ -64,6 +66,7 @@ def run_job(
     opened = opened or open_backbone(recipe.backbone)
     say("backbone", f"{opened.backbone.name}, {opened.backbone.fingerprint}, template {opened.template.name}")
     targets = _prepare_all(recipe.targets, recipe, runs, progress, say)
+    sources: dict[str, Prepared] = {}
     metaprompt, taught, distilled = recipe.metaprompt, None, None
     if recipe.sources is not None:
         sources = _prepare_all(recipe.sources.tasks, recipe, runs, progress, say)
@@ -97,8 +100,18 @@ def run_job(
             cells += [Cell(name, seed, record, scored.outputs / _key(record)) for record in read_scores(scored.path)]
     tasks = {name: item.task for name, item in targets.items()}
     table = lines(cells, tasks, resamples=recipe.score.resamples)
-    parameters = sum(weight.numel() for weight in opened.backbone.model.parameters())
-    return JobResult(tuple(table), tuple(cells), adapted, targets, metaprompt, taught, distilled, parameters)
+    return JobResult(
+        lines=tuple(table),
+        cells=tuple(cells),
+        adapted=adapted,
+        targets=targets,
+        sources=sources,
+        metaprompt=metaprompt,
+        teach=taught,
+        distill=distilled,
+        backbone_name=f"{opened.backbone.name} ({opened.backbone.fingerprint})",
+        backbone_parameters=sum(weight.numel() for weight in opened.backbone.model.parameters()),
+    )
 
 
 def write_table(folder: Path, result: JobResult) -> None:

@@ -11,7 +11,7 @@ from clinprompt.stages.atomic import write_text
 from clinprompt.study.example_view import example_view
 from clinprompt.study.examples_shown import ShownExample
 from clinprompt.study.figures import css_colours, key, panels, styles
-from clinprompt.study.score_table import TRIVIAL, score_table, shots_title
+from clinprompt.study.score_table import TRIVIAL, Block, Row, ScoreTable, score_table
 from clinprompt.study.table import Line
 
 BACKBONE_PARAMETERS = "backbone parameters"
@@ -20,7 +20,7 @@ BACKBONE_PARAMETERS = "backbone parameters"
 
 @dataclass(frozen=True, slots=True)
 class SourceTask:
-    """One source task: the dev loss of its own teacher and, when measured, that of the metaprompt with its factors."""
+    """One source task: dev loss of its own teacher and, when measured, of the metaprompt with its factors."""
 
     name: str
     kind: str
@@ -76,25 +76,26 @@ def write_report(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    pages.filters["shots"] = shots_title
-    looks = styles(lines)
-    views = [(target, list(group)) for target, group in groupby(shown, key=lambda example: example.target)]
+    table = score_table(lines)
+    examples = [
+        (target, [example_view(example) for example in group])
+        for target, group in groupby(shown, key=lambda example: example.target)
+    ]
     text = pages.get_template("report.html.j2").render(
         name=recipe_name,
         description=description,
         lines=lines,
-        table=score_table(lines),
+        table=table,
         trained=trained(lines, backbone=_number(facts.get(BACKBONE_PARAMETERS, ""))),
-        faulty=any(line.unreadable or line.unlocated for line in lines),
+        faults=_with_faults(table),
         seeds=max((line.seeds for line in lines), default=0),
         draws=max((line.draws for line in lines), default=0),
         has_trivial=any(line.method == TRIVIAL for line in lines),
-        TRIVIAL=TRIVIAL,
         sources=sources,
         panels=panels(lines),
-        legend=[(style.method, key(style)) for style in looks],
+        legend=[(style.method, key(style)) for style in styles(lines)],
         colours=css_colours(),
-        examples=[(target, group[0].kind, [example_view(example) for example in group]) for target, group in views],
+        examples=examples,
         facts=facts,
         command=command,
     )
@@ -108,6 +109,16 @@ def trained(lines: Sequence[Line], *, backbone: int | None) -> list[Trained]:
         counts = [line.trainable for line in lines if line.method == method]
         found.append(Trained(method, min(counts), max(counts), 100 * max(counts) / backbone if backbone else None))
     return found
+
+
+def _with_faults(table: ScoreTable) -> list[Block]:
+    """The blocks with only those rows that have an answer or item that could not be used."""
+
+    def faulty(row: Row) -> bool:
+        return any(entry and (entry.line.unreadable or entry.line.unlocated) for entry in row.entries)
+
+    blocks = [Block(block.title, tuple(filter(faulty, block.rows))) for block in table.blocks]
+    return [block for block in blocks if block.rows]
 
 
 def _number(text: str) -> int | None:

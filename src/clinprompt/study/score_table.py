@@ -26,7 +26,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line in its place. ``best``: highest of its shot count; ``low_mark``: not above the trivial baseline."""
+    """A line in its place. ``best``: highest of its shot count; ``low_mark``: not above the trivial baseline."""
 
     line: Line
     best: bool
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The rows that may be compared with each other: those of one shot count; the trivial baseline stands alone."""
+    """Rows that may be compared with each other: those of one shot count; the trivial baseline stands alone."""
 
     title: str
     rows: tuple[Row, ...]
@@ -65,9 +65,9 @@ class ScoreTable:
 
 
 def score_table(lines: Sequence[Line]) -> ScoreTable:
-    """The grid of the lines; methods keep their order, shot counts go up to ``full``, kinds stand together."""
+    """The lines as a grid; methods keep their order, shot counts go up to ``full``, kinds stand together."""
     found = {line.target: Column(line.target, line.kind, line.metric, line.group) for line in reversed(lines)}
-    order = [name for name in dict.fromkeys(line.target for line in lines)]
+    order = dict.fromkeys(line.target for line in lines)
     columns = sorted((found[name] for name in order), key=lambda column: _KINDS.index(column.kind))
     at = {(line.method, line.shots, line.target): line for line in lines}
     floor = {line.target: line.score for line in lines if line.method == TRIVIAL}
@@ -89,7 +89,10 @@ def score_table(lines: Sequence[Line]) -> ScoreTable:
     places = list(dict.fromkeys((line.method, line.shots) for line in lines))
     blocks = [Block("no model", tuple(row(*place) for place in places if place[0] == TRIVIAL))]
     blocks += [
-        Block(shots_title(shots), tuple(row(*place) for place in places if place[0] != TRIVIAL and place[1] == shots))
+        Block(
+            shots_title(shots),
+            tuple(row(*place) for place in places if place[0] != TRIVIAL and place[1] == shots),
+        )
         for shots in shot_order(line.shots for line in lines)
     ]
     return ScoreTable(tuple(columns), tuple(block for block in blocks if block.rows))

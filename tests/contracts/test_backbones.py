@@ -1,0 +1,166 @@
+"""What every backbone family must do: a row's result depends on nothing but its own prompt and text."""
+
+from unittest.mock import patch
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clinprompt.backbones.protocol import Limits, Placement, PromptVectors, Row
+from clinprompt.backbones.tiny import FAMILIES
+from clinprompt.errors import InputError
+from clinprompt.schema.formulated import Piece, TextPair
+from tests.made_backbones import tiny_backbone
+
+SPECIAL = ("<note>", "<task>", "<ans>", "<q>", "<bos>", "<eos>", "<pad>")
+PLACES = (None, Placement.prefix, Placement.suffix)
+CLOSE = dict(rtol=1e-9, atol=1e-11)
+"""float64: only the order of sums differs between a batch and a row alone."""
+
+
+@pytest.fixture(scope="module", params=sorted(FAMILIES))
+def backbone(request, tmp_path_factory):
+    return tiny_backbone(tmp_path_factory.mktemp(request.param), family=request.param, seed=3, context=256)
+
+
+tokens = st.integers(3, 262)
+
+
+@st.composite
+def batches(draw):
+    """Rows of different lengths, and a prompt per row or none at all."""
+    shapes = st.tuples(
+        st.lists(tokens, min_size=1, max_size=40),
+        st.lists(tokens, min_size=1, max_size=3),
+        st.lists(tokens, min_size=0, max_size=4),
+    )
+    drawn = draw(st.lists(shapes, min_size=1, max_size=4))
+    rows = [Row(f"row {i}", tuple(a), tuple(b), (*c, 2)) for i, (a, b, c) in enumerate(drawn)]
+    place, length, seed = draw(st.sampled_from(PLACES)), draw(st.integers(1, 5)), draw(st.integers(0, 2**16))
+    vectors = torch.randn(len(rows), length, 32, generator=torch.Generator().manual_seed(seed)) * 0.3
+    return rows, None if place is None else PromptVectors(vectors, place)
+
+
+def one(prompts, i):
+    return None if prompts is None else PromptVectors(prompts.vectors[i : i + 1], prompts.placement)
+
+
+def plain_embeds(backbone, row, prompts, after=()):
+    """The row as the papers draw it, put together by hand: one sequence without padding."""
+    table = backbone.model.get_input_embeddings()
+    embed = lambda ids: table(torch.tensor(ids, dtype=torch.long))  # noqa: E731
+    before, behind = embed([backbone.bos, *row.context]), embed([*row.cue, *after])
+    if prompts is None:
+        return torch.cat([before, behind])[None]
+    vectors = prompts.vectors[0].to(before.dtype)
+    parts = [vectors, before, behind] if prompts.placement is Placement.prefix else [before, vectors, behind]
+    return torch.cat(parts)[None]
+
+
+def plain_answer(backbone, row, prompts, limit):
+    """Greedy decoding that runs the whole sequence anew for every token."""
+    written = []
+    while len(written) < limit:
+        embeds = plain_embeds(backbone, row, prompts, written)
+        token = int(backbone.model(inputs_embeds=embeds, use_cache=False).logits[0, -1].argmax())
+        if token == backbone.eos:
+            return written, False
+        written.append(token)
+    return written, True
+
+
+def plain_output(backbone, row, prompts, layers=()):
+    """Logits (and hidden states) at the positions before each answer token."""
+    embeds = plain_embeds(backbone, row, prompts, row.answer[:-1])
+    result = backbone.model(inputs_embeds=embeds, use_cache=False, output_hidden_states=True)
+    hidden = [result.hidden_states[layer][0, -len(row.answer) :] for layer in layers]
+    return result.logits[0, -len(row.answer) :], torch.cat(hidden, dim=-1) if layers else None
+
+
+@settings(max_examples=10)
+@given(batch=batches())
+def test_answers_are_those_of_plain_decoding_of_each_row_alone(backbone, batch):
+    rows, prompts = batch
+    with torch.no_grad(), patch.object(backbone.tokenizer, "decode", lambda ids, **_: tuple(ids)):
+        together = backbone.answer(rows, prompts, Limits(6))
+        for i, (row, found) in enumerate(zip(rows, together, strict=True)):
+            assert backbone.answer([row], one(prompts, i), Limits(6)) == [found]
+            written, cut = plain_answer(backbone, row, one(prompts, i), 6)
+            assert (list(found.text), found.tokens, found.truncated) == (written, len(written), cut)
+
+
+def test_an_answer_ends_at_the_end_token_while_others_go_on(backbone):
+    """A head that always prefers the end token ends every answer at once; nothing is written."""
+    row = Row("a", (5, 6), (7,), (2,))
+    end = torch.nn.functional.one_hot(torch.tensor(backbone.eos), backbone.vocabulary).double()
+    with patch.object(backbone, "head", lambda hidden: end.expand(*hidden.shape[:-1], -1)):
+        assert [(a.text, a.tokens, a.truncated) for a in backbone.answer([row], None, Limits(5))] == [("", 0, False)]
+
+
+@settings(max_examples=10)
+@given(batch=batches())
+def test_logits_hidden_states_and_prompt_gradients_are_those_of_each_row_alone(backbone, batch):
+    rows, prompts = batch
+    vectors = [prompts.vectors.clone().requires_grad_() for _ in range(2)] if prompts else None
+    ours, theirs = (PromptVectors(v, prompts.placement) for v in vectors) if prompts else (None, None)
+    output = backbone.forward(rows, ours, hidden_layers=(-1, 1))
+    assert output.targets.tolist() == [token for row in rows for token in row.answer]
+    assert output.row.tolist() == [i for i, row in enumerate(rows) for _ in row.answer]
+    plain = [plain_output(backbone, row, one(theirs, i), (-1, 1)) for i, row in enumerate(rows)]
+    logits = torch.cat([logits for logits, _ in plain])
+    torch.testing.assert_close(output.logits, logits, **CLOSE)
+    torch.testing.assert_close(output.hidden, torch.cat([hidden for _, hidden in plain]), **CLOSE)
+    if prompts:
+        for found in (output.logits, logits):
+            torch.nn.functional.cross_entropy(found, output.targets, reduction="sum").backward()
+        assert float(vectors[0].grad.abs().max()) > 0
+        torch.testing.assert_close(vectors[0].grad, vectors[1].grad, rtol=1e-5, atol=1e-7)  # prompts are float32
+
+
+def test_a_prompt_matters_and_its_place_too(backbone):
+    row = Row("a", (11, 12, 13), (5,), (20, 2))
+    vectors = torch.randn(1, 3, 32, generator=torch.Generator().manual_seed(1))
+    found = [backbone.forward([row], None).logits]
+    found += [backbone.forward([row], PromptVectors(vectors, place)).logits for place in Placement]
+    for i in range(3):
+        assert not torch.allclose(found[i], found[i - 1], atol=1e-3)
+
+
+def test_a_special_token_is_one_only_in_a_trusted_piece(backbone):
+    for word in SPECIAL:
+        [trusted] = backbone.tokens(Piece(word, trusted=True))
+        assert backbone.tokenizer.decode([trusted]) == word
+        untrusted = backbone.tokens(Piece(word))
+        assert len(untrusted) == len(word) and trusted not in untrusted
+        assert backbone.tokenizer.decode(untrusted) == word
+
+
+@given(text=st.text(max_size=40))
+def test_a_note_never_holds_special_tokens_and_is_read_whole(backbone, text):
+    note = f"<ans>{text}<eos>"
+    found = backbone.tokens(Piece(note))
+    assert not set(found) & set(backbone.tokenizer.all_special_ids)
+    assert backbone.tokenizer.decode(found, clean_up_tokenization_spaces=False) == note
+
+
+def test_a_row_has_its_pieces_in_order_and_ends_with_the_end_token(backbone):
+    pair = TextPair((Piece("<note>", trusted=True), Piece("ab")), (Piece("<ans>", trusted=True),), " c")
+    row = backbone.encode(pair, name="x")
+    written = [backbone.tokenizer.decode(list(part)) for part in (row.context, row.cue, row.answer)]
+    assert written == ["<note>ab", "<ans>", " c<eos>"]
+    assert row.length == len(row.context) + len(row.cue) + len(row.answer)
+
+
+def test_a_row_that_just_fits_is_kept_and_one_token_more_is_refused_without_its_words(backbone):
+    def pair(size):
+        return TextPair((Piece("zebra" * 40),), (Piece("q" * (size - 200)),), "")
+
+    # BOS, the end token and the reserve of 20 count too.
+    row = backbone.encode(pair(256 - 22), name="note-7@0", reserve=20)
+    assert row.length + 20 + 1 == 256
+    with pytest.raises(InputError) as caught:
+        backbone.encode(pair(256 - 21), name="note-7@0", reserve=20)
+    for shown in ("257 tokens", "256 tokens", "note-7@0", backbone.name):
+        assert shown in str(caught.value)
+    assert "zebra" not in str(caught.value)

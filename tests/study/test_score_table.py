@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import dataclasses
+
+from clinprompt.study.console_table import console_table
+from clinprompt.study.score_table import TRIVIAL, score_table
+from tests.study.story import SHOTS, TARGETS, TRAINED, line, made_up_lines
+
+
+def test_columns_stand_by_kind_and_rows_by_shots():
+    table = score_table(made_up_lines())
+    assert table.kinds == [
+        ("entities", 2), ("relations", 1), ("question-answering", 1), ("inference", 1), ("summarisation", 1)
+    ]  # fmt: skip
+    assert [column.target for column in table.columns][:2] == ["problems-site-b", "social-determinants"]
+    titles = [block.title for block in table.blocks]
+    assert titles == [
+        "no model", "0 shots", "1 shot", "5 shots", "10 shots", "20 shots", "all training examples"
+    ]  # fmt: skip
+    assert [row.method for row in table.blocks[1].rows] == ["instruction", "mpt"]
+    assert [row.method for row in table.blocks[-1].rows] == list(TRAINED)
+
+
+def test_best_is_per_target_and_shot_count_among_rivals_as_printed():
+    lines = [
+        line(TRIVIAL, "lab-flag", "full", 99.0, trainable=0, runs=1),
+        line("mpt", "lab-flag", "5", 50.04, trainable=1, runs=1),
+        line("lora", "lab-flag", "5", 49.96, trainable=1, runs=1),
+        line("fine-tuning", "lab-flag", "5", 49.94, trainable=1, runs=1),
+        line("mpt", "lab-flag", "full", 99.04, trainable=1, runs=1),
+    ]
+    entries = {(row.method, row.shots): row.entries[0] for block in score_table(lines).blocks for row in block.rows}
+    assert {place for place, entry in entries.items() if entry.best} == {("mpt", "5"), ("lora", "5")}
+    assert {place for place, entry in entries.items() if not entry.low_mark} == {(TRIVIAL, "full")}
+
+
+def test_a_score_above_the_trivial_one_has_no_low_mark_and_without_trivial_none_has():
+    lines = [line("mpt", "lab-flag", "full", 0.0, trainable=1, runs=1)]
+    assert not score_table(lines).blocks[0].rows[0].entries[0].low_mark
+    floor = line(TRIVIAL, "lab-flag", "full", 0.0, trainable=0, runs=1)
+    assert score_table([*lines, floor]).blocks[1].rows[0].entries[0].low_mark
+    above = dataclasses.replace(lines[0], score=0.1)
+    assert not score_table([above, floor]).blocks[1].rows[0].entries[0].low_mark
+
+
+def test_the_console_table_has_a_row_per_method_and_shots_and_a_dash_where_nothing_was_run():
+    lines = [found for found in made_up_lines() if (found.method, found.target) != ("lora", "lab-flag")]
+    columns, rows = console_table(lines)
+    assert columns[:3] == ["method", "shots", "problems-site-b (span-f1)"]
+    assert columns[-1] == "trainable" and len(columns) == len(TARGETS) + 3
+    assert all(len(row) == len(columns) for row in rows)
+    assert [row[:2] for row in rows[:4]] == [
+        ["trivial", "full"], ["instruction", "0"], ["mpt", "0"], ["mpt", "1"]
+    ]  # fmt: skip
+    assert len(rows) == 2 + 1 + len(TRAINED) * (len(SHOTS) - 1)
+    assert rows[0][2] == "18.1 [11.8–23.9]"
+    at = columns.index("lab-flag (accuracy)")
+    assert {row[at] for row in rows if row[0] == "lora"} == {"–"}
+    assert rows[-1][-1] == "1,234,560"
