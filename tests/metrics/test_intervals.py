@@ -5,7 +5,7 @@ import pytest
 
 from clinprompt.errors import InputError
 from clinprompt.metrics import intervals
-from clinprompt.metrics.intervals import bootstrap_interval, draws, resampled_values
+from clinprompt.metrics.intervals import bootstrap_interval, draws, pooled_interval, resampled_values
 from clinprompt.metrics.labels import macro_f1
 from clinprompt.metrics.spans import span_f1
 
@@ -101,3 +101,30 @@ def test_clustering_widens_the_interval_that_single_spans_would_give():
         for low, high in (bootstrap_interval(rows, MICRO, resamples=2000) for rows in (clustered, single))
     ]
     assert width[0] > 2 * width[1]
+
+
+@pytest.mark.parametrize("groups", [1, 7])
+def test_the_pooled_interval_of_one_run_is_the_interval(groups):
+    counts = random_counts(6, groups)
+    for seed in (0, 3):
+        assert pooled_interval(counts[None], MICRO, resamples=300, seed=seed) == bootstrap_interval(
+            counts, MICRO, resamples=300, seed=seed
+        )
+
+
+def test_pooled_runs_share_their_documents():
+    """Two equal runs say no more than one: their interval is as wide as one run's, not narrower by the root of two."""
+    counts = random_counts(6, 12)
+    assert pooled_interval(np.stack([counts, counts]), MICRO, resamples=2000) == bootstrap_interval(
+        counts, MICRO, resamples=2000
+    )
+
+
+def test_the_pooled_interval_equals_the_naive_two_level_bootstrap():
+    counts = np.stack([random_counts(seed, 8) for seed in range(3)])
+    low, high = pooled_interval(counts, MICRO, resamples=4000, seed=1)
+    rng, means = np.random.default_rng(9), []
+    for _ in range(4000):
+        documents, runs = rng.integers(0, 8, 8), rng.integers(0, 3, 3)
+        means.append(np.mean([MICRO(counts[run][documents].sum(axis=0)) for run in runs]))
+    assert (low, high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=1.0)

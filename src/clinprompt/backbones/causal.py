@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
 from clinprompt.backbones.causal_batch import CausalBatch, collate, place
+from clinprompt.backbones.note_cache import NoteCache, Tail, as_cache, as_states, collate_tails
 from clinprompt.backbones.protocol import Limits, Output, Placement, PromptVectors, RawAnswer, Row
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
+
+Laid = TypeVar("Laid", CausalBatch, Tail)
 
 
 class CausalBackbone:
@@ -96,21 +100,41 @@ class CausalBackbone:
             )
         return row
 
+    def note_cache(self) -> NoteCache | None:
+        """A cache for one training run with suffix prompts; ``None`` where only the plain path is right: when weights
+        train, and for families whose layers do not all see the whole input (sliding windows).
+        """
+        if any(weight.requires_grad for weight in self.model.parameters()):
+            return None
+        config = self.model.config.get_text_config()
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        windowed = getattr(config, "sliding_window", None) and not hasattr(config, "layer_types")
+        return None if windowed or kinds != {"full_attention"} else NoteCache(self._prefill)
+
     def forward(
-        self, rows: Sequence[Row], prompts: PromptVectors | None, *, hidden_layers: Sequence[int] = ()
+        self,
+        rows: Sequence[Row],
+        prompts: PromptVectors | None,
+        *,
+        hidden_layers: Sequence[int] = (),
+        notes: NoteCache | None = None,
     ) -> Output:
         """Logits at the answer positions of a batch, and hidden states of the layers asked for.
 
         Layers count from 0 (the embeddings) to L; negative numbers count from the end. Positions are gathered
-        before the output head, so no ``[B, T, V]`` tensor exists.
+        before the output head, so no ``[B, T, V]`` tensor exists. With ``notes`` and suffix prompts the contexts
+        are taken from the cache and only prompt and answer are run: the same numbers for less work.
         """
-        batch = self._collate(rows, prompts, with_answers=True)
+        if notes is not None and prompts is not None and prompts.placement is Placement.suffix:
+            batch, inputs = self._tails(rows, prompts, notes)
+        else:
+            batch = self._collate(rows, prompts, with_answers=True)
+            inputs = {"inputs_embeds": self._embed(batch, prompts), "attention_mask": batch.mask}
         with self._precision():
             result = self.decoder(
-                inputs_embeds=self._embed(batch, prompts),
-                attention_mask=batch.mask,
+                **inputs,
                 position_ids=batch.positions,
-                use_cache=False,
+                use_cache=notes is not None and "past_key_values" in inputs,
                 output_hidden_states=bool(hidden_layers),
             )
             last = result.last_hidden_state[batch.answer_row, batch.answer_column]  # [A, H]
@@ -153,6 +177,44 @@ class CausalBackbone:
             embeds, positions = self.model.get_input_embeddings()(token[:, None]), position
         return [self._raw_answer(line) for line in torch.stack(written, dim=1).tolist()]
 
+    def _tails(
+        self, rows: Sequence[Row], prompts: PromptVectors, notes: NoteCache
+    ) -> tuple[Tail, dict[str, Any]]:
+        """The part of a batch behind its contexts, and the decoder's inputs for it."""
+        start = () if self.bos is None else (self.bos,)
+        states = notes.states([start + row.context for row in rows])
+        lengths = torch.tensor([state.shape[3] for state in states])
+        length = prompts.vectors.shape[1]
+        tail = self._moved(collate_tails(rows, lengths, prompt_length=length, pad=self.pad))
+        embeds = self.model.get_input_embeddings()(tail.ids)
+        embeds = torch.cat([prompts.vectors.to(embeds.device, embeds.dtype), embeds[:, length:]], dim=1)
+        # Additive, in the embeddings' dtype: what every attention implementation takes as it is.
+        hidden = torch.zeros(tail.mask.shape, dtype=embeds.dtype, device=embeds.device)
+        hidden = hidden.masked_fill(~tail.mask, torch.finfo(embeds.dtype).min)
+        return tail, {"inputs_embeds": embeds, "attention_mask": hidden, "past_key_values": as_cache(states)}
+
+    @torch.no_grad()
+    def _prefill(self, contexts: Sequence[tuple[int, ...]], *, tokens: int = 8192) -> list[Tensor]:
+        """States of contexts in the order given, in batches of at most ``tokens`` padded tokens."""
+        found: list[Tensor] = []
+        while len(found) < len(contexts):
+            part = [contexts[len(found)]]
+            for context in contexts[len(found) + 1 :]:
+                if (len(part) + 1) * max(len(context), len(part[-1])) > tokens:
+                    break
+                part.append(context)
+            columns = [torch.tensor(context) for context in part]
+            ids = pad_sequence(columns, batch_first=True, padding_value=self.pad).to(self.device)
+            lengths = [len(context) for context in part]
+            mask = torch.arange(ids.shape[1])[None, :] < torch.tensor(lengths)[:, None]
+            cache = DynamicCache()
+            with self._precision():
+                self.decoder(
+                    input_ids=ids, attention_mask=mask.long().to(self.device), past_key_values=cache, use_cache=True
+                )
+            found += as_states(cache, lengths)
+        return found
+
     def _raw_answer(self, line: list[int]) -> RawAnswer:
         truncated = self.eos not in line
         kept = line if truncated else line[: line.index(self.eos)]
@@ -168,6 +230,9 @@ class CausalBackbone:
             pad=self.pad,
             with_answers=with_answers,
         )
+        return self._moved(batch)
+
+    def _moved(self, batch: Laid) -> Laid:
         if self.device.type == "cpu":
             return batch
         tensors = ("ids", "mask", "positions", "answer_row", "answer_column", "targets")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
 from clinprompt.schema.formulated import TextPair
+
+if TYPE_CHECKING:
+    from clinprompt.backbones.note_cache import NoteCache
 
 
 class Placement(StrEnum):
@@ -83,8 +86,17 @@ class Backbone(Protocol):
         """Token ids of a text pair; raises :class:`InputError` when they do not fit the context."""
         ...
 
+    def note_cache(self) -> NoteCache | None:
+        """A cache of contexts for one training run with suffix prompts; ``None`` where it would not be exact."""
+        ...
+
     def forward(
-        self, rows: Sequence[Row], prompts: PromptVectors | None, *, hidden_layers: Sequence[int] = ()
+        self,
+        rows: Sequence[Row],
+        prompts: PromptVectors | None,
+        *,
+        hidden_layers: Sequence[int] = (),
+        notes: NoteCache | None = None,
     ) -> Output:
         """Logits (and hidden states) at the answer positions of a batch."""
         ...

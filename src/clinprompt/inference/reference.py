@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
-from clinprompt.backbones.protocol import Placement, PromptVectors, Row
+from clinprompt.backbones.protocol import Placement, PromptVectors
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.prompts.card import Reference
@@ -18,10 +18,7 @@ STRONGEST = 8
 
 def reference(backbone: CausalBackbone, vectors: Tensor, placement: Placement) -> Reference:
     """The strongest next-token logits after the fixed sentence, and the same tokens' logits without the prompt."""
-    row = _row(backbone)
-    with torch.no_grad():
-        prompted = _logits(backbone, row, PromptVectors(vectors[None], placement))
-        bare = _logits(backbone, row, None)
+    prompted, bare = _logits(backbone, vectors, placement)
     top = prompted.topk(STRONGEST).indices
     return Reference(
         tokens=tuple(top.tolist()),
@@ -33,37 +30,32 @@ def reference(backbone: CausalBackbone, vectors: Tensor, placement: Placement) -
 def check_reference(backbone: CausalBackbone, prompt: SoftPrompt, *, where: str, tolerance: float = 0.02) -> None:
     """Raise :class:`InputError` when the prompt no longer does what it did when it was made.
 
-    ``tolerance`` is relative to the spread of the recorded logits (rounding differs between machines and dtypes:
+    ``tolerance`` is relative to the largest of the recorded logits (rounding differs between machines and dtypes:
     half precision is allowed 5 times as much).
     """
     recorded = prompt.card.reference
     if recorded is None:
         return
-    found = reference(backbone, prompt.vectors, Placement(prompt.card.placement))
-    now = _values(backbone, prompt, recorded.tokens)
-    expected = torch.tensor(recorded.with_prompt)
-    scale = max(1.0, float(expected.abs().max()))
-    exact = backbone.embeddings.dtype in (torch.float32, torch.float64) and backbone.autocast is None
-    worst = float((now - expected).abs().max()) / scale
-    if worst > (tolerance if exact else 5 * tolerance) or found.with_prompt == found.without_prompt:
-        raise InputError(
-            f"the prompt does not act as it did when it was made: reference logits differ by {worst:.1%}",
-            where=where,
-            fix="use the library versions named in the prompt's card, or train the prompt again",
-        )
+    prompted, bare = _logits(backbone, prompt.vectors, Placement(prompt.card.placement))
+    if torch.equal(prompted, bare):
+        what = "the prompt has no effect on this backbone"
+    else:
+        expected = torch.tensor(recorded.with_prompt)
+        worst = float((prompted[list(recorded.tokens)] - expected).abs().max() / expected.abs().max().clamp_min(1.0))
+        exact = backbone.embeddings.dtype in (torch.float32, torch.float64) and backbone.autocast is None
+        if worst <= (tolerance if exact else 5 * tolerance):
+            return
+        what = f"the prompt does not act as it did when it was made: reference logits differ by {worst:.1%}"
+    raise InputError(
+        what, where=where, fix="use the library versions named in the prompt's card, or train the prompt again"
+    )
 
 
-def _values(backbone: CausalBackbone, prompt: SoftPrompt, tokens: tuple[int, ...]) -> Tensor:
-    placement = Placement(prompt.card.placement)
-    with torch.no_grad():
-        logits = _logits(backbone, _row(backbone), PromptVectors(prompt.vectors[None], placement))
-    return logits[list(tokens)]
-
-
-def _row(backbone: CausalBackbone) -> Row:
+@torch.no_grad()
+def _logits(backbone: CausalBackbone, vectors: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:
+    """Next-token logits ``[V]`` after the fixed sentence, with and without the prompt ``[P, H]``."""
     pair = TextPair(context=(Piece(SENTENCE),), cue=(Piece(":"),), answer="")
-    return backbone.encode(pair, name="reference sentence", reserve=0)
-
-
-def _logits(backbone: CausalBackbone, row: Row, prompts: PromptVectors | None) -> Tensor:
-    return backbone.forward([row], prompts).logits[0].float().cpu()
+    row = backbone.encode(pair, name="reference sentence", reserve=vectors.shape[0])
+    outputs = (backbone.forward([row], prompts) for prompts in (PromptVectors(vectors[None], placement), None))
+    prompted, bare = (output.logits[0].float().cpu() for output in outputs)
+    return prompted, bare

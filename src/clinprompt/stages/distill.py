@@ -21,8 +21,9 @@ from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.stages.teach import load_teachers
+from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Mixture
-from clinprompt.training.loop import StepReport, train
+from clinprompt.training.loop import train
 from clinprompt.training.objectives import Distillation
 from clinprompt.training.seeds import derive
 
@@ -77,11 +78,6 @@ def distill(
             },  # fmt: skip
         )
         with progress(STAGE, settings.budget.steps) as advance:
-
-            def watch(report: StepReport) -> None:
-                run.metric(step=report.step, **report.losses)
-                advance(1, loss=sum(report.losses.values()) / max(1, len(report.losses)))
-
             result = train(
                 opened.backbone,
                 source,
@@ -92,7 +88,13 @@ def distill(
                 tokens_per_forward=settings.budget.tokens_per_forward,
                 dev_every=dev_every(settings.budget),
                 checkpoint=run.checkpoints / "loop.safetensors",
-                watch=watch,
+                watch=watcher(run, members, advance),
+            )
+        if result.diverged:  # the shared metaprompt stood still from then on
+            raise InputError(
+                f"training diverged on {', '.join(result.diverged)}",
+                where="distill.budget",
+                fix="give lower `rates` and `factor_rate`, or a lower `clip`",
             )
         _save(run, opened, prepared, source, settings, placement)
         run.finish({"tasks": names, "losses": result.losses, "dev_loss": result.dev_losses[members[0].name],

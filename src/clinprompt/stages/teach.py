@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from clinprompt.backbones.protocol import Placement
-from clinprompt.prompts.bank import SoftPrompt, save_prompt
+from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
 from clinprompt.prompts.plain import PlainPrompts
 from clinprompt.schema.example import Split
 from clinprompt.stages.cards import prompt_card
@@ -17,7 +17,8 @@ from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
-from clinprompt.training.loop import StepReport, train
+from clinprompt.stages.watching import watcher
+from clinprompt.training.loop import train
 
 STAGE, VERSION = "teach", 1
 
@@ -56,12 +57,6 @@ def teach(
         )
         source = PlainPrompts(start.repeat_interleave(len(budget.rates), dim=0))
         with progress(STAGE, budget.steps) as advance:
-
-            def watch(report: StepReport) -> None:
-                mean = sum(report.losses.values()) / max(1, len(report.losses))
-                run.metric(step=report.step, **report.losses)
-                advance(1, loss=mean)
-
             result = train(
                 opened.backbone,
                 source,
@@ -70,7 +65,7 @@ def teach(
                 tokens_per_forward=budget.tokens_per_forward,
                 dev_every=dev_every(budget),
                 checkpoint=run.checkpoints / "gang.safetensors",
-                watch=watch,
+                watch=watcher(run, members, advance),
             )
         folded = source.folded()
         table = {}
@@ -96,7 +91,5 @@ def teach(
 
 def load_teachers(folder: Path, tasks: list[str], opened: Opened) -> torch.Tensor:
     """The teachers' vectors ``[K, P, H]`` in the order of the tasks, checked against the backbone."""
-    from clinprompt.prompts.bank import load_prompt
-
     prompts = [load_prompt(folder / f"{task}.safetensors", backbone=opened.identity) for task in tasks]
     return torch.stack([prompt.vectors for prompt in prompts])

@@ -98,6 +98,7 @@ class _Loop:
         self.placement, self.mixture, self.distillation = placement, mixture, distillation
         self.tokens_per_forward = tokens_per_forward
         self.groups: list[ParameterGroup] = list(source.groups())
+        self.notes = backbone.note_cache() if placement is Placement.suffix else None
         self.optimiser = GangAdamW(self.groups, n_members=len(members))
         self.selection = Selection(self.groups, n_members=len(members))
         self.clip = torch.tensor([member.clip for member in members])
@@ -136,11 +137,13 @@ class _Loop:
         vectors = self.source.vectors(members)
         prompts = None if vectors is None else PromptVectors(vectors, self.placement)
         layers = self.distillation.hidden_layers if self.distillation else ()
-        output = self.backbone.forward(rows, prompts, hidden_layers=layers)
+        output = self.backbone.forward(rows, prompts, hidden_layers=layers, notes=self.notes)
         answer = token_losses(output)
         values = answer
         if self.distillation is not None:
-            values = values + distillation_losses(self.backbone, rows, members, output, self.distillation)
+            values = values + distillation_losses(
+                self.backbone, rows, members, output, self.distillation, notes=self.notes
+            )
         token_member = members.to(output.row.device)[output.row]
         counts = counts.to(values.device)
         member_means(values, token_member, counts).sum().backward()
@@ -168,7 +171,7 @@ class _Loop:
             for chunk in self._chunks([(n, row) for row in member.dev]):
                 vectors = self.source.vectors(torch.tensor([n] * len(chunk)))
                 prompts = None if vectors is None else PromptVectors(vectors, self.placement)
-                values = token_losses(self.backbone.forward([row for _, row in chunk], prompts))
+                values = token_losses(self.backbone.forward([row for _, row in chunk], prompts, notes=self.notes))
                 total, tokens = total + float(values.sum()), tokens + len(values)
             losses[n] = total / tokens
         return losses

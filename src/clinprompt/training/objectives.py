@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from clinprompt.backbones.note_cache import NoteCache
 from clinprompt.backbones.protocol import Backbone, Output, Placement, PromptVectors, Row
 from clinprompt.maths.distillation import hidden_distance, logit_divergence
 
@@ -33,7 +34,13 @@ def token_losses(output: Output) -> Tensor:
 
 
 def distillation_losses(
-    backbone: Backbone, rows: Sequence[Row], members: Tensor, output: Output, distillation: Distillation
+    backbone: Backbone,
+    rows: Sequence[Row],
+    members: Tensor,
+    output: Output,
+    distillation: Distillation,
+    *,
+    notes: NoteCache | None = None,
 ) -> Tensor:
     """λ-weighted teacher terms of each answer token ``[A]``; the teacher runs on its own, without gradient."""
     with torch.no_grad():
@@ -41,6 +48,7 @@ def distillation_losses(
             rows,
             PromptVectors(distillation.teachers[members], distillation.placement),
             hidden_layers=distillation.hidden_layers,
+            notes=notes,
         )
     terms = logit_divergence(output.logits, teacher.logits, temperature=distillation.temperature)
     if output.hidden is not None and teacher.hidden is not None:
