@@ -28,7 +28,7 @@ def main() -> None:
     """Write ``notes/`` (annotated) and ``new-notes/`` (text only)."""
     for folder in ("notes", "new-notes"):
         shutil.rmtree(HERE / folder, ignore_errors=True)
-    notes = read(None, n=60, seed=7001, site="B", reserved=0.3, sections=["medications"])
+    notes = read(None, n=90, seed=7001, site="B", reserved=0.3, sections=["medications"])
     brat.write([own_schema(document) for document in notes], HERE / "notes")
     new = HERE / "new-notes"
     new.mkdir()

@@ -10,8 +10,8 @@ class InputError(Exception):
     identifiers and offsets instead.
 
     >>> str(InputError("the label 'Drg' is not in the schema", where="notes/7.ann line 3",
-    ...                allowed="drug, dose", fix="correct the label or add it to the task file"))
-    "the label 'Drg' is not in the schema (notes/7.ann line 3). Allowed: drug, dose. Correct the label or add it to the task file."
+    ...                allowed="drug, dose", fix="correct the label"))
+    "the label 'Drg' is not in the schema (notes/7.ann line 3). Allowed: drug, dose. Correct the label."
     """
 
     def __init__(self, what: str, *, where: str = "", allowed: str = "", fix: str = "") -> None:

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from clinprompt.backbones.protocol import Limits, Placement, PromptVectors, Row
@@ -15,8 +15,8 @@ from tests.made_backbones import tiny_backbone
 
 SPECIAL = ("<note>", "<task>", "<ans>", "<q>", "<bos>", "<eos>", "<pad>")
 PLACES = (None, Placement.prefix, Placement.suffix)
-CLOSE = dict(rtol=1e-9, atol=1e-11)
-"""float64: only the order of sums differs between a batch and a row alone."""
+CLOSE = dict(rtol=1e-5, atol=1e-5)
+"""Weights are float64, yet stock norms compute in float32: the order of sums shows near 1e-6, a fault far above."""
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
@@ -116,6 +116,24 @@ def test_logits_hidden_states_and_prompt_gradients_are_those_of_each_row_alone(b
             torch.nn.functional.cross_entropy(found, output.targets, reduction="sum").backward()
         assert float(vectors[0].grad.abs().max()) > 0
         torch.testing.assert_close(vectors[0].grad, vectors[1].grad, rtol=1e-5, atol=1e-7)  # prompts are float32
+
+
+@settings(max_examples=10)
+@given(batch=batches())
+def test_a_note_read_once_gives_what_reading_it_each_time_gives(backbone, batch):
+    notes, (rows, prompts) = backbone.note_cache(), batch
+    if notes is None:
+        pytest.skip("layers of this family do not all see the whole input")
+    assume(prompts is not None and prompts.placement is Placement.suffix)
+    for _ in range(2):  # computed, then kept
+        found = []
+        for kept in (None, notes):
+            vectors = prompts.vectors.clone().requires_grad_()
+            output = backbone.forward(rows, PromptVectors(vectors, prompts.placement), notes=kept)
+            torch.nn.functional.cross_entropy(output.logits, output.targets).backward()
+            found.append((output.logits.detach(), vectors.grad))
+        torch.testing.assert_close(found[0][0], found[1][0], **CLOSE)
+        torch.testing.assert_close(found[0][1], found[1][1], **CLOSE)
 
 
 def test_a_prompt_matters_and_its_place_too(backbone):

@@ -6,8 +6,8 @@ from clinprompt.schema.example import Answer, Example
 from clinprompt.tasks.catalog import catalog, load_task
 
 
-def example(name, note, answer=Answer()):
-    return Example(id=name, inputs={"note": note}, answer=answer, group=name)
+def example(name, note, answer=None):
+    return Example(id=name, inputs={"note": note}, answer=answer or Answer(), group=name)
 
 
 def marked(note, **mentions):
@@ -34,7 +34,9 @@ def test_the_dictionary_finds_whole_words_the_longest_first_with_the_commonest_l
 
 
 def test_mentions_with_signs_of_regular_expressions_are_plain_text():
-    assert found(load_task("medications"), [marked("a+ (b)", **{"a+ (b)": "drug"})], "aa a+ (b)") == [("drug", "a+ (b)")]
+    assert found(load_task("medications"), [marked("a+ (b)", **{"a+ (b)": "drug"})], "aa a+ (b)") == [
+        ("drug", "a+ (b)")
+    ]
 
 
 def test_the_commonest_class_and_the_first_words():

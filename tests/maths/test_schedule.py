@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from clinprompt.maths.schedule import rate_factor
@@ -8,7 +10,7 @@ def test_rises_then_falls_to_the_floor():
     assert factors[0] > 0
     assert max(factors) == pytest.approx(factors[9])
     assert factors[99] == pytest.approx(0.1)
-    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a > b for a, b in pairwise(factors[10:]))
 
 
 def test_one_step_runs_at_full_rate_over_its_warmup():

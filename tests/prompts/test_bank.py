@@ -63,6 +63,15 @@ def test_a_failing_save_leaves_the_old_file_and_nothing_else(path, card, vectors
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
+def test_whoever_is_reading_the_old_file_goes_on_reading_it_whole(path, card, vectors):
+    save_prompt(path, SoftPrompt(vectors, card))
+    before = path.read_bytes()
+    with path.open("rb") as file:
+        save_prompt(path, SoftPrompt(vectors + 1, card))
+        assert file.read() == before
+    assert torch.equal(load_prompt(path).vectors, vectors + 1)
+
+
 def refused(path, load=load_prompt, **options) -> str:
     with pytest.raises(InputError) as caught:
         load(path, **options)

@@ -3,9 +3,9 @@ import torch
 
 from clinprompt.backbones.protocol import Limits, Placement
 from clinprompt.training.gang import Member
-from clinprompt.training.lora import low_rank, low_rank_applied
 from clinprompt.training.loop import train
-from clinprompt.training.weights import all_weights, save_weights, weights_applied
+from clinprompt.training.lora import low_rank, low_rank_applied
+from clinprompt.training.weights import all_weights, weights_applied
 
 
 def logits(backbone, rows):
@@ -26,7 +26,7 @@ def test_fine_tuning_learns_is_saved_and_leaves_the_backbone_as_it_was(tiny_back
         assert source.trainable == sum(p.numel() for p in tiny_backbone.model.parameters())
         fit(tiny_backbone, source, rows, 0.01)
         tuned = logits(tiny_backbone, rows)
-        save_weights(tmp_path / "weights.safetensors", source)
+        source.save(tmp_path / "weights.safetensors")
     assert torch.equal(logits(tiny_backbone, rows), before)
     assert not any(p.requires_grad for p in tiny_backbone.model.parameters())
     with weights_applied(tiny_backbone, tmp_path / "weights.safetensors"):

@@ -167,8 +167,7 @@ class CausalBackbone:
                 # Contiguous, because a strided slice into a frozen head copies the head once per row.
                 logits = self.head(result.last_hidden_state[:, -1].contiguous())
             token = logits.argmax(dim=-1)
-            token = torch.where(done, self.eos, token)
-            done = done | (token == self.eos)
+            done = done | (token == self.eos)  # what a row writes after its end is cut off when it is read
             written.append(token)
             if bool(done.all()):
                 break

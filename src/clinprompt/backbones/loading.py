@@ -92,7 +92,9 @@ def load_backbone(
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise InputError(
-            f"{len(missing)} weights are missing from the backbone, the first is {missing[0]}", where=str(folder), fix=_FIX
+            f"{len(missing)} weights are missing from the backbone, the first is {missing[0]}",
+            where=str(folder),
+            fix=_FIX,
         )
     if tokenizer.eos_token_id is None:
         raise InputError("the tokenizer has no end-of-sequence token", where=str(folder), fix=_FIX)

@@ -47,7 +47,7 @@ class PromptVectors:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Answer positions of a batch, gathered: ``logits`` ``[A, V]``, ``targets`` and ``row`` ``[A]``, ``hidden`` ``[A, M]``.
+    """Answer positions of a batch: ``logits`` ``[A, V]``, ``targets`` and ``row`` ``[A]``, ``hidden`` ``[A, M]``.
 
     ``A`` counts the answer tokens of all rows; ``hidden`` is ``None`` unless layers were asked for, and
     otherwise holds their states side by side (M = layers · H).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from clinprompt.cli.console import console
 from clinprompt.cli.options import Backbone, Config, Force, Runs, Sets, overrides
 
 if TYPE_CHECKING:
+    from clinprompt.stages.adapted import Adapted
     from clinprompt.stages.run_folder import RunFolder
 
 
@@ -54,25 +56,27 @@ def _report(run: RunFolder, out: Path | None) -> None:
 
     cells = read_adapted(run.outputs)
     rows = [
-        [cell.task, cell.shots, cell.draw, cell.trainable, _number(cell.rate), _number(cell.loss), _number(cell.dev_loss)]
+        [cell.task, cell.shots, cell.draw, cell.trainable, *map(_number, (cell.rate, cell.loss, cell.dev_loss))]
         for cell in cells
     ]
     columns = ["task", "shots", "draw", "trainable", "rate", "loss", "dev loss"]
     console.table(columns, rows, title="Adapted")
-    copied = []
-    for cell in cells if out is not None else ():
-        source = run.outputs / cell.file
-        if source.suffix == ".safetensors" and cell.method in ("mpt", "prompt-tuning"):
-            assert out is not None
-            alone = len([other for other in cells if other.task == cell.task]) == 1
-            name = cell.task if alone else cell.key.replace("/", "-")
-            out.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, out / f"{name}.safetensors")
-            copied.append(out / f"{name}.safetensors")
+    copied = [] if out is None else [_copied(cell, cells, run, out) for cell in cells if cell.is_prompt]
     for path in copied:
         console.line(f"prompt: {path}")
     console.line(f"run: {run.path}")
     console.result({"run": run.path, "prompts": copied, "cells": len(cells)})
+
+
+def _copied(cell: Adapted, cells: Sequence[Adapted], run: RunFolder, out: Path) -> Path:
+    """Copy a finished prompt to ``out``, named after its task, and its shots and draw when there are several."""
+    from clinprompt.data.atomic import whole_file
+
+    alone = sum(other.task == cell.task for other in cells) == 1
+    path = out / f"{cell.task if alone else cell.key.replace('/', '-')}.safetensors"
+    with whole_file(path) as part:
+        shutil.copyfile(run.outputs / cell.file, part)
+    return path
 
 
 def _number(value: float | None) -> str:

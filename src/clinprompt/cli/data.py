@@ -31,8 +31,11 @@ def import_(
     task: Annotated[str | None, typer.Option(help="Task file or catalogue name whose schema must hold.")] = None,
     instruction: Annotated[str, typer.Option(help="The task in words.", show_default="made from the labels")] = "",
     window: Annotated[int, typer.Option(help="Longest stretch of a note in one example, in characters.")] = 600,
+    group: Annotated[str, typer.Option(help="Regular expression that finds the patient in a note's name (brat, plain).",
+                                       show_default="each note its own")] = "",
     dev: Annotated[float, typer.Option(help="Share of the patients or documents for development.")] = 0.15,
     test: Annotated[float, typer.Option(help="Share for testing.")] = 0.25,
+    seed: Annotated[int, typer.Option(help="Seed of the division.")] = 13,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
 ) -> None:  # fmt: skip
     """Read annotated notes, check every offset, divide by patient, write a prepared task."""
@@ -54,7 +57,9 @@ def import_(
         window=window,
         dev=dev,
         test=test,
+        seed=seed,
         overwrite=overwrite,
+        options={"group": group} if group else None,
     )
     report = imported.report
     _describe(imported.manifest)

@@ -44,7 +44,8 @@ def evaluate(
         for cell in cells
         for score in cell["scores"]
     ]  # fmt: skip
-    columns = ["task", "method", "shots", "metric", "score", "95 % interval", "n", "documents", "unreadable", "not found"]
+    columns = ["task", "method", "shots", "metric", "score", "95 % interval", "n", "documents"]
+    columns += ["unreadable", "not found"]
     console.table(columns, rows, title="Scores in percent; intervals from a bootstrap over documents")
     console.line(f"predictions: {run.outputs}")
     console.result({"run": run.path, "cells": cells})

@@ -17,10 +17,11 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file (jsonl) to write; must not exist.")],
     to: Annotated[str, typer.Option(help="brat or jsonl.")] = "brat",
     reader: Annotated[str, typer.Option(help="How the notes are read; see `clinprompt show readers`.")] = "plain",
-    window: Annotated[int, typer.Option(help="Longest stretch of a note read at once, in characters.")] = 600,
+    window: Annotated[int | None, typer.Option(help="Longest stretch of a note read at once, in characters.",
+                                               show_default="the task's")] = None,
     answer_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 192,
     backbone: Backbone = None,
-) -> None:
+) -> None:  # fmt: skip
     """Read notes with one prompt or several: every returned span is in the note at the offsets given."""
     from clinprompt.cli.options import overrides
     from clinprompt.stages.configs import PredictSettings

@@ -16,10 +16,13 @@ Row = dict[str, Any]
 
 
 def show(
-    kind: Annotated[str, typer.Argument(help="tasks, readers, metrics, codecs, templates, methods or backbones")],
+    kind: Annotated[str, typer.Argument(help="tasks, readers, metrics, codecs, templates, methods, backbones, prompt")],
     name: Annotated[str | None, typer.Argument(help="one of them, to see all about it")] = None,
 ) -> None:
     """List tasks, readers, metrics, codecs, templates, methods or backbones; with a name, all about one of them."""
+    if kind == "prompt":
+        _show_card(name)
+        return
     if kind not in KINDS:
         raise unknown_name("kind of part", kind, list(KINDS))
     rows = {row["name"]: row for row in KINDS[kind]()}
@@ -36,6 +39,20 @@ def show(
     if not console.json:
         columns = tuple(listed[0]) if listed else ()
         console.table(columns, [tuple(_text(row[column]) for column in columns) for row in listed])
+
+
+def _show_card(name: str | None) -> None:
+    from pathlib import Path
+
+    from clinprompt.errors import InputError
+    from clinprompt.prompts.bank import read_card
+
+    if name is None:
+        raise InputError("which prompt?", fix="give the path of a prompt file: `clinprompt show prompt FILE`")
+    card = read_card(Path(name)).model_dump(mode="json", exclude={"task": {"data"}, "reference": True})
+    console.result(card)
+    if not console.json:
+        console.table(("", ""), [(key, _text(value)) for key, value in card.items() if value not in (None, [], {})])
 
 
 def _tasks() -> list[Row]:
@@ -135,7 +152,7 @@ def _details(kind: str, name: str) -> Row:
         from clinprompt.tasks.catalog import load_task
 
         return dict(load_task(name).model_dump(mode="json", exclude_defaults=True))
-    if kind == "templates":
+    if kind in ("templates", "methods", "backbones"):  # their row says it all
         return {}
     from clinprompt.data.readers import READERS
     from clinprompt.metrics import METRICS

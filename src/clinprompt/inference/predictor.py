@@ -32,7 +32,12 @@ class Predictor:
     """Answers questions of any mix of tasks and prompts on one frozen backbone."""
 
     def __init__(
-        self, backbone: CausalBackbone, template: Template, *, limits: Limits | None = None, tokens_per_batch: int = 8192
+        self,
+        backbone: CausalBackbone,
+        template: Template,
+        *,
+        limits: Limits | None = None,
+        tokens_per_batch: int = 8192,
     ) -> None:
         self.backbone, self.template = backbone, template
         self.limits, self.tokens_per_batch = limits or Limits(), tokens_per_batch

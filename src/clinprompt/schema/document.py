@@ -92,7 +92,8 @@ def check_spans(spans: tuple[Span, ...], *, length: int, where: str) -> None:
         for start, end in span.fragments:
             if not (last <= start < end <= length):
                 raise InputError(
-                    f"span {span.id or span.label!r} has the fragment {start}-{end}, which is empty, out of order or outside the text",
+                    f"span {span.id or span.label!r} has the fragment {start}-{end}, which is empty, out of order or "
+                    "outside the text",
                     where=where,
                     allowed=f"start < end within 0-{length}, fragments in text order",
                 )
@@ -105,6 +106,5 @@ def check_relations(relations: tuple[Relation, ...], spans: tuple[Span, ...], *,
     for relation in relations:
         for end in (relation.head, relation.tail):
             if not end or end not in ids:
-                raise InputError(
-                    f"relation {relation.id or relation.label!r} names the span {end!r}, which is not there", where=where
-                )
+                name = relation.id or relation.label
+                raise InputError(f"relation {name!r} names the span {end!r}, which is not there", where=where)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from clinprompt.backbones.protocol import Placement, PromptVectors, Row
-from clinprompt.maths.decomposition import TaskFactors, mean_of_products, neutral_factors, widen
+from clinprompt.maths.decomposition import TaskFactors, compose, mean_of_products, neutral_factors, widen
 from clinprompt.prompts.bank import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
 from clinprompt.prompts.decomposed import DecomposedPrompts
 from clinprompt.prompts.plain import PlainPrompts
 from clinprompt.stages.adapted import Adapted, Plan
 from clinprompt.stages.cards import prompt_card
-from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts, winners
+from clinprompt.stages.cells import Cell, candidates, dev_every, measured, rms, starts, winners
 from clinprompt.stages.configs import AdaptSettings, Mpt, PromptTuning
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
-from clinprompt.training.loop import StepReport, TrainingResult, train
+from clinprompt.stages.watching import watcher
+from clinprompt.training.gang import Member
+from clinprompt.training.loop import TrainingResult, train
 from clinprompt.training.objectives import token_losses
 from clinprompt.training.seeds import derive
 
@@ -41,6 +44,16 @@ def adapt_prompts(
     return sorted(done, key=lambda cell: order[cell.key])
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Prompts before training: their source, their length, peak rates by group, where each cell's factors are from."""
+
+    source: PlainPrompts | DecomposedPrompts
+    length: int
+    rates: Callable[[int, float], Mapping[str, float]]
+    factors: Sequence[str]
+
+
 def _adapt(
     settings: AdaptSettings,
     plans: Sequence[Plan],
@@ -54,55 +67,34 @@ def _adapt(
 ) -> list[Adapted]:
     method = settings.method
     assert isinstance(method, Mpt | PromptTuning)
-    cells = [plan.cell for plan in plans]
-    budget = method.budget
+    cells, budget = [plan.cell for plan in plans], method.budget
     copies = len(budget.rates) if learns else 1
-    chosen = [""] * len(cells)
-    if isinstance(method, Mpt) and metaprompt is not None:
-        pairs, chosen = _factors(method, cells, metaprompt, opened)
-        scale = [rms(metaprompt.vectors)] * len(cells)
-        repeated = [pair for pair in pairs for _ in range(copies)]
-        source = DecomposedPrompts(
-            metaprompt.vectors, repeated, shared=False, train_metaprompt=method.train_metaprompt
-        )
-        length = metaprompt.vectors.shape[0]
-
-        def rates(i: int, rate: float) -> dict[str, float]:
-            return {"metaprompt": rate * scale[i], "rows": method.factor_rate, "cols": method.factor_rate}
+    if isinstance(method, Mpt):
+        assert metaprompt is not None
+        start = _decomposed(method, cells, metaprompt, opened, copies=copies)
     else:
-        assert isinstance(method, PromptTuning)
-        length = settings.prompt.length
-        start = starts(opened, cells, start=method.start, length=length)
-        source = PlainPrompts(start.repeat_interleave(copies, dim=0))
-
-        def rates(i: int, rate: float) -> dict[str, float]:
-            return {"prompt": rate * rms(start[i])}
-
-    best, result, members = list(range(len(cells))), TrainingResult(), []
+        start = _free(method, cells, settings.prompt.length, opened, copies=copies)
+    members: list[Member] = []
+    best, result = list(range(len(cells))), TrainingResult()
     if learns:
-        members = candidates(opened, cells, budget, reserve=length, rates=rates)
+        members = candidates(opened, cells, budget, reserve=start.length, rates=start.rates)
         with progress(f"adapt {method.kind}", budget.steps) as advance:
-
-            def watch(report: StepReport) -> None:
-                run.metric(step=report.step, **report.losses)
-                advance(1, loss=sum(report.losses.values()) / max(1, len(report.losses)))
-
             result = train(
                 opened.backbone,
-                source,
+                start.source,
                 members,
                 placement=Placement(placement),
                 tokens_per_forward=budget.tokens_per_forward,
                 dev_every=dev_every(budget),
                 checkpoint=run.checkpoints / "gang.safetensors",
-                watch=watch,
+                watch=watcher(run, members, advance),
             )
         best = winners(members, budget, result)
-    folded = source.folded()
-    trainable = sum(group.tensor[0].numel() for group in source.groups()) if learns else 0
+    folded = start.source.folded()
+    trainable = sum(group.tensor[0].numel() for group in start.source.groups()) if learns else 0
     done = []
     for i, plan in enumerate(plans):
-        name = members[best[i]].name if members else ""
+        name = members[best[i]].name if learns else ""
         adapted = Adapted(
             task=plan.cell.task.name,
             shots=plan.shots,
@@ -110,11 +102,11 @@ def _adapt(
             seed=settings.seed,
             method=method.kind,
             trainable=trainable,
-            rate=float(name.rpartition("@")[2]) if name else None,
-            loss=result.losses.get(name),
-            dev_loss=result.dev_losses.get(name),
+            rate=budget.rates[best[i] % copies] if learns else None,
+            loss=measured(result.losses.get(name)),
+            dev_loss=measured(result.dev_losses.get(name)),
             train_examples=len(plan.cell.train),
-            factors=chosen[i],
+            factors=start.factors[i],
             file=f"{plan.cell.name}/prompt.safetensors",
         )
         card = prompt_card(
@@ -133,6 +125,28 @@ def _adapt(
         save_prompt(run.outputs / adapted.file, SoftPrompt(folded[best[i]], card))
         done.append(adapted)
     return done
+
+
+def _free(method: PromptTuning, cells: Sequence[Cell], length: int, opened: Opened, *, copies: int) -> _Start:
+    start = starts(opened, cells, start=method.start, length=length)
+    source = PlainPrompts(start.repeat_interleave(copies, dim=0))
+    return _Start(source, length, lambda i, rate: {"prompt": rate * rms(start[i])}, [""] * len(cells))
+
+
+def _decomposed(method: Mpt, cells: Sequence[Cell], metaprompt: Metaprompt, opened: Opened, *, copies: int) -> _Start:
+    pairs, names = _factors(method, cells, metaprompt, opened)
+    source = DecomposedPrompts(
+        metaprompt.vectors,
+        [pair for pair in pairs for _ in range(copies)],
+        shared=False,
+        train_metaprompt=method.train_metaprompt,
+    )
+    unit, factor_rate = rms(metaprompt.vectors), method.factor_rate
+
+    def rates(_: int, rate: float) -> dict[str, float]:
+        return {"metaprompt": rate * unit, "rows": factor_rate, "cols": factor_rate}
+
+    return _Start(source, metaprompt.vectors.shape[0], rates, names)
 
 
 def _factors(
@@ -173,7 +187,7 @@ def _lowest_loss(
     rows: list[Row] = opened.rows(cell.train[:most], cell.task, reserve=metaprompt.vectors.shape[0])
     losses = {}
     for name, pair in options.items():
-        prompt = metaprompt.vectors * (pair.rows @ pair.cols)
+        prompt = compose(metaprompt.vectors, pair.rows, pair.cols)
         total, tokens = 0.0, 0
         for at in range(0, len(rows), 8):
             part = rows[at : at + 8]

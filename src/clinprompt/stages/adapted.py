@@ -13,13 +13,16 @@ from torch import Tensor
 from clinprompt.backbones.protocol import Placement
 from clinprompt.data.fewshot import draw
 from clinprompt.errors import InputError
-from clinprompt.prompts.bank import load_prompt, read_card
+from clinprompt.inference.reference import check_reference
+from clinprompt.prompts.bank import SoftPrompt, load_prompt, read_card
+from clinprompt.prompts.card import BackboneIdentity
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.cells import Cell
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepared import Prepared
 from clinprompt.training.lora import low_rank_applied
+from clinprompt.training.method import method
 from clinprompt.training.weights import weights_applied
 
 FILE = "cells.json"
@@ -46,6 +49,11 @@ class Adapted:
     def key(self) -> str:
         """Name of the cell's folder: task, shots and draw."""
         return cell_key(self.task, self.shots, self.draw)
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether the cell's file is a finished prompt, not weights."""
+        return bool(self.file) and method(self.method).gangs
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +89,11 @@ def write_adapted(outputs: Path, cells: Sequence[Adapted]) -> None:
     write_json(outputs / FILE, {"cells": [asdict(cell) for cell in cells]})
 
 
-def open_adapted(path: Path) -> tuple[Path, list[Adapted]]:
-    """The cells of an adapt run, or the one cell that a prompt file is, and the folder their files lie in."""
+def open_adapted(path: Path, backbone: BackboneIdentity) -> tuple[Path, list[Adapted]]:
+    """The cells of an adapt run, or the one cell that a prompt file is, and the folder their files lie in.
+
+    Raises :class:`InputError` for anything else, and for a run that was made on another backbone.
+    """
     if path.is_file():
         card = read_card(path)
         if card.task is None:
@@ -94,6 +105,13 @@ def open_adapted(path: Path) -> tuple[Path, list[Adapted]]:
         raise InputError(
             "this is neither a prompt file nor a run of `clinprompt adapt`", where=str(path), fix="check the path"
         )
+    made_on = json.loads((path / "inputs.json").read_text(encoding="utf-8"))["inputs"]["backbone"]["sha256"]
+    if made_on != backbone.fingerprint:
+        raise InputError(
+            f"the run was made on the backbone {made_on}, this one is {backbone.name} ({backbone.fingerprint})",
+            where=str(path),
+            fix="give --backbone the one that the run's config.yaml names",
+        )
     return path / "outputs", read_adapted(path / "outputs")
 
 
@@ -101,6 +119,13 @@ def read_adapted(outputs: Path) -> list[Adapted]:
     """Read the list of a run's cells."""
     content = json.loads((outputs / FILE).read_text(encoding="utf-8"))
     return [Adapted(**cell) for cell in content["cells"]]
+
+
+def open_prompt(path: Path, opened: Opened) -> SoftPrompt:
+    """A finished prompt that belongs to the backbone and acts on it as it did when it was made."""
+    prompt = load_prompt(path, backbone=opened.identity)
+    check_reference(opened.backbone, prompt, where=str(path))
+    return prompt
 
 
 @contextmanager
@@ -116,5 +141,5 @@ def applied(opened: Opened, outputs: Path, cell: Adapted) -> Iterator[tuple[Tens
         with weights_applied(opened.backbone, path):
             yield None, Placement.suffix
     else:
-        prompt = load_prompt(path, backbone=opened.identity)
+        prompt = open_prompt(path, opened)
         yield prompt.vectors, Placement(prompt.card.placement)

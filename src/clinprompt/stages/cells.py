@@ -75,15 +75,30 @@ def dev_every(budget: Budget) -> int:
 
 
 def winners(members: Sequence[Member], budget: Budget, result: TrainingResult) -> list[int]:
-    """For each cell the index of its member with the lowest dev loss; diverged members come last."""
+    """For each cell the index of its member with the lowest dev loss; :class:`InputError` when all of them diverged."""
     width = len(budget.rates)
 
-    def rank(n: int) -> tuple[bool, float]:
-        name = members[n].name
-        loss = result.dev_losses[name]
-        return (name in result.diverged, loss if math.isfinite(loss) else math.inf)
+    def rank(n: int) -> float:
+        loss = result.dev_losses[members[n].name]
+        return loss if math.isfinite(loss) else math.inf
 
-    return [min(range(at, at + width), key=rank) for at in range(0, len(members), width)]
+    best = []
+    for at in range(0, len(members), width):
+        alive = [n for n in range(at, at + width) if members[n].name not in result.diverged]
+        if not alive:
+            raise InputError(
+                "training diverged with every learning rate",
+                where=members[at].name.rpartition("@")[0],
+                allowed="finite losses",
+                fix=f"give lower `budget.rates` than {', '.join(f'{rate:g}' for rate in budget.rates)}",
+            )
+        best.append(min(alive, key=rank))
+    return best
+
+
+def measured(loss: float | None) -> float | None:
+    """A loss that was measured; ``None`` for one that never was."""
+    return None if loss is None or math.isnan(loss) else loss
 
 
 def starts(opened: Opened, cells: Sequence[Cell], *, start: str, length: int) -> Tensor:

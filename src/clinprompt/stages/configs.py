@@ -108,7 +108,7 @@ class PromptTuning(Settings):
 
 
 class Mpt(Settings):
-    """The metaprompt times factors. ``factors``: from the mean of the sources', the best-matching source's, or neutral."""
+    """The metaprompt times factors, started from the sources' mean, the best-matching source's, or neutral ones."""
 
     kind: Literal["mpt"] = "mpt"
     factors: Literal["mean", "select", "neutral"] = "mean"
@@ -179,5 +179,5 @@ class PredictSettings(Settings):
     reader: str = "plain"
     out: Path
     writer: Literal["brat", "jsonl"] = "brat"
-    window: int = Field(600, ge=40)
+    window: int | None = Field(None, ge=40)
     answer_tokens: int = Field(192, ge=1)

@@ -60,7 +60,7 @@ def distill(
         outputs = settings.teachers / "outputs"
         teachers = load_teachers(outputs, names, opened)
         placement = read_card(outputs / f"{names[0]}.safetensors").placement
-        K, P, H = teachers.shape
+        _, P, H = teachers.shape
         cells = [
             Cell(item.task.name, item.task, item.part(Split.train), item.part(Split.dev), settings.seed)
             for item in prepared
@@ -68,14 +68,13 @@ def distill(
         start = _start(opened, cells, teachers, settings)
         seeds = [derive(settings.seed, "factors", name) for name in names]
         source = DecomposedPrompts(start, [neutral_factors(P, H, settings.rank, seed=s) for s in seeds], shared=True)
+        unit, factor_rate = rms(start), settings.factor_rate
         members = candidates(
             opened,
             cells,
             settings.budget,
             reserve=P,
-            rates=lambda i, rate: {
-                "metaprompt": rate * rms(start), "rows": settings.factor_rate, "cols": settings.factor_rate
-            },  # fmt: skip
+            rates=lambda _, rate: {"metaprompt": rate * unit, "rows": factor_rate, "cols": factor_rate},
         )
         with progress(STAGE, settings.budget.steps) as advance:
             result = train(

@@ -50,7 +50,7 @@ def evaluate(
     if run.done:
         return run
     with run:
-        outputs, cells = open_adapted(settings.adapted)
+        outputs, cells = open_adapted(settings.adapted, opened.identity)
         missing = sorted({cell.task for cell in cells} - set(prepared))
         if missing:
             raise InputError(f"the run has cells of tasks that are not among the targets: {', '.join(missing)}")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clinprompt.data.atomic import whole_folder
 from clinprompt.data.manifest import Manifest
-from clinprompt.data.projection import ProjectionReport, project_all
+from clinprompt.data.projection import ProjectionReport
 from clinprompt.data.readers import READERS
 from clinprompt.data.split import split_by_group
 from clinprompt.errors import InputError
+from clinprompt.registry import unknown_name
 from clinprompt.schema.document import Document
-from clinprompt.schema.example import Example, Split, TaskKind
+from clinprompt.schema.example import Example, TaskKind
+from clinprompt.stages.prepare import project_items
 from clinprompt.stages.prepared import write_prepared
 from clinprompt.tasks.catalog import task_from
-from clinprompt.tasks.task import Task
+from clinprompt.tasks.task import DataSource, Task
 
 METRICS = {
     "entities": ("span-f1", "span-f1-lenient"),
@@ -59,17 +62,13 @@ def import_data(
     Without ``task`` the schema is what the annotation shows; with it, labels outside the schema raise
     :class:`InputError`. Nothing is written unless everything could be read.
     """
-    items = list(READERS[reader](source, **(options or {})))
+    items = list(_reader(reader, options or {})(source, **(options or {})))
     if not items:
         raise InputError("there is nothing to import", where=str(source))
     made = task or schema_of(items, name=name, kind=kind, instruction=instruction)
-    groups = split_by_group(items, dev=dev, test=test, seed=seed)
-    parts: dict[Split, list[Example]] = {}
-    report = ProjectionReport()
-    for split, members in groups.items():
-        examples, found = _examples(made, members, window)
-        parts[split] = [replace(example, split=split) for example in examples]
-        report += found
+    made = _with_source(made, items, reader=reader, window=window)
+    examples, report = project_items(made, items, strict=task is not None)
+    parts = split_by_group(examples, dev=dev, test=test, seed=seed)
     files = [path for path in sorted(source.rglob("*")) if path.is_file()] if source.is_dir() else [source]
     root = source if source.is_dir() else source.parent
     with whole_folder(out, overwrite=overwrite) as folder:
@@ -77,12 +76,23 @@ def import_data(
     return Imported(made, manifest, report)
 
 
-def schema_of(
-    items: Sequence[Document | Example], *, name: str, kind: TaskKind | None, instruction: str = ""
-) -> Task:
+def _reader(name: str, options: Mapping[str, Any]) -> Callable[..., Sequence[Any]]:
+    read = READERS[name]
+    known = list(inspect.signature(read).parameters)[1:]
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of the reader {name!r}", option, known)
+    return read
+
+
+def schema_of(items: Sequence[Document | Example], *, name: str, kind: TaskKind | None, instruction: str = "") -> Task:
     """The task that the annotation of these documents or examples shows."""
     first = items[0]
     if isinstance(first, Document):
+        if kind not in (None, TaskKind.entities, TaskKind.relations):
+            raise InputError(
+                f"annotated notes give no task of kind {kind}", where=f"task {name}", allowed="entities, relations"
+            )
         return _span_schema([item for item in items if isinstance(item, Document)], name, kind, instruction)
     examples = [item for item in items if isinstance(item, Example)]
     codec = "choices" if first.choices else "labels" if first.answer.label is not None else "free_text"
@@ -107,7 +117,7 @@ def _span_schema(documents: Sequence[Document], name: str, kind: TaskKind | None
             f"none of the {len(documents)} documents has an annotation", where=f"task {name}", fix="check the reader"
         )
     if kind is not TaskKind.relations:
-        names = sorted(labels)
+        names = [label for label, _ in labels.most_common()]
         spoken = {label: _words(label) for label in names}
         fields = {
             "name": name, "kind": "entities", "codec": "entities", "labels": names, "verbalizer": spoken,
@@ -141,8 +151,9 @@ def _words(label: str) -> str:
     return label.replace("_", " ").replace("-", " ").lower()
 
 
-def _examples(task: Task, items: Sequence[Any], window: int) -> tuple[list[Example], ProjectionReport]:
-    if not isinstance(items[0] if items else None, Document):
-        return list(items), ProjectionReport()
-    relations = {name: (schema.head, schema.tail) for name, schema in task.relations.items()} or None
-    return project_all(items, labels=task.labels, relations=relations, window=window, strict=True)
+def _with_source(task: Task, items: Sequence[Any], *, reader: str, window: int) -> Task:
+    """The task with the window it is imported in, so that prediction reads notes in the same."""
+    if not isinstance(items[0], Document):
+        return task
+    data = task.data or DataSource(reader=reader)
+    return task.model_copy(update={"data": data.model_copy(update={"window": window})})

@@ -13,11 +13,11 @@ from clinprompt.data.windows import merge, windows
 from clinprompt.data.writers import brat, jsonl
 from clinprompt.errors import InputError
 from clinprompt.inference.predictor import Predictor, Question
-from clinprompt.inference.reference import check_reference
-from clinprompt.prompts.bank import SoftPrompt, load_prompt
+from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import Answer, Example, TaskKind
 from clinprompt.schema.prediction import DecodeReport, Prediction
+from clinprompt.stages.adapted import open_prompt
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.opened import Opened, open_backbone
@@ -27,6 +27,8 @@ from clinprompt.tasks.template import TEMPLATES, Template
 
 SPAN_KINDS = (TaskKind.entities, TaskKind.relations)
 PROVENANCE = "provenance.json"
+WINDOW = 600
+"""Longest stretch of a note, in characters, where neither the settings nor the task say one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,10 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     nothing is written then.
     """
     opened = opened or open_backbone(settings.backbone)
-    prompts = [_open(path, opened) for path in settings.prompts]
+    prompts = [open_prompt(path, opened) for path in settings.prompts]
     tasks = [_task(prompt, path) for prompt, path in zip(prompts, settings.prompts, strict=True)]
     template = _template(prompts, settings.prompts)
-    if settings.writer == "brat" and any(task.kind not in SPAN_KINDS for task in tasks):
-        raise InputError("brat holds spans and relations only", allowed="entities, relations", fix="use --to jsonl")
+    _check_output(settings, tasks)
     items = list(READERS[settings.reader](settings.notes))
     asks = [
         ask
@@ -74,12 +75,6 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     with progress("predict", len(asks)) as advance:
         found = predictor.predict([ask.question for ask in asks], watch=lambda rows: advance(rows))
     return _write(settings, items, tasks, asks, found, prompts)
-
-
-def _open(path: Path, opened: Opened) -> SoftPrompt:
-    prompt = load_prompt(path, backbone=opened.identity)
-    check_reference(opened.backbone, prompt, where=str(path))
-    return prompt
 
 
 def _task(prompt: SoftPrompt, path: Path) -> Task:
@@ -105,9 +100,25 @@ def _template(prompts: Sequence[SoftPrompt], paths: Sequence[Path]) -> Template:
     return template
 
 
-def _asks(
-    item: int, note: Document | Example, prompt: SoftPrompt, task: Task, window: int
-) -> list[_Ask]:
+def _check_output(settings: PredictSettings, tasks: Sequence[Task]) -> None:
+    """Raise for what the writer would refuse, before the notes are read rather than after."""
+    names = [task.name for task in tasks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two prompts answer the task {twice[0]}", fix="predict with one prompt per task at a time")
+    out = settings.out
+    if out.is_file() or (out.is_dir() and (settings.writer != "brat" or any(out.iterdir()))):
+        raise InputError("the output is there already", where=str(out), fix="choose another name")
+    if settings.writer != "brat":
+        return
+    if any(task.kind not in SPAN_KINDS for task in tasks):
+        raise InputError("brat holds spans and relations only", allowed="entities, relations", fix="use --to jsonl")
+    blank = [label for task in tasks for label in (*task.labels, *task.relations) if len(label.split()) != 1]
+    if blank:
+        raise InputError(f"brat cannot hold the label {blank[0]!r}, which has blanks", fix="use --to jsonl")
+
+
+def _asks(item: int, note: Document | Example, prompt: SoftPrompt, task: Task, window: int | None) -> list[_Ask]:
     placement = Placement(prompt.card.placement)
 
     def ask(example: Example, place: tuple[int, int]) -> _Ask:
@@ -117,7 +128,8 @@ def _asks(
         return [ask(note, (0, len(note.note)))]
     text = note.text
     if task.kind in SPAN_KINDS:
-        longest = task.data.window if task.data and task.data.window else window
+        trained = task.data.window if task.data else None
+        longest = window or trained or WINDOW
         places = windows(text, longest=longest, overlap=min(80, longest // 4))
     else:
         places = [(0, len(text))]

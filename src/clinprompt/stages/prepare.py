@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def read_parts(
     report = ProjectionReport()
     parts: dict[Split, list[Example]] = {}
     for split, items in _divided(data, data_root).items():
-        examples, found = _examples(task, items, strict=strict)
+        examples, found = project_items(task, items, strict=strict)
         parts[split] = [replace(example, split=split) for example in examples]
         report += found
     return parts, report
@@ -93,20 +93,21 @@ def _read(data: DataSource, options: dict[str, Any], data_root: Path | None) -> 
     return list(READERS[data.reader](path, **rest))
 
 
-def _examples(task: Task, items: list[Any], *, strict: bool) -> tuple[list[Example], ProjectionReport]:
-    assert task.data is not None
+def project_items(task: Task, items: Sequence[Any], *, strict: bool) -> tuple[list[Example], ProjectionReport]:
+    """Documents or examples as examples of a task, in its labels and windows; ``strict`` as in :func:`read_parts`."""
+    label_map = task.data.label_map if task.data else {}
     if items and isinstance(items[0], Document):
         return project_all(
             items,
             labels=task.labels,
             relations={name: (schema.head, schema.tail) for name, schema in task.relations.items()} or None,
-            label_map=task.data.label_map,
-            window=task.data.window,
+            label_map=label_map,
+            window=task.data.window if task.data else None,
             strict=strict,
         )
     if task.labels:
-        items, _ = relabel(items, labels=task.labels, label_map=task.data.label_map)
-    return items, ProjectionReport()
+        items, _ = relabel(items, labels=task.labels, label_map=label_map)
+    return list(items), ProjectionReport()
 
 
 def _path(data: DataSource, options: dict[str, Any], data_root: Path | None) -> Path | None:
@@ -131,4 +132,4 @@ def _limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
 
 
 def _plain(report: ProjectionReport) -> dict[str, Any]:
-    return asdict(report)
+    return {field.name: getattr(report, field.name) for field in fields(report)}  # `asdict` breaks a Counter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,8 @@ def low_rank(backbone: CausalBackbone, *, rank: int, alpha: float, targets: str,
         torch.manual_seed(seed)
         modules = targets if targets == "all-linear" else targets.split(",")
         config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=modules, task_type="CAUSAL_LM")
-        wrapped = get_peft_model(backbone.model, config)
+        with _known_warning_silenced():
+            wrapped = get_peft_model(backbone.model, config)
     try:
         yield LoraSource(backbone, wrapped)
     finally:
@@ -48,10 +50,19 @@ class LoraSource(WeightSource):
 @contextmanager
 def low_rank_applied(backbone: CausalBackbone, folder: Path) -> Iterator[None]:
     """The backbone with a saved adapter attached, for the length of a ``with``."""
-    wrapped = PeftModel.from_pretrained(backbone.model, str(folder), is_trainable=False)
+    with _known_warning_silenced():
+        wrapped = PeftModel.from_pretrained(backbone.model, str(folder), is_trainable=False)
     wrapped.eval()
     try:
         yield
     finally:
         wrapped.unload()
         backbone.freeze()
+
+
+@contextmanager
+def _known_warning_silenced() -> Iterator[None]:
+    """peft 0.21 asks transformers 5.23 for a property under its old name: nothing a user could mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield

@@ -34,6 +34,11 @@ class WeightSource:
         """Number of trainable numbers, counted from the tensors."""
         return sum(weight.numel() for weight in self.named.values())
 
+    def save(self, path: Path) -> None:
+        """Write the trained weights as one safetensors file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: weight.detach().cpu().contiguous() for name, weight in self.named.items()}, path)
+
 
 @contextmanager
 def all_weights(backbone: CausalBackbone) -> Iterator[WeightSource]:
@@ -47,12 +52,6 @@ def all_weights(backbone: CausalBackbone) -> Iterator[WeightSource]:
         with torch.no_grad():
             for name, weight in backbone.model.named_parameters():
                 weight.copy_(before[name])
-
-
-def save_weights(path: Path, source: WeightSource) -> None:
-    """Write trained weights as safetensors."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: weight.detach().cpu().contiguous() for name, weight in source.named.items()}, path)
 
 
 @contextmanager
