@@ -17,9 +17,7 @@ def write_model(folder, *, vocabulary: int = 8) -> None:
     (folder / "tokenizer.json").write_text("{}")
     entry = {"dtype": "F32", "shape": [vocabulary, 4], "data_offsets": [0, vocabulary * 16]}
     header = json.dumps({"__metadata__": {}, "model.embed_tokens.weight": entry}).encode()
-    (folder / "model.safetensors").write_bytes(
-        struct.pack("<Q", len(header)) + header + bytes(vocabulary * 16)
-    )
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(vocabulary * 16))
 
 
 @pytest.fixture

@@ -53,9 +53,7 @@ def test_an_input_error_is_one_paragraph_and_exit_code_2(clinprompt, command):
     command(probe)
     ended = clinprompt("probe", "--count", "3")
     assert ended.code == 2 and ended.out == ""
-    assert ended.err == (
-        "error: the label 'Drg' is not in the schema (notes/7.ann line 3). Allowed: drug. Mend it.\n"
-    )
+    assert ended.err == ("error: the label 'Drg' is not in the schema (notes/7.ann line 3). Allowed: drug. Mend it.\n")
 
 
 def test_with_json_an_error_is_also_an_object_on_stdout(clinprompt, command):

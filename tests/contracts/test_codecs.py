@@ -31,12 +31,8 @@ LABELS = Task(
     verbalizer={"maybe not": "maybe; not: #2"},
     metrics=("accuracy",),
 )
-CHOICES = Task(
-    name="options", kind="question-answering", codec="choices", instruction="Pick.", metrics=("accuracy",)
-)
-TEXT = Task(
-    name="text", kind="summarisation", codec="free_text", instruction="Summarise.", metrics=("rouge-l",)
-)
+CHOICES = Task(name="options", kind="question-answering", codec="choices", instruction="Pick.", metrics=("accuracy",))
+TEXT = Task(name="text", kind="summarisation", codec="free_text", instruction="Summarise.", metrics=("rouge-l",))
 
 OPTIONS = (("A", "aspirin"), ("B", "b."), ("C", "A"), ("D.", "none"), ("1", "2"))
 
@@ -46,9 +42,7 @@ CASES = {
     "relations": (RELATIONS, relation_examples()),
     "labels": (
         LABELS,
-        st.builds(
-            lambda note, label: example(note, Answer(label=label)), notes, st.sampled_from(LABELS.labels)
-        ),
+        st.builds(lambda note, label: example(note, Answer(label=label)), notes, st.sampled_from(LABELS.labels)),
     ),
     "choices": (
         CHOICES,
@@ -83,9 +77,7 @@ def test_decode_of_encode_is_the_answer(name, data):
     gold = data.draw(examples)
     text = CODECS[name].encode(gold, task)
     prediction = CODECS[name].decode(text, gold, task)
-    assert said(prediction.answer, relations=name == "relations") == said(
-        gold.answer, relations=name == "relations"
-    )
+    assert said(prediction.answer, relations=name == "relations") == said(gold.answer, relations=name == "relations")
     assert prediction.report.unlocated == 0
     if name != "free_text":
         assert prediction.report.unreadable == 0
@@ -156,6 +148,4 @@ def test_blanks_around_an_answer_do_not_matter(name, data):
     task, examples = CASES[name]
     gold = data.draw(examples)
     text = CODECS[name].encode(gold, task)
-    assert (
-        CODECS[name].decode(f" {text}\n", gold, task).answer == CODECS[name].decode(text, gold, task).answer
-    )
+    assert CODECS[name].decode(f" {text}\n", gold, task).answer == CODECS[name].decode(text, gold, task).answer

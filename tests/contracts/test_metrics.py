@@ -15,9 +15,7 @@ from clinprompt.schema.prediction import Prediction
 
 CLASSES = ("yes", "no", "maybe")
 
-spans = st.lists(
-    st.tuples(st.sampled_from("AB"), st.integers(0, 20), st.integers(1, 5)), max_size=4, unique=True
-).map(
+spans = st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 20), st.integers(1, 5)), max_size=4, unique=True).map(
     lambda rows: tuple(Span(label, ((at, at + size),), f"s{i}") for i, (label, at, size) in enumerate(rows))
 )
 

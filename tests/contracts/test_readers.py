@@ -23,9 +23,7 @@ WITHOUT_FILES = {"synthetic": {"n": 3, "seed": 1}}
 
 def expected(name: str) -> dict:
     file = SAMPLES / name / "expected.json"
-    assert file.is_file(), (
-        f"the reader {name!r} has no contract sample: write tests/samples/{name}/expected.json"
-    )
+    assert file.is_file(), f"the reader {name!r} has no contract sample: write tests/samples/{name}/expected.json"
     return json.loads(file.read_text(encoding="utf-8"))
 
 
@@ -51,9 +49,7 @@ def malformed() -> list:
 
 
 def test_sample_folders_belong_to_readers():
-    assert {folder.name for folder in SAMPLES.iterdir() if (folder / "expected.json").is_file()} <= set(
-        READERS
-    )
+    assert {folder.name for folder in SAMPLES.iterdir() if (folder / "expected.json").is_file()} <= set(READERS)
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -79,9 +79,7 @@ EXAMPLE_CORPORA = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("reader", "path", "options", "records", "spans", "relations", "groups"), SPAN_CORPORA
-)
+@pytest.mark.parametrize(("reader", "path", "options", "records", "spans", "relations", "groups"), SPAN_CORPORA)
 def test_documents(shared_data, reader, path, options, records, spans, relations, groups):
     found = READERS[reader](shared_data / path, **options)
     assert len(found) == records

@@ -11,9 +11,7 @@ from clinprompt.errors import InputError
 from clinprompt.schema.document import Relation, Span
 from clinprompt.schema.example import Answer, Example
 
-CLASSES = [
-    Example(f"c{i}", {"note": "x"}, Answer(label="rare" if i % 10 == 0 else "often"), "g") for i in range(60)
-]
+CLASSES = [Example(f"c{i}", {"note": "x"}, Answer(label="rare" if i % 10 == 0 else "often"), "g") for i in range(60)]
 TEXTS = [Example(f"t{i}", {"note": "x"}, Answer(text="y"), "g") for i in range(30)]
 
 

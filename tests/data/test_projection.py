@@ -72,9 +72,7 @@ def test_every_relation_is_accounted_for(document, longest):
 
 
 def test_a_task_sees_its_labels_only():
-    examples, report = project(
-        NOTE, labels=("Drug", "Dose"), label_map={"Strength": "Dose", "Drug_class": ""}
-    )
+    examples, report = project(NOTE, labels=("Drug", "Dose"), label_map={"Strength": "Dose", "Drug_class": ""})
     (example,) = examples
     assert example == Example(
         id="n@0",
@@ -117,9 +115,7 @@ def test_windows_cut_relations_and_say_so():
 
 
 def test_spans_over_a_border_are_counted_by_label():
-    document = Document(
-        "n", "one two three four", (Span("Long", ((4, 13),), "T1"), Span("Short", ((0, 3),), "T2"))
-    )
+    document = Document("n", "one two three four", (Span("Long", ((4, 13),), "T1"), Span("Short", ((0, 3),), "T2")))
     examples, report = project(document, labels=("Long", "Short"), window=9)
     assert [len(example.answer.spans) for example in examples] == [1, 0, 0]
     assert report.cut_spans == {"Long": 1}
@@ -155,9 +151,7 @@ def test_strict_accepts_what_is_mapped():
 
 
 def test_classes_are_renamed_left_out_and_checked():
-    examples = [
-        Example(str(i), {"note": "x"}, Answer(label=label), "g") for i, label in enumerate(("1", "0", "?"))
-    ]
+    examples = [Example(str(i), {"note": "x"}, Answer(label=label), "g") for i, label in enumerate(("1", "0", "?"))]
     kept, left = relabel(examples, labels=("yes", "no"), label_map={"1": "yes", "0": "no", "?": ""})
     assert [example.answer.label for example in kept] == ["yes", "no"]
     assert left == {"?": 1}

@@ -21,9 +21,7 @@ def test_groups_stay_whole_and_in_place(seed, extra):
     after = split_by_group(notes(120 + extra), dev=dev, test=test, seed=seed)
     groups = [{note.group for note in part} for part in before.values()]
     assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
-    assert sorted(note.id for part in before.values() for note in part) == sorted(
-        note.id for note in notes(120)
-    )
+    assert sorted(note.id for part in before.values() for note in part) == sorted(note.id for note in notes(120))
     for part in Split:
         assert {note.id for note in before[part]} <= {note.id for note in after[part]}
 

@@ -26,9 +26,7 @@ def tracked() -> tuple[Path, ...]:
         files = [REPOSITORY / name for name in listed.split("\0") if name]
     else:
         skipped = {".venv", ".git", "__pycache__", "runs", "build", "dist"}
-        files = [
-            path for path in REPOSITORY.rglob("*") if not skipped & set(path.relative_to(REPOSITORY).parts)
-        ]
+        files = [path for path in REPOSITORY.rglob("*") if not skipped & set(path.relative_to(REPOSITORY).parts)]
     return tuple(sorted(path for path in files if path.is_file()))
 
 

@@ -19,26 +19,20 @@ SCRIPTS = Path(sys.executable).parent
 
 def run_tool(*command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "NO_COLOR": "1"}
-    return subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
 
 def public(nodes: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.AST]]:
     """The public functions, classes and methods of a syntax tree."""
     for node in nodes:
-        if isinstance(
-            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-        ) and not node.name.startswith("_"):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             yield f"{prefix}{node.name}", node
             if isinstance(node, ast.ClassDef):
                 yield from public(node.body, f"{prefix}{node.name}.")
 
 
 def is_overload(node: ast.AST) -> bool:
-    return any(
-        ast.unparse(mark).endswith(("overload", ".setter")) for mark in getattr(node, "decorator_list", [])
-    )
+    return any(ast.unparse(mark).endswith(("overload", ".setter")) for mark in getattr(node, "decorator_list", []))
 
 
 def test_every_public_name_has_a_docstring():
@@ -66,10 +60,7 @@ def test_only_the_command_line_prints():
 
 def test_every_row_of_every_table_can_be_imported():
     tables = {
-        id(value): value
-        for module in modules()
-        for value in vars(module).values()
-        if isinstance(value, Registry)
+        id(value): value for module in modules() for value in vars(module).values() if isinstance(value, Registry)
     }
     assert {table.kind for table in tables.values()} >= {"reader", "metric", "codec", "template"}
     dead = []

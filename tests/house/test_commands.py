@@ -72,9 +72,7 @@ def known_options(words: list[str]) -> set[str]:
     return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
-PAGES = [
-    path for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))) if path.exists()
-]
+PAGES = [path for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))) if path.exists()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

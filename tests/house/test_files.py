@@ -16,9 +16,7 @@ NOTES = {"samples", "notes", "new-notes"}
 
 def test_no_module_is_longer_than_the_house_allows():
     long = {
-        name_of(path): count
-        for path in python_files()
-        if (count := len(path.read_text().splitlines())) > MOST_LINES
+        name_of(path): count for path in python_files() if (count := len(path.read_text().splitlines())) > MOST_LINES
     }
     assert not long
 
@@ -51,10 +49,7 @@ def test_every_text_file_ends_with_a_newline():
 
 
 def test_what_the_package_needs_is_tracked():
-    needed = {
-        f"src/clinprompt/{name}"
-        for name in ("data/readers/__init__.py", "prompts/bank.py", "tasks/catalog.py")
-    }
+    needed = {f"src/clinprompt/{name}" for name in ("data/readers/__init__.py", "prompts/bank.py", "tasks/catalog.py")}
     assert needed <= {name_of(path) for path in package_files()}
     assert {"Makefile", "constraints.txt", "LICENSE", ".ci/run"} <= {name_of(path) for path in tracked()}
 

@@ -15,9 +15,7 @@ MICRO = span_f1().value
 def random_counts(seed: int, groups: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     hits = rng.integers(0, 5, groups)
-    return np.stack(
-        [hits, hits + rng.integers(0, 3, groups), hits + rng.integers(0, 3, groups)], axis=1
-    ).astype(float)
+    return np.stack([hits, hits + rng.integers(0, 3, groups), hits + rng.integers(0, 3, groups)], axis=1).astype(float)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +53,7 @@ def test_percentiles_are_those_of_scipy():
     theirs = bootstrap(
         (np.arange(60),), statistic, n_resamples=10_000, method="percentile", rng=np.random.default_rng(2)
     )
-    assert ours == pytest.approx(
-        tuple(theirs.confidence_interval), abs=0.35
-    )  # Monte Carlo error of 10,000 draws
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.35)  # Monte Carlo error of 10,000 draws
 
 
 def test_a_seed_gives_the_same_interval_and_another_seed_nearly():
@@ -97,8 +93,7 @@ def test_clustering_widens_the_interval_that_single_spans_would_give():
     single[: hits.sum(), 0] = 1
     single[:, 1:] = 1
     width = [
-        high - low
-        for low, high in (bootstrap_interval(rows, MICRO, resamples=2000) for rows in (clustered, single))
+        high - low for low, high in (bootstrap_interval(rows, MICRO, resamples=2000) for rows in (clustered, single))
     ]
     assert width[0] > 2 * width[1]
 

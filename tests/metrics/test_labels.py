@@ -15,8 +15,7 @@ CLASSES = ("yes", "no", "maybe")
 
 def value(metric, truth, said):
     counts = [
-        metric.counts(gold(Answer(label=one)), Answer(label=other))
-        for one, other in zip(truth, said, strict=True)
+        metric.counts(gold(Answer(label=one)), Answer(label=other)) for one, other in zip(truth, said, strict=True)
     ]
     return float(metric.value(np.sum(counts, axis=0)))
 

@@ -23,9 +23,7 @@ def value(metric: Metric, pairs) -> float:
 
 def test_strict_by_hand():
     # Hits: the nested Drug 0-4 and the discontinuous one; misses: a wrong label, a wrong end, a joined gap.
-    right = answer(
-        ("Drug", 0, 4), ("Dose", 0, 4), ("Drug", 0, 9), ("Drug", 10, 12, 14, 16), ("Dose", 20, 22, 24, 26)
-    )
+    right = answer(("Drug", 0, 4), ("Dose", 0, 4), ("Drug", 0, 9), ("Drug", 10, 12, 14, 16), ("Dose", 20, 22, 24, 26))
     said = answer(("Drug", 0, 4), ("Route", 0, 4), ("Drug", 0, 8), ("Drug", 10, 12, 14, 16), ("Dose", 20, 26))
     assert strict_counts(right, said) == (2, 5, 5)
     assert value(span_f1(), [(right, said)]) == pytest.approx(40.0)

@@ -17,14 +17,10 @@ PAIRS = [
 
 
 def value(metric, pairs):
-    return float(
-        metric.value(sum(metric.counts(gold(Answer(text=truth)), Answer(text=said)) for truth, said in pairs))
-    )
+    return float(metric.value(sum(metric.counts(gold(Answer(text=truth)), Answer(text=said)) for truth, said in pairs)))
 
 
-@pytest.mark.parametrize(
-    ("metric", "variant"), [(rouge_1(), "rouge1"), (rouge_2(), "rouge2"), (rouge_l(), "rougeL")]
-)
+@pytest.mark.parametrize(("metric", "variant"), [(rouge_1(), "rouge1"), (rouge_2(), "rouge2"), (rouge_l(), "rougeL")])
 def test_the_mean_is_that_of_rouge_score_itself(metric, variant):
     oracle = RougeScorer([variant], use_stemmer=True)
     expected = sum(oracle.score(truth, said)[variant].fmeasure for truth, said in PAIRS) / len(PAIRS)

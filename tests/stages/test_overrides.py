@@ -47,9 +47,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_file_then_overrides(tmp_path):
-    path = write(
-        tmp_path, "tasks: [ade, no]\nlearning_rate: 1e-4\nmethod: {kind: lora, rank: 4}\nshots: {a: 5}\n"
-    )
+    path = write(tmp_path, "tasks: [ade, no]\nlearning_rate: 1e-4\nmethod: {kind: lora, rank: 4}\nshots: {a: 5}\n")
     config = load_config(path, Settings, ["method.rank=2", "shots.b=20", "tasks.0=dose", "root=../x"])
     assert config.tasks == ("dose", "no") and config.learning_rate == 1e-4
     assert config.method == Lora(rank=2) and config.shots == {"a": 5, "b": 20} and config.root == Path("../x")
@@ -61,9 +59,7 @@ def test_without_a_file(tmp_path):
 
 
 def test_all_faults_at_once_with_field_line_and_near_match(tmp_path):
-    path = write(
-        tmp_path, "tasks: [ade]\nlerning_rate: 0.1\nmethod:\n  kind: lora\n  ranks: 4\n  rank: two\n"
-    )
+    path = write(tmp_path, "tasks: [ade]\nlerning_rate: 0.1\nmethod:\n  kind: lora\n  ranks: 4\n  rank: two\n")
     with pytest.raises(InputErrors) as caught:
         load_config(path, Settings, ["online=yes"])
     by_what = {fault.what: fault for fault in caught.value.faults}

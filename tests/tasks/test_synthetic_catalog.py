@@ -37,15 +37,11 @@ def as_example(record: Document | Example, task: Task) -> Example:
 
 
 def test_all_kinds_have_a_source_and_a_far_target():
-    groups = {
-        group: [task for task in TASKS.values() if task.group == group] for group in ("source", "far", "near")
-    }
+    groups = {group: [task for task in TASKS.values() if task.group == group] for group in ("source", "far", "near")}
     assert sum(map(len, groups.values())) == len(TASKS)
     assert {task.kind for task in groups["source"]} == {task.kind for task in groups["far"]} == set(TaskKind)
     assert len(groups["source"]) >= 8 and len(groups["near"]) >= 2
-    assert all(
-        task.data.options["site"] == ("A" if task.group == "source" else "B") for task in TASKS.values()
-    )
+    assert all(task.data.options["site"] == ("A" if task.group == "source" else "B") for task in TASKS.values())
 
 
 def test_near_targets_have_the_words_of_their_source():

@@ -43,10 +43,7 @@ def test_plain_with_a_note_alone():
     ],
 )
 def test_the_instruction_may_come_first(name, expected):
-    assert (
-        text(render(TEMPLATES[name], {"note": "chest pain", "question": "Where?"}, "Answer.").context)
-        == expected
-    )
+    assert text(render(TEMPLATES[name], {"note": "chest pain", "question": "Where?"}, "Answer.").context) == expected
 
 
 @pytest.mark.parametrize("name", list(TEMPLATES))

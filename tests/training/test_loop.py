@@ -28,7 +28,9 @@ def gang(make_rows, *, steps=6):
     return [
         Member("a", make_rows(7, seed=1), steps=steps, batch=3, seed=11, rates={"prompt": 0.05}),
         Member("b", make_rows(2, seed=2), steps=steps - 2, batch=5, seed=12, rates={"prompt": 0.2}, clip=0.1),
-        Member("c", make_rows(5, seed=3), steps=steps, batch=1, seed=13, rates={"prompt": 0.01}, dev=make_rows(3, seed=4)),
+        Member(
+            "c", make_rows(5, seed=3), steps=steps, batch=1, seed=13, rates={"prompt": 0.01}, dev=make_rows(3, seed=4)
+        ),
     ]
 
 
@@ -56,7 +58,9 @@ def test_micro_batches_give_the_same_step(tiny_backbone, make_rows):
 
 def joint(make_rows):
     members = [
-        Member(name, make_rows(4, seed=i), steps=8, batch=2, seed=i, rates={"metaprompt": 0.05, "rows": 0.02, "cols": 0.03})
+        Member(
+            name, make_rows(4, seed=i), steps=8, batch=2, seed=i, rates={"metaprompt": 0.05, "rows": 0.02, "cols": 0.03}
+        )
         for i, name in enumerate("abc")
     ]
     source = DecomposedPrompts(starts(1)[0], [neutral_factors(P, H, 2, seed=i) for i in range(3)], shared=True)

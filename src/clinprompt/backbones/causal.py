@@ -176,9 +176,7 @@ class CausalBackbone:
             embeds, positions = self.model.get_input_embeddings()(token[:, None]), position
         return [self._raw_answer(line) for line in torch.stack(written, dim=1).tolist()]
 
-    def _tails(
-        self, rows: Sequence[Row], prompts: PromptVectors, notes: NoteCache
-    ) -> tuple[Tail, dict[str, Any]]:
+    def _tails(self, rows: Sequence[Row], prompts: PromptVectors, notes: NoteCache) -> tuple[Tail, dict[str, Any]]:
         """The part of a batch behind its contexts, and the decoder's inputs for it."""
         start = () if self.bos is None else (self.bos,)
         states = notes.states([start + row.context for row in rows])

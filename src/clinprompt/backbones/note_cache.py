@@ -79,9 +79,7 @@ def collate_tails(rows: Sequence[Row], lengths: Tensor, *, prompt_length: int, p
     ids = torch.tensor([line + [pad] * (T - len(line)) for line in lines])
     column = torch.arange(T)
     seen = torch.arange(S)[None, :] < lengths[:, None]  # [B, S]
-    mask = torch.cat(
-        [seen[:, None, :].expand(B, T, S), (column[None, :] <= column[:, None]).expand(B, T, T)], dim=2
-    )
+    mask = torch.cat([seen[:, None, :].expand(B, T, S), (column[None, :] <= column[:, None]).expand(B, T, T)], dim=2)
     answer_row, answer_column, targets = [], [], []
     for b, (row, line) in enumerate(zip(rows, lines, strict=True)):
         answer_row += [b] * len(row.answer)

@@ -58,9 +58,7 @@ class Console:
         )
         for position, column in enumerate(columns):
             numeric = bool(rows) and all(isinstance(row[position], (int, float)) for row in rows)
-            table.add_column(
-                column, justify="right" if numeric else "left", header_style="bold", overflow="fold"
-            )
+            table.add_column(column, justify="right" if numeric else "left", header_style="bold", overflow="fold")
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
         _screen(sys.stderr if self.json else sys.stdout).print(table)

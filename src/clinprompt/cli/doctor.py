@@ -99,9 +99,7 @@ def _packages() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         version = installed_version(need.name)
         ok = version is not None and need.specifier.contains(version, prereleases=True)
         if need.marker is None or need.marker.evaluate({"extra": ""}):
-            required.append(
-                {"name": need.name, "installed": version, "wanted": str(need.specifier) or "any", "ok": ok}
-            )
+            required.append({"name": need.name, "installed": version, "wanted": str(need.specifier) or "any", "ok": ok})
             continue
         for extra in EXTRAS:
             if need.marker.evaluate({"extra": extra}) and not ok:
@@ -127,9 +125,7 @@ def _embedded() -> dict[str, Any]:
         if not (folder / "tokenizer.json").is_file():
             found["fault"] = f"the embedded backbone has no tokenizer.json; {again}"
     except (OSError, KeyError, ValueError, struct.error) as error:
-        found["fault"] = (
-            f"the embedded backbone cannot be read ({type(error).__name__}); install clinprompt again"
-        )
+        found["fault"] = f"the embedded backbone cannot be read ({type(error).__name__}); install clinprompt again"
         return found
     found["parameters"] = sum(math.prod(shape) for shape in shapes.values())
     found |= {name: config[key] for name, key in _CONFIG_NAMES.items()}
@@ -182,12 +178,8 @@ def _show(report: dict[str, Any]) -> None:
         for device in machine["devices"]
     ] or [("device", "no accelerator")]
     embedded = report["embedded"]
-    rows.append(
-        ("embedded", embedded["fault"] or f"{embedded['parameters'] / 1e6:.1f} M parameters, complete")
-    )
-    rows.append(
-        ("switches", "  ".join(f"{name}={value or '-'}" for name, value in report["switches"].items()))
-    )
+    rows.append(("embedded", embedded["fault"] or f"{embedded['parameters'] / 1e6:.1f} M parameters, complete"))
+    rows.append(("switches", "  ".join(f"{name}={value or '-'}" for name, value in report["switches"].items())))
     for extra in report["extras"]:
         missing = f"missing {', '.join(extra['missing'])}" if extra["missing"] else "present"
         rows.append((f"extra {extra['name']}", f"{missing}: {extra['purpose']}"))

@@ -103,8 +103,7 @@ def _methods() -> list[Row]:
     from clinprompt.training.method import METHODS
 
     return [
-        {"name": row.name, "prompt": row.prompt, "weights": row.weights, "role": row.role}
-        for row in METHODS.values()
+        {"name": row.name, "prompt": row.prompt, "weights": row.weights, "role": row.role} for row in METHODS.values()
     ]
 
 

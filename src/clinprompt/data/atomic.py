@@ -42,9 +42,7 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if path.is_file():
         raise InputError("a file stands where a folder is to be written", where=str(path))
     if path.is_dir() and any(path.iterdir()) and not overwrite:
-        raise InputError(
-            "the folder is not empty", where=str(path), fix="choose another folder or ask to overwrite"
-        )
+        raise InputError("the folder is not empty", where=str(path), fix="choose another folder or ask to overwrite")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _sibling(path, "part")
     part.mkdir()

@@ -19,9 +19,7 @@ def draw(examples: Sequence[Example], *, k: int, seed: int, draw: int) -> list[E
     :class:`InputError` when there are fewer than ``k`` examples.
     """
     if not 0 <= k <= len(examples):
-        raise InputError(
-            f"{k} shots cannot be drawn from {len(examples)} examples", allowed=f"0-{len(examples)}"
-        )
+        raise InputError(f"{k} shots cannot be drawn from {len(examples)} examples", allowed=f"0-{len(examples)}")
     shuffled = sorted(examples, key=lambda example: (draw_number("draw", seed, draw, example.id), example.id))
     if any(example.answer.spans for example in shuffled):
         return _covering(shuffled)[:k]

@@ -82,9 +82,7 @@ def _text_of(row: Mapping[str, Any], names: str | Sequence[str], *, where: str) 
     if not isinstance(names, str):
         return "\n".join(_text_of(row, name, where=where) for name in names)
     if names not in row:
-        raise InputError(
-            f"the record has no field {names!r}", where=where, fix="name the right field in the options"
-        )
+        raise InputError(f"the record has no field {names!r}", where=where, fix="name the right field in the options")
     value = row[names]
     if isinstance(value, str):
         return value
@@ -94,9 +92,7 @@ def _text_of(row: Mapping[str, Any], names: str | Sequence[str], *, where: str) 
         return str(value)
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return "\n".join(value)
-    raise InputError(
-        f"the field {names!r} holds no text", where=where, allowed="a text, a number, a list of texts"
-    )
+    raise InputError(f"the field {names!r} holds no text", where=where, allowed="a text, a number, a list of texts")
 
 
 def _choices_of(row: Mapping[str, Any], names: str | Sequence[str], *, where: str) -> Choices:
@@ -111,16 +107,12 @@ def _choices_of(row: Mapping[str, Any], names: str | Sequence[str], *, where: st
         return lettered(value)
     if isinstance(value, dict) and value and all(isinstance(text, str) for text in value.values()):
         return tuple(value.items())
-    raise InputError(
-        f"the field {names!r} holds no options", where=where, allowed="a list or a mapping of texts"
-    )
+    raise InputError(f"the field {names!r} holds no options", where=where, allowed="a list or a mapping of texts")
 
 
 def _key_of(choices: Choices, value: str, *, fields: Fields, where: str) -> str:
     key = chosen_key(choices, value, form=fields.key)
     if key is None:
         allowed = ", ".join(key for key, _ in choices) if fields.key == "letter" else f"a {fields.key} key"
-        raise InputError(
-            f"the field {fields.label!r} names none of the options", where=where, allowed=allowed
-        )
+        raise InputError(f"the field {fields.label!r} names none of the options", where=where, allowed=allowed)
     return key

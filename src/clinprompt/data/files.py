@@ -21,21 +21,15 @@ def files_below(path: Path | None, *, reader: str, suffixes: tuple[str, ...]) ->
     Raises :class:`InputError` when ``path`` is ``None``, is not there, or holds no such file.
     """
     if path is None:
-        raise InputError(
-            f"the reader {reader!r} needs a path", fix="give `path` in the part of the task file"
-        )
+        raise InputError(f"the reader {reader!r} needs a path", fix="give `path` in the part of the task file")
     path = Path(path)
     if path.is_file():
         return [path]
     if not path.exists():
-        raise InputError(
-            "the file or folder is not there", where=str(path), fix="check the path and the data root"
-        )
+        raise InputError("the file or folder is not there", where=str(path), fix="check the path and the data root")
     found = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
     if not found:
-        raise InputError(
-            "the folder holds no file of this format", where=str(path), allowed=", ".join(suffixes)
-        )
+        raise InputError("the folder holds no file of this format", where=str(path), allowed=", ".join(suffixes))
     return found
 
 
@@ -97,9 +91,7 @@ def read_xml(path: Path) -> ElementTree.Element:
     """
     text = read_text(path).removeprefix("\ufeff")
     if "<!DOCTYPE" in text:
-        raise InputError(
-            "XML with a document type is not read", where=str(path), fix="remove the <!DOCTYPE …> line"
-        )
+        raise InputError("XML with a document type is not read", where=str(path), fix="remove the <!DOCTYPE …> line")
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:

@@ -91,10 +91,7 @@ def write_parts(
         reader=reader,
         licence=licence,
         parts=records,
-        sources=[
-            FileRecord(file=_below(file, source_root), sha256=file_hash(file))
-            for file in sorted(source_files)
-        ],
+        sources=[FileRecord(file=_below(file, source_root), sha256=file_hash(file)) for file in sorted(source_files)],
         overlaps=_overlaps(parts),
     )
     with whole_file(folder / FILE) as file:
@@ -151,9 +148,7 @@ def _check_file(file: Path, expected: str) -> None:
     if not file.is_file():
         raise InputError("a file of the manifest is missing", where=str(file), fix="prepare the data again")
     if file_hash(file) != expected:
-        raise InputError(
-            "the file is not the one the manifest names", where=str(file), fix="prepare the data again"
-        )
+        raise InputError("the file is not the one the manifest names", where=str(file), fix="prepare the data again")
 
 
 def _part_record(file: Path, examples: Sequence[Example]) -> PartRecord:

@@ -88,8 +88,7 @@ def project(
         spans=len(whole),
         relations=len(joined),
         cut_spans=Counter(span.label for name, span in spans.items() if name not in whole),
-        cut_relations=Counter(relation.label for relation in kept)
-        - Counter(relation.label for relation in joined),
+        cut_relations=Counter(relation.label for relation in kept) - Counter(relation.label for relation in joined),
     )
 
 
@@ -163,9 +162,7 @@ def relabel(
 
 def _refuse_unknown(used: Counter[str], *, known: set[str], label_map: Mapping[str, str]) -> None:
     # A rename to a label that the task does not have would leave the annotation out in silence.
-    unknown = {
-        label: count for label, count in used.items() if label_map.get(label, label) not in {*known, ""}
-    }
+    unknown = {label: count for label, count in used.items() if label_map.get(label, label) not in {*known, ""}}
     unknown |= {label: used[label] for label in used if not label and label not in label_map}
     if not unknown:
         return

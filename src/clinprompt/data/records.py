@@ -104,9 +104,7 @@ def document_of(record: Mapping[str, Any], *, where: str) -> Document:
     for place, span in enumerate(read.spans, 1):
         made = span.made()
         if span.surface is not None and span.surface != made.surface(read.text):
-            raise InputError(
-                f"the surface of span {place} is not the text at {list(made.fragments)}", where=where
-            )
+            raise InputError(f"the surface of span {place} is not the text at {list(made.fragments)}", where=where)
     try:
         return Document(
             id=read.id,
@@ -130,9 +128,7 @@ def prediction_of(record: Mapping[str, Any], *, where: str) -> Prediction:
         text=read.answer.text,
     )
     report = DecodeReport(**read.report.model_dump())
-    return Prediction(
-        example=read.example, answer=answer, report=report, raw=read.raw, provenance=read.provenance
-    )
+    return Prediction(example=read.example, answer=answer, report=report, raw=read.raw, provenance=read.provenance)
 
 
 def document_record(document: Document) -> dict[str, Any]:
@@ -193,15 +189,11 @@ def _validated(model: type[Model], record: Mapping[str, Any], *, where: str) -> 
         found = error.errors(include_input=False, include_context=False, include_url=False)
     # Names of unknown keys come from the file and are not repeated: a broken export may hold note text there.
     faults = [
-        "a key that is not known"
-        if fault["type"] == "extra_forbidden"
-        else _place(fault["loc"]) + fault["msg"]
+        "a key that is not known" if fault["type"] == "extra_forbidden" else _place(fault["loc"]) + fault["msg"]
         for fault in found
     ]
     shown = "; ".join(dict.fromkeys(faults[:4])) + ("; …" if len(faults) > 4 else "")
-    raise InputError(
-        f"the record has another form: {shown}", where=where, allowed=", ".join(model.model_fields)
-    )
+    raise InputError(f"the record has another form: {shown}", where=where, allowed=", ".join(model.model_fields))
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -53,7 +53,5 @@ def _check_filled(groups: list[str], *, dev: float, test: float, seed: int) -> N
     better = next((number for number in range(seed + 1, seed + 1000) if not missing(number)), None)
     raise InputError(
         f"with seed {seed} the {len(groups)} groups leave {' and '.join(sorted(empty))} empty",
-        fix=f"use seed {better}"
-        if better is not None
-        else "give larger shares, more documents, or the parts yourself",
+        fix=f"use seed {better}" if better is not None else "give larger shares, more documents, or the parts yourself",
     )

@@ -10,9 +10,7 @@ from clinprompt.data.faults import Faults
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Fragment, Relation, Span
 
-_SPAN = re.compile(
-    r"(T[0-9]+)\t(\S+) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)\t(.*)", re.DOTALL
-)
+_SPAN = re.compile(r"(T[0-9]+)\t(\S+) ([0-9]{1,12} [0-9]{1,12}(?:;[0-9]{1,12} [0-9]{1,12})*)\t(.*)", re.DOTALL)
 _EVENT = re.compile(r"(E[0-9]+)\t([^\s:]+):(T[0-9]+)((?: [^\s:]+:[TE][0-9]+)*)\s*")
 _RELATION = re.compile(r"(R[0-9]+)\t(\S+) ([^\s:]+):([TE][0-9]+) ([^\s:]+):([TE][0-9]+)\s*")
 _ATTRIBUTE = re.compile(r"([AM][0-9]+)\t(\S+) ([TER][0-9]+)(?: (.*))?", re.DOTALL)
@@ -128,9 +126,7 @@ class Standoff:
                     raise InputError(f"the type of {name} is not the label of its trigger", where=where)
         faults.raise_all()
         spans = tuple(
-            Span(label=span.label, fragments=span.fragments, id=name, attributes=values[name])
-            if values[name]
-            else span
+            Span(label=span.label, fragments=span.fragments, id=name, attributes=values[name]) if values[name] else span
             for name, span in self.spans.items()
         )
         return spans, tuple(relations)

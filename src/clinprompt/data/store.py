@@ -80,8 +80,7 @@ def _row(example: Example) -> dict[str, Any]:
             for span in answer.spans
         ],
         "relations": [
-            {"label": link.label, "head": link.head, "tail": link.tail, "id": link.id}
-            for link in answer.relations
+            {"label": link.label, "head": link.head, "tail": link.tail, "id": link.id} for link in answer.relations
         ],
         "label": answer.label,
         "text": answer.text,

@@ -113,8 +113,6 @@ def merge(places: Sequence[Window], answers: Sequence[Answer]) -> Answer:
     )
     relations = tuple(
         Relation(label=label, head=names[head], tail=names[tail], id=f"R{place}")
-        for place, (label, head, tail) in enumerate(
-            sorted(links, key=lambda link: (link[1][1], link[2][1], link)), 1
-        )
+        for place, (label, head, tail) in enumerate(sorted(links, key=lambda link: (link[1][1], link[2][1], link)), 1)
     )
     return Answer(spans=spans, relations=relations)

@@ -45,6 +45,4 @@ def _links(answer: Answer) -> set[Link]:
     try:
         return {(link.label, keys[link.head], keys[link.tail]) for link in answer.relations}
     except KeyError as missing:
-        raise InputError(
-            f"a relation names the span {missing.args[0]!r}, which its answer does not have"
-        ) from None
+        raise InputError(f"a relation names the span {missing.args[0]!r}, which its answer does not have") from None

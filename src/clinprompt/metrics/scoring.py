@@ -58,9 +58,7 @@ def _by_example(examples: Sequence[Example], predictions: Sequence[Prediction]) 
     missing, surplus = sorted(ids - set(answers)), sorted(set(answers) - ids)
     if missing or surplus:
         what = (
-            f"{len(missing)} examples have no prediction"
-            if missing
-            else f"{len(surplus)} predictions have no example"
+            f"{len(missing)} examples have no prediction" if missing else f"{len(surplus)} predictions have no example"
         )
         raise InputError(what, where=f"such as {(missing or surplus)[0]}")
     return answers

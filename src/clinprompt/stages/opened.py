@@ -43,7 +43,5 @@ class Opened:
 
 def open_backbone(settings: BackboneSettings) -> Opened:
     """Load what the settings name; the template is the one they name, else the backbone's own."""
-    backbone = load_backbone(
-        settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast
-    )
+    backbone = load_backbone(settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast)
     return Opened(backbone, TEMPLATES[settings.template or backbone.template])

@@ -120,9 +120,7 @@ def _fault(details: Any, model: type[BaseModel], *, place: Place, where: str) ->
             fix = _near(str(place[-1]), fields)
             return InputError(f"there is no field {name}", where=where, allowed=", ".join(fields), fix=fix)
         case "missing":
-            return InputError(
-                f"the field {name} is missing", where=where, fix=f"add it or give --set {name}=…"
-            )
+            return InputError(f"the field {name} is missing", where=where, fix=f"add it or give --set {name}=…")
         case "union_tag_not_found":
             tag = details["ctx"]["discriminator"].strip("'")
             fix = "it says which alternative is meant"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from clinprompt import __version__
 from clinprompt.backbones.protocol import Limits, Placement
+from clinprompt.data.files import file_hash
 from clinprompt.data.readers import READERS
 from clinprompt.data.windows import merge, windows
 from clinprompt.data.writers import brat, jsonl
@@ -18,7 +20,6 @@ from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import Answer, Example, TaskKind
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.adapted import open_prompt
-from clinprompt.stages.atomic import write_json
 from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.progress import Progress, silent
@@ -26,7 +27,6 @@ from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import TEMPLATES, Template
 
 SPAN_KINDS = (TaskKind.entities, TaskKind.relations)
-PROVENANCE = "provenance.json"
 WINDOW = 600
 """Longest stretch of a note, in characters, where neither the settings nor the task say one."""
 
@@ -153,43 +153,66 @@ def _write(
     answers: dict[tuple[int, str], list[tuple[_Ask, Prediction]]] = {}
     for ask, prediction in zip(asks, found, strict=True):
         answers.setdefault((ask.item, ask.question.task.name), []).append((ask, prediction))
-    provenance = dict(found[0].provenance) if found else {}
-    provenance = {key: value for key, value in provenance.items() if key not in ("task", "prompt")}
-    provenance["prompts"] = [  # type: ignore[assignment]
-        {"task": p.card.name, "version": p.card.version, "method": p.card.method, "run": p.card.lineage.run}
-        for p in prompts
+    by_item = [
+        {task.name: answers[i, task.name] for task in tasks if (i, task.name) in answers} for i in range(len(items))
     ]
-    documents, records = [], []
-    for i, item in enumerate(items):
-        whole = {
-            task.name: merge([ask.place for ask, _ in pairs], [prediction.answer for _, prediction in pairs])
-            for task in tasks
-            if task.kind in SPAN_KINDS and (pairs := answers.get((i, task.name)))
-        }
-        plain = {
-            task.name: answers[i, task.name][0][1].answer
-            for task in tasks
-            if task.kind not in SPAN_KINDS and (i, task.name) in answers
-        }
-        spans, relations = _joined(list(whole.values()))
-        text, group = (item.text, item.group) if isinstance(item, Document) else (item.note, item.group)
-        documents.append(Document(item.id, text, spans, relations, group=group))
-        said = {name: answer.label if answer.label is not None else answer.text for name, answer in plain.items()}
-        records.append(said)
+    kinds = {task.name: task.kind for task in tasks}
+    documents = [_document(item, given, kinds) for item, given in zip(items, by_item, strict=True)]
+    said = [_said(given, kinds) for given in by_item]
+    provenance = _provenance(settings, found, prompts)
     if settings.writer == "brat":
-        brat.write(documents, settings.out)
-        write_json(settings.out / PROVENANCE, provenance)
+        brat.write(documents, settings.out, provenance=provenance)
     else:
-        jsonl.write_answers(documents, records, settings.out, provenance=provenance)
+        jsonl.write_answers(documents, said, settings.out, provenance=provenance)
     return PredictReport(
         notes=len(items),
         windows=len(asks),
         characters=sum(len(document.text) for document in documents),
         spans=sum(len(document.spans) for document in documents),
         relations=sum(len(document.relations) for document in documents),
-        answers=sum(len(said) for said in records),
+        answers=sum(len(answer) for answer in said),
         decoding=sum((prediction.report for prediction in found), DecodeReport()),
     )
+
+
+def _document(
+    item: Document | Example, given: Mapping[str, list[tuple[_Ask, Prediction]]], kinds: Mapping[str, TaskKind]
+) -> Document:
+    """The note with the spans and relations of all its tasks, windows merged."""
+    whole = [
+        merge([ask.place for ask, _ in pairs], [prediction.answer for _, prediction in pairs])
+        for name, pairs in given.items()
+        if kinds[name] in SPAN_KINDS
+    ]
+    spans, relations = _joined(whole)
+    text = item.text if isinstance(item, Document) else item.note
+    return Document(item.id, text, spans, relations, group=item.group)
+
+
+def _said(given: Mapping[str, list[tuple[_Ask, Prediction]]], kinds: Mapping[str, TaskKind]) -> dict[str, str | None]:
+    """Classes, keys and texts by task name; such tasks read a note in one piece."""
+    answers = {name: pairs[0][1].answer for name, pairs in given.items() if kinds[name] not in SPAN_KINDS}
+    return {name: answer.text if answer.label is None else answer.label for name, answer in answers.items()}
+
+
+def _provenance(
+    settings: PredictSettings, found: Sequence[Prediction], prompts: Sequence[SoftPrompt]
+) -> dict[str, Any]:
+    """What made these predictions: backbone, engine, dtype, decoding, and each prompt by name, version and hash."""
+    common = dict(found[0].provenance) if found else {}
+    for single in ("task", "prompt"):
+        common.pop(single, None)
+    made_by = [
+        {
+            "task": prompt.card.name,
+            "version": prompt.card.version,
+            "method": prompt.card.method,
+            "run": prompt.card.lineage.run,
+            "sha256": file_hash(path),
+        }
+        for prompt, path in zip(prompts, settings.prompts, strict=True)
+    ]
+    return {**common, "clinprompt": __version__, "prompts": made_by}
 
 
 def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation, ...]]:

@@ -78,9 +78,7 @@ class RunFolder:
     def keep_metrics(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the metric lines that ``keep`` refuses: on resuming, those after the last checkpoint."""
         rows = [row for row in self.metrics() if keep(row)]
-        write_text(
-            self.path / "metrics.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        )
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def log(self, text: str) -> None:
         """Append one line with the time to ``log.txt``; never give it text of a note."""
@@ -157,9 +155,7 @@ def open_run(
         entries: dict[str, Any] = {
             name: {"path": _relative(inputs[name], root), **record(found[name])} for name in inputs
         }
-        entries |= {
-            name: {"kind": "fingerprint", "sha256": text} for name, text in (fingerprints or {}).items()
-        }
+        entries |= {name: {"kind": "fingerprint", "sha256": text} for name, text in (fingerprints or {}).items()}
         write_json(path / "inputs.json", {"stage": stage, "version": version, "inputs": entries})
         run.log(f"{'resumed' if run.state == 'interrupted' else 'begun'} in process {os.getpid()}")
     return run

@@ -120,9 +120,7 @@ def write_table(folder: Path, result: JobResult) -> None:
     write_json(folder / "table.json", {"lines": [asdict(line) for line in result.lines]})
 
 
-def _prepare_all(
-    names: Sequence[str], recipe: Recipe, runs: Path, progress: Progress, say: Say
-) -> dict[str, Prepared]:
+def _prepare_all(names: Sequence[str], recipe: Recipe, runs: Path, progress: Progress, say: Say) -> dict[str, Prepared]:
     say("prepare", ", ".join(names))
     found = {}
     with progress("prepare", len(names)) as advance:

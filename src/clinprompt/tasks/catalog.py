@@ -70,9 +70,7 @@ def _task_file(path_or_name: str | Path) -> Path:
     if path.is_file():
         return path
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise InputError(
-            "there is no such task file", where=str(path), fix=f"known tasks: {', '.join(known)}"
-        )
+        raise InputError("there is no such task file", where=str(path), fix=f"known tasks: {', '.join(known)}")
     raise unknown_name("task", str(path_or_name), known)
 
 
@@ -95,9 +93,7 @@ def _field_fault(fault: Any, *, where: str) -> InputError:
             fix='quote it: "yes" or "no"' + ("" if given else ' (here "no", "off" or "false")'),
         )
     if fault["type"] == "string_type" and isinstance(given, int | float | datetime.date):
-        return InputError(
-            f"{field} is a {type(given).__name__}, not text", where=place, fix=f'quote it: "{given}"'
-        )
+        return InputError(f"{field} is a {type(given).__name__}, not text", where=place, fix=f'quote it: "{given}"')
     if fault["type"] == "extra_forbidden":
         top = len(fault["loc"]) == 1
         return InputError(f"there is no field {field!r}", where=where, allowed=_fields() if top else "")
@@ -148,18 +144,12 @@ def _data_contradictions(task: Task, *, where: str) -> list[InputError]:
     faults: list[InputError] = []
     unknown = sorted(set(task.data.parts) - set(_PARTS))
     if unknown:
-        faults.append(
-            InputError(f"data.parts has unknown parts {unknown}", where=where, allowed=", ".join(_PARTS))
-        )
+        faults.append(InputError(f"data.parts has unknown parts {unknown}", where=where, allowed=", ".join(_PARTS)))
     if "all" in task.data.parts and (len(task.data.parts) > 1 or task.data.split is None):
-        faults.append(
-            InputError("data.parts.all stands alone and needs data.split", where=where, fix="add data.split")
-        )
+        faults.append(InputError("data.parts.all stands alone and needs data.split", where=where, fix="add data.split"))
     strange = sorted(set(task.data.label_map.values()) - set(task.labels))
     if strange:
-        faults.append(
-            InputError(f"data.label_map maps to {strange}", where=where, allowed=", ".join(task.labels))
-        )
+        faults.append(InputError(f"data.label_map maps to {strange}", where=where, allowed=", ".join(task.labels)))
     if task.data.window is not None and task.kind not in (TaskKind.entities, TaskKind.relations):
         faults.append(InputError("data.window is for entities and relations only", where=where))
     return faults

@@ -72,9 +72,7 @@ class Grounder:
         """
         if not mention:
             return None
-        ambiguous = any(
-            self._marked(part) is None and len(self._places(part.words).preferred) > 1 for part in mention
-        )
+        ambiguous = any(self._marked(part) is None and len(self._places(part.words).preferred) > 1 for part in mention)
         repeated = None
         for place in self._first_places(mention[0], start):
             fragments = self._followed(place, mention[1:])
@@ -142,9 +140,7 @@ class Grounder:
     def _places(self, words: str) -> _Places:
         if words not in self._known:
             found = tuple(_exact(self.note, words)) or tuple(_any_blanks(self.note, words))
-            self._known[words] = _Places(
-                found, tuple(place for place in found if _at_borders(self.note, place))
-            )
+            self._known[words] = _Places(found, tuple(place for place in found if _at_borders(self.note, place)))
         return self._known[words]
 
 

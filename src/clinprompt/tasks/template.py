@@ -108,16 +108,14 @@ MARKERS_FIRST = Template(
 PLAIN = Template(
     name="plain",
     context=(
-        "Note: {note}\n[Question: {question}\n][Options: {options}\n][Statement: {hypothesis}\n]"
-        "Task: {instruction}\n"
+        "Note: {note}\n[Question: {question}\n][Options: {options}\n][Statement: {hypothesis}\n]Task: {instruction}\n"
     ),
     cue="Answer:",
 )
 PLAIN_FIRST = Template(
     name="plain-first",
     context=(
-        "Task: {instruction}\nNote: {note}\n[Question: {question}\n][Options: {options}\n]"
-        "[Statement: {hypothesis}\n]"
+        "Task: {instruction}\nNote: {note}\n[Question: {question}\n][Options: {options}\n][Statement: {hypothesis}\n]"
     ),
     cue="Answer:",
 )

@@ -110,9 +110,7 @@ def test_any_text_survives_the_tokenizer(tokenizer, text):
 def test_words_of_the_source_sites_stay_whole():
     rng = random.Random(4)
     drawn = (draw_conversation(rng) for _ in range(3000))
-    tokenizer = train_tokenizer(
-        text for row in drawn for text, _, _ in pieces(row) if text not in SPECIAL_TOKENS
-    )
+    tokenizer = train_tokenizer(text for row in drawn for text, _, _ in pieces(row) if text not in SPECIAL_TOKENS)
     lengths = [len(tokenizer.tokenize(" " + drug)) for drug in TERMS["drug"].source]
     assert len(tokenizer) == 2048
     assert sum(lengths) / len(lengths) < 1.6

@@ -117,13 +117,9 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
 
 
 def test_other_seeds_give_other_notes():
-    first, second = (
-        held_out(site="A", instruction_first=False, n=3, seed=seed, reserved=0) for seed in (1, 2)
-    )
+    first, second = (held_out(site="A", instruction_first=False, n=3, seed=seed, reserved=0) for seed in (1, 2))
     assert [row.note.text for row in first] != [row.note.text for row in second]
-    assert (
-        first[0].note.text == held_out(site="A", instruction_first=True, n=1, seed=1, reserved=0)[0].note.text
-    )
+    assert first[0].note.text == held_out(site="A", instruction_first=True, n=1, seed=1, reserved=0)[0].note.text
 
 
 @pytest.fixture(scope="module")

@@ -55,9 +55,7 @@ def write_pair(folder: Path, name: str, text: str, *lines: str) -> None:
 
 
 def test_faults_of_all_files_come_together(tmp_path):
-    write_pair(
-        tmp_path, "a", "Aspirin daily", "T1\tDrug 0 7\tAspirin", "T1\tDrug 8 13\tdaily", "R1\tof Arg1:T1"
-    )
+    write_pair(tmp_path, "a", "Aspirin daily", "T1\tDrug 0 7\tAspirin", "T1\tDrug 8 13\tdaily", "R1\tof Arg1:T1")
     write_pair(tmp_path, "b", "Aspirin daily", "T1\tDrug 1 7\tAspirin", "E1\tDose:T1", "A1\tx T8")
     with pytest.raises(InputErrors) as caught:
         read(tmp_path)

@@ -72,9 +72,7 @@ def test_json_fields_of_every_kind(tmp_path):
         },
     ]
     file = write(tmp_path, "r.jsonl", "".join(json.dumps(row) + "\n\n" for row in rows))
-    first, second = jsonl.read(
-        file, note=["title", "abstract"], question="score", options="opts", label="key"
-    )
+    first, second = jsonl.read(file, note=["title", "abstract"], question="score", options="opts", label="key")
     assert (first.note, first.inputs["question"], first.answer.label) == ("T\none\ntwo", "3", "y")
     assert first.inputs["options"] == "x: left y: right"
     assert (second.id, second.inputs["question"]) == ("r-3", "4.5")

@@ -29,9 +29,7 @@ def test_the_form_is_the_one_other_tools_read(tmp_path):
 
 def test_what_brat_cannot_hold_is_counted(tmp_path):
     spans = (Span("Drug", ((0, 7),), "d1"), Span("Dose", ((8, 13),), "d2"))
-    document = Document(
-        "n", "aspirin 81 mg", spans, (Relation("dose", "d2", "d1", "x"),), "p1", {"site": "a"}
-    )
+    document = Document("n", "aspirin 81 mg", spans, (Relation("dose", "d2", "d1", "x"),), "p1", {"site": "a"})
     assert write([document], tmp_path / "out") == {"groups": 1, "ids": 3, "metadata": 1}
     (back,) = read(tmp_path / "out")
     assert [span.key for span in back.spans] == [span.key for span in spans]

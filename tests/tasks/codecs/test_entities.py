@@ -30,16 +30,12 @@ def spans(*rows):
 
 def decoded(text, note=NOTE):
     prediction = CODEC.decode(text, example(note, Answer()), TASK)
-    return [
-        (span.label, span.surface(note), span.start) for span in prediction.answer.spans
-    ], prediction.report
+    return [(span.label, span.surface(note), span.start) for span in prediction.answer.spans], prediction.report
 
 
 def test_items_are_written_in_text_order_with_the_verbalizer_words():
     gold = spans(("Dose", ((8, 13),)), ("Drug", ((26, 33),)), ("Drug", ((0, 7),)))
-    assert (
-        CODEC.encode(example(NOTE, Answer(spans=gold)), TASK) == "drug: Aspirin; dose: 80 mg; drug: aspirin"
-    )
+    assert CODEC.encode(example(NOTE, Answer(spans=gold)), TASK) == "drug: Aspirin; dose: 80 mg; drug: aspirin"
 
 
 def test_nothing_is_the_word_none_both_ways():

@@ -52,9 +52,7 @@ def test_ends_name_their_type_only_where_several_may_stand():
 
 
 def test_an_end_of_two_relations_is_one_span():
-    answer = decoded(
-        "dose of: 80 mg > aspirin; given: aspirin > Route=mouth; given: aspirin > dose=80 mg"
-    ).answer
+    answer = decoded("dose of: 80 mg > aspirin; given: aspirin > Route=mouth; given: aspirin > dose=80 mg").answer
     assert [(span.id, span.start) for span in answer.spans] == [("e1", 0), ("e2", 6), ("e3", 17), ("e4", 24)]
     assert [(link.id, link.label, link.head, link.tail) for link in answer.relations] == [
         ("r1", "dose of", "e1", "e2"),

@@ -15,9 +15,7 @@ from torch import nn
 FILE = "resume.safetensors"
 
 
-def save(
-    folder: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer, progress: dict[str, Any]
-) -> None:
+def save(folder: Path, *, model: nn.Module, optimiser: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
     """Write weights, Adam moments and counters; a crash leaves the old file or the new one, never a half."""
     tensors = {f"weight.{name}": value.detach().clone() for name, value in model.named_parameters()}
     for name, parameter in model.named_parameters():

@@ -42,9 +42,7 @@ def entities(note: Document, rng: random.Random) -> Turn | None:
     asked = ", ".join(clause(plain(label), words[label]) for label in chosen)
     task = Task(kind=TaskKind.entities, codec="entities", labels=tuple(words), verbalizer=words, **_UNNAMED)
     answer = Answer(spans=tuple(span for span in note.spans if span.label in words))
-    return _numberless(
-        "ner", f"{rng.choice(_VERBS)} {asked}.", EntitiesCodec().encode(_example(note, answer), task)
-    )
+    return _numberless("ner", f"{rng.choice(_VERBS)} {asked}.", EntitiesCodec().encode(_example(note, answer), task))
 
 
 def following(note: Document, rng: random.Random) -> Turn | None:
@@ -66,9 +64,7 @@ def label_of(note: Document, rng: random.Random) -> Turn | None:
     text = mention_text(note, span)
     if sum(mention_text(note, other) == text for other in note.spans) > 1:
         return None
-    return Turn(
-        "qa", rng.choice(("what kind of thing is it?", "name the label.")), plain(span.label), question=text
-    )
+    return Turn("qa", rng.choice(("what kind of thing is it?", "name the label.")), plain(span.label), question=text)
 
 
 def relations(note: Document, rng: random.Random) -> Turn | None:
@@ -83,13 +79,9 @@ def relations(note: Document, rng: random.Random) -> Turn | None:
     if len(set(words.values())) < len(words):
         return None
     asked = ", ".join(_pair_clause(label, words[label]) for label in chosen)
-    schemas = {
-        label: RelationSchema(head=RELATIONS[label][:1], tail=RELATIONS[label][1:2]) for label in chosen
-    }
+    schemas = {label: RelationSchema(head=RELATIONS[label][:1], tail=RELATIONS[label][1:2]) for label in chosen}
     linked = tuple(relation for relation in note.relations if relation.label in words)
-    return _numberless(
-        "re", f"{rng.choice(_LINKS)} {asked}.", _encode_relations(note, linked, schemas, words)
-    )
+    return _numberless("re", f"{rng.choice(_LINKS)} {asked}.", _encode_relations(note, linked, schemas, words))
 
 
 def _pair_clause(label: str, words: str) -> str:

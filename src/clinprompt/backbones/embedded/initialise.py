@@ -70,9 +70,7 @@ def build_induction_heads(model: LlamaForCausalLM, *, seed: int, layers: tuple[i
     model.model.embed_tokens.weight.copy_(table)
     heads = min(config.num_attention_heads, math.ceil(plan.identity / size))
     for depth, layer in enumerate(model.model.layers):
-        _randomise(
-            layer, plan, down_scale=0.15 / math.sqrt(len(model.model.layers) * config.intermediate_size)
-        )
+        _randomise(layer, plan, down_scale=0.15 / math.sqrt(len(model.model.layers) * config.intermediate_size))
         for head in range(heads if depth == 0 or depth in layers else 0):
             query, key = _look_back(plan) if depth == 0 else _match(plan)
             _place(layer.self_attn, head, plan, query=query, key=key, stores=depth == 0)
@@ -120,9 +118,7 @@ def _match(plan: _Plan) -> tuple[Tensor, Tensor]:
     return query, key
 
 
-def _place(
-    attention: LlamaAttention, head: int, plan: _Plan, *, query: Tensor, key: Tensor, stores: bool
-) -> None:
+def _place(attention: LlamaAttention, head: int, plan: _Plan, *, query: Tensor, key: Tensor, stores: bool) -> None:
     """Write one head; it carries its part of the identity to the upper half (``stores``) or copies it."""
     rows = slice(head * plan.size, (head + 1) * plan.size)
     place = torch.arange(head * plan.size, min(plan.identity, (head + 1) * plan.size))

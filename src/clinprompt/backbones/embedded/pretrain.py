@@ -153,9 +153,7 @@ def pretrain(
     for chunk, index, batch in _batches(tokenizer, now, seed=seed, size=size, total=tokens):
         for group in optimiser.param_groups:
             group["lr"] = size.learning_rate * _schedule(now.step, now.tokens / tokens, size)
-        answer, note, count = train_step(
-            model, optimiser, batch, seed=seed + now.step, pad=tokenizer.pad_token_id
-        )
+        answer, note, count = train_step(model, optimiser, batch, seed=seed + now.step, pad=tokenizer.pad_token_id)
         minutes = before + (time.monotonic() - clock) / 60
         now = now.after(chunk, index, tokens=count, answer_loss=answer, note_loss=note, minutes=minutes)
         report(PretrainStep(now.step, now.tokens, now.answer_loss, now.note_loss, now.minutes))
@@ -196,9 +194,7 @@ def train_step(
         logits = model.lm_head(hidden[chosen])  # only where there is a loss: [M, V]
     losses = cross_entropy(logits.float(), ids[:, 1:][chosen], reduction="none")
     role = roles[:, 1:][chosen]
-    weights = torch.where(
-        role == Role.decisive, _DECISIVE_WEIGHT, torch.where(role == Role.note, _NOTE_WEIGHT, 1.0)
-    )
+    weights = torch.where(role == Role.decisive, _DECISIVE_WEIGHT, torch.where(role == Role.note, _NOTE_WEIGHT, 1.0))
     is_answer = role >= Role.answer
     ((losses * weights).sum() / is_answer.sum()).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -106,9 +106,7 @@ def owner(note: Document, rng: random.Random) -> Turn | None:
         return None
     fact = rng.choice(facts)
     value = note.span(fact.tail).surface(note.text)
-    same = [
-        r for r in note.relations if r.label == fact.label and note.span(r.tail).surface(note.text) == value
-    ]
+    same = [r for r in note.relations if r.label == fact.label and note.span(r.tail).surface(note.text) == value]
     if len(same) > 1:
         return None
     label = RELATIONS[fact.label][0]
@@ -131,9 +129,7 @@ def letter(note: Document, rng: random.Random) -> Turn | None:
     if rng.random() < 0.5:
         return _choice(asked, rng)
     key, text = rng.choice(asked.choices)
-    return Turn(
-        "qa", "give the words of the option.", text, question=f"{key}?", options=asked.slots["options"]
-    )
+    return Turn("qa", "give the words of the option.", text, question=f"{key}?", options=asked.slots["options"])
 
 
 def _choice(asked: Question, rng: random.Random) -> Turn:
@@ -212,9 +208,7 @@ def _slot_statement(note: Document, rng: random.Random) -> Question | None:
     label = rng.choice(("entailment", "contradiction", "neutral"))
     name, value = note.span(fact.head).surface(note.text), note.span(fact.tail).surface(note.text)
     if label == "contradiction":
-        value = rng.choice(
-            [text for text in _values(fact.label, note.metadata["site"], rng) if text != value]
-        )
+        value = rng.choice([text for text in _values(fact.label, note.metadata["site"], rng) if text != value])
     if label == "neutral":
         kind = _KINDS.get(RELATIONS[fact.label][0], "symptom")
         name = absent_term(note, kind, rng)

@@ -24,24 +24,16 @@ def summary(note: Document, rng: random.Random) -> Turn | None:
         ]
         asked = impression(note, rng)
         options += [("write the impression.", (asked and asked.answer.text) or "")] * 2
-        options += [
-            ("write a full impression.", ", ".join(line.strip() for line in full) or "no acute findings")
-        ]
+        options += [("write a full impression.", ", ".join(line.strip() for line in full) or "no acute findings")]
         options += [("how many findings?", str(len(found)))]
     if spans(note, "age"):
-        age, sex, complaint, duration = (
-            surfaces(note, label)[0] for label in ("age", "sex", "symptom", "duration")
-        )
+        age, sex, complaint, duration = (surfaces(note, label)[0] for label in ("age", "sex", "symptom", "duration"))
         first = spans(note, "symptom")[0].start
-        known = max((s for s in spans(note, "problem") if s.start < first), key=lambda s: s.start).surface(
-            text
-        )
+        known = max((s for s in spans(note, "problem") if s.start < first), key=lambda s: s.start).surface(text)
         options += [("give a one line history.", f"{age} {sex} with {known}, {complaint} for {duration}")] * 2
         options += [("who is the patient?", f"{age} {sex}")]
     if listed:
-        options += [
-            ("summarize the medications.", "on " + ", ".join(span.surface(text) for span in listed))
-        ] * 2
+        options += [("summarize the medications.", "on " + ", ".join(span.surface(text) for span in listed))] * 2
         options += [("how many orders?", str(len(listed)))]
     if spans(note, "negated", "possible"):
         has, has_not = surfaces(note, "problem"), surfaces(note, "negated")
@@ -52,9 +44,7 @@ def summary(note: Document, rng: random.Random) -> Turn | None:
             )
         ]
     if spans(note, "event"):
-        pairs = [
-            f"{span.surface(text)} from {linked(note, 'cause', span)[0]}" for span in spans(note, "event")
-        ]
+        pairs = [f"{span.surface(text)} from {linked(note, 'cause', span)[0]}" for span in spans(note, "event")]
         options += [("summarize the reactions.", ", ".join(pairs))]
     if spans(note, "lab"):
         flags = [(linked(note, "flag", span)[0], span.surface(text)) for span in spans(note, "lab")]

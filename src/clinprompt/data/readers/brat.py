@@ -60,6 +60,4 @@ def _document(text_file: Path, *, name: str, group: str) -> Document:
             standoff.add(line, where=f"{annotations} line {number}")
     faults.raise_all()
     spans, relations = standoff.resolved(where=str(annotations))
-    return Document(
-        id=name, text=text, spans=spans, relations=relations, group=group, metadata=standoff.set_aside()
-    )
+    return Document(id=name, text=text, spans=spans, relations=relations, group=group, metadata=standoff.set_aside())

@@ -109,15 +109,11 @@ def _add(sentence: _Sentence, cells: list[str], *, columns: tuple[int, ...], whe
     if not word.strip():
         raise InputError("the token is empty", where=where)
     if not is_tag(label):
-        raise InputError(
-            "the tag column holds no tag", where=where, allowed="O, B-label, I-label, E-, S-, L-, U-label"
-        )
+        raise InputError("the tag column holds no tag", where=where, allowed="O, B-label, I-label, E-, S-, L-, U-label")
     sentence.tokens.append(word)
     sentence.tags.append(label)
     if place:
-        if not all(cell.isascii() and cell.isdigit() for cell in place) or int(place[1]) - int(
-            place[0]
-        ) != len(word):
+        if not all(cell.isascii() and cell.isdigit() for cell in place) or int(place[1]) - int(place[0]) != len(word):
             raise InputError("the offset columns do not hold the token's start and end", where=where)
         sentence.places.append((int(place[0]), int(place[1])))
 
@@ -159,7 +155,5 @@ def _assembled(sentences: list[_Sentence], *, name: str, group: str, where: str)
             placed.append((len(text), len(text) + len(word)))
             text += word
         for label, first, last in chunks(sentence.tags):
-            spans.append(
-                Span(label=label, fragments=((placed[first][0], placed[last][1]),), id=f"T{len(spans) + 1}")
-            )
+            spans.append(Span(label=label, fragments=((placed[first][0], placed[last][1]),), id=f"T{len(spans) + 1}"))
     return Document(id=name, text=text, spans=tuple(spans), group=group)

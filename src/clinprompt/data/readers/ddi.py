@@ -59,17 +59,13 @@ def _document(sentence: Element, *, group: str, untyped: str, where: str) -> Doc
             relations.append(Relation(label=label, head=head, tail=tail, id=pair.get("id", f"R{place}")))
         elif value == "true":
             metadata["pairs without a type"] = str(int(metadata.get("pairs without a type", 0)) + 1)
-    return Document(
-        id=name, text=text, spans=spans, relations=tuple(relations), group=group, metadata=metadata
-    )
+    return Document(id=name, text=text, spans=spans, relations=tuple(relations), group=group, metadata=metadata)
 
 
 def _span(entity: Element, text: str, metadata: dict[str, str], *, where: str) -> Span:
     name, label, offsets = (entity.get(key, "") for key in ("id", "type", "charOffset"))
     if not name or not label or not _OFFSETS.fullmatch(offsets):
-        raise InputError(
-            "the entity has no id, type or charOffset", where=where, allowed='charOffset="0-6;10-12"'
-        )
+        raise InputError("the entity has no id, type or charOffset", where=where, allowed='charOffset="0-6;10-12"')
     segments = [tuple(map(int, segment.split("-"))) for segment in offsets.split(";")]
     fragments = tuple(sorted((start, last + 1) for start, last in segments))
     span = Span(label=label, fragments=fragments, id=name)

@@ -49,9 +49,7 @@ def _example(exam: str, question: Any, *, where: str) -> Example:
         texts = [answer["atext"] for answer in sorted(question["answers"], key=lambda answer: answer["aid"])]
         name, note, right, image = (question[key] for key in ("qid", "qtext", "ra", "image"))
     except (KeyError, TypeError):
-        raise InputError(
-            "the question misses a field", where=where, allowed="qid, qtext, ra, image, answers"
-        ) from None
+        raise InputError("the question misses a field", where=where, allowed="qid, qtext, ra, image, answers") from None
     if not all(isinstance(value, str) for value in (*texts, name, note, right)):
         raise InputError("a field of the question is no text", where=where)
     choices = lettered(texts)

@@ -94,8 +94,6 @@ def _records(path: Path | None, faults: Faults) -> list[tuple[str, dict[str, Any
                 where = f"{file} line {number}"
                 record = parse_json(line, where=where)
                 if not isinstance(record, dict):
-                    raise InputError(
-                        "the line is no JSON object", where=where, allowed="one object in braces a line"
-                    )
+                    raise InputError("the line is no JSON object", where=where, allowed="one object in braces a line")
                 records.append((f"{name}-{number}", record, where))
     return records

@@ -27,9 +27,7 @@ def read(path: Path | None, *, part: str = "all", fold: int = 0, test_ids: str =
     Raises :class:`InputError` for records that miss a field and for test ids that differ.
     """
     if part not in PARTS or not 0 <= fold < FOLDS:
-        raise InputError(
-            f"the options are part {part!r}, fold {fold}", allowed=f"{', '.join(PARTS)}; 0-{FOLDS - 1}"
-        )
+        raise InputError(f"the options are part {part!r}, fold {fold}", allowed=f"{', '.join(PARTS)}; 0-{FOLDS - 1}")
     file = one_file(path, reader="pubmedqa")
     records = parse_json(read_text(file), where=str(file))
     if not isinstance(records, dict):
@@ -61,9 +59,7 @@ def official_parts(labels: dict[str, str], *, fold: int) -> dict[str, list[str]]
     return {"train": train, "dev": folds[fold], "test": test}
 
 
-def _shares(
-    names: list[str], labels: dict[str, str], *, count: int, chance: random.Random
-) -> list[list[str]]:
+def _shares(names: list[str], labels: dict[str, str], *, count: int, chance: random.Random) -> list[list[str]]:
     shares: list[list[str]] = [[] for _ in range(count)]
     for label in LABELS:
         members = [name for name in names if labels[name] == label]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from clinprompt.data.atomic import whole_folder
 from clinprompt.data.faults import Faults
@@ -17,12 +19,22 @@ _WORD = re.compile(r"\S+")
 _FORBIDDEN = re.compile(r"[\\\0-\x1f:*?\"<>|]")
 
 
-def write(documents: Iterable[Document], path: Path, *, overwrite: bool = False) -> dict[str, int]:
+PROVENANCE = "provenance.json"
+
+
+def write(
+    documents: Iterable[Document],
+    path: Path,
+    *,
+    overwrite: bool = False,
+    provenance: Mapping[str, Any] | None = None,
+) -> dict[str, int]:
     """Write the pairs into the folder ``path`` and return what the format cannot hold, counted.
 
     The ids of documents become file names, with folders where they contain ``/``. Ids of spans and
     relations are kept when they have brat's form (``T1``, ``R1``) and are given anew otherwise (counted as
-    ``ids``); ``groups`` that differ from the id and ``metadata`` are lost.
+    ``ids``); ``groups`` that differ from the id and ``metadata`` are lost. ``provenance`` says where predicted
+    annotation comes from; brat has no place for it, so it goes into ``provenance.json`` beside the pairs.
 
     Raises :class:`InputError` for labels or attributes with blanks, ids that are no file names, and a
     folder with something in it unless ``overwrite`` is set; nothing is written then.
@@ -41,6 +53,8 @@ def write(documents: Iterable[Document], path: Path, *, overwrite: bool = False)
                 lost["groups"] += document.group != document.id
                 lost["metadata"] += len(document.metadata)
         faults.raise_all()
+        if provenance is not None:
+            (folder / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
     return {kind: count for kind, count in sorted(lost.items()) if count}
 
 
@@ -48,13 +62,9 @@ def _file_stem(name: str, names: set[str]) -> str:
     parts = PurePosixPath(name).parts
     usable = name == "/".join(parts) and all(part not in (".", "..", "/") for part in parts)
     if not usable or not name or _FORBIDDEN.search(name) or any(len(part.encode()) > 240 for part in parts):
-        raise InputError(
-            f"the document id {name!r} cannot be a file name", fix="give the documents other ids"
-        )
+        raise InputError(f"the document id {name!r} cannot be a file name", fix="give the documents other ids")
     if name.casefold() in names:
-        raise InputError(
-            f"two documents have the id {name!r} (large and small letters are the same in file names)"
-        )
+        raise InputError(f"two documents have the id {name!r} (large and small letters are the same in file names)")
     names.add(name.casefold())
     return name
 
@@ -90,7 +100,5 @@ def _names(ids: list[str], *, letter: str, lost: Counter[str]) -> list[str]:
 
 def _word(text: str, *, what: str, where: str) -> str:
     if not _WORD.fullmatch(text):
-        raise InputError(
-            f"{what} has blanks, which brat cannot hold", where=where, fix="rename it with a label map"
-        )
+        raise InputError(f"{what} has blanks, which brat cannot hold", where=where, fix="rename it with a label map")
     return text

@@ -53,9 +53,7 @@ def write_answers(
 def _write_lines(records: Iterable[dict[str, Any]], path: Path, *, overwrite: bool) -> None:
     path = Path(path)
     if path.exists() and not overwrite:
-        raise InputError(
-            "the file is there already", where=str(path), fix="choose another name or ask to overwrite"
-        )
+        raise InputError("the file is there already", where=str(path), fix="choose another name or ask to overwrite")
     with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
         for record in records:
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")

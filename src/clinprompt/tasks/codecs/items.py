@@ -95,8 +95,7 @@ def readings(item: list[Unit]) -> Iterator[list[Unit]]:
 def write_mention(mention: Mention, *, specials: str = MENTION_SPECIALS) -> str:
     """A mention in an item: its fragments joined by `` | ``, each with `` #k`` where it needs one."""
     return " | ".join(
-        escape(part.words, specials=specials) + (f" #{part.occurrence}" if part.occurrence else "")
-        for part in mention
+        escape(part.words, specials=specials) + (f" #{part.occurrence}" if part.occurrence else "") for part in mention
     )
 
 

@@ -38,9 +38,7 @@ class _Walk:
 
     grounder: Grounder
     start: int = 0
-    tails: dict[tuple[str, Place, str], set[tuple[Fragment, ...]]] = field(
-        default_factory=lambda: defaultdict(set)
-    )
+    tails: dict[tuple[str, Place, str], set[tuple[Fragment, ...]]] = field(default_factory=lambda: defaultdict(set))
 
     def taken(self, label: str, head: Place, tail_label: str) -> set[tuple[Fragment, ...]]:
         """The places that are the tail of this relation with this head already."""
@@ -65,9 +63,7 @@ class RelationsCodec:
             label, head, tail = link
             schema = task.relations[label]
             head_mention = walk.grounder.mention(head[1], start=walk.start)
-            tail_mention = walk.grounder.mention(
-                tail[1], start=head[1][0][0], taken=walk.taken(label, head, tail[0])
-            )
+            tail_mention = walk.grounder.mention(tail[1], start=head[1][0][0], taken=walk.taken(label, head, tail[0]))
             ends = (
                 _write_end(head[0], head_mention, schema.head, task),
                 _write_end(tail[0], tail_mention, schema.tail, task),

@@ -123,9 +123,7 @@ def test_patients_have_several_notes_and_never_cross_seeds_or_sites():
     assert len(set.union(*groups)) == sum(map(len, groups))
     for note in read(n=40, seed=6, sections=("history",)):
         same = [other for other in read(n=40, seed=6, sections=("history",)) if other.group == note.group]
-        assert (
-            len({(spans(n, "age")[0].surface(n.text), spans(n, "sex")[0].surface(n.text)) for n in same}) == 1
-        )
+        assert len({(spans(n, "age")[0].surface(n.text), spans(n, "sex")[0].surface(n.text)) for n in same}) == 1
 
 
 def test_reserved_terms_appear_only_when_asked_for():

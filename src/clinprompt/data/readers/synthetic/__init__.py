@@ -72,14 +72,10 @@ def read(
     return records
 
 
-def _check(
-    path: Path | None, *, n: int, site: str, reserved: float, sections: Sequence[str], ask: str | None
-) -> None:
+def _check(path: Path | None, *, n: int, site: str, reserved: float, sections: Sequence[str], ask: str | None) -> None:
     where = "options of the synthetic reader"
     if path is not None:
-        raise InputError(
-            "synthetic notes are made, not read: a path was given", where=where, fix="remove the path"
-        )
+        raise InputError("synthetic notes are made, not read: a path was given", where=where, fix="remove the path")
     if site not in SITES:
         raise unknown_name("site", site, list(SITES), where=where)
     for section in sections:

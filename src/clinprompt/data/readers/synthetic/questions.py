@@ -40,11 +40,7 @@ def spans(note: Document, *labels: str) -> list[Span]:
 
 def linked(note: Document, relation: str, head: Span) -> list[str]:
     """The words that a relation links to a span."""
-    return [
-        note.span(r.tail).surface(note.text)
-        for r in note.relations
-        if r.label == relation and r.head == head.id
-    ]
+    return [note.span(r.tail).surface(note.text) for r in note.relations if r.label == relation and r.head == head.id]
 
 
 def absent_term(note: Document, kind: str, rng: random.Random) -> str:
@@ -83,9 +79,7 @@ def problem_mentioned(note: Document, rng: random.Random) -> Question | None:
     if wanted == "elsewhere":
         return Question({"question": f"any {absent_term(note, 'problem', rng)}?"}, Answer(label="no"))
     found = surfaces(note, wanted)
-    return (
-        Question({"question": f"any {rng.choice(found)}?"}, Answer(label=classes[wanted])) if found else None
-    )
+    return Question({"question": f"any {rng.choice(found)}?"}, Answer(label=classes[wanted])) if found else None
 
 
 def _statement(text: str, label: str) -> Question:
@@ -101,9 +95,7 @@ def medication_statement(note: Document, rng: random.Random) -> Question | None:
     value = linked(note, relation, drug)[0]
     if label == "contradiction":
         value = _others(rng, DOSES if relation == "dose" else FREQUENCIES[note.metadata["site"]], value, 1)[0]
-    return _statement(
-        f"the dose of {name} is {value}." if relation == "dose" else f"{name} is taken {value}.", label
-    )
+    return _statement(f"the dose of {name} is {value}." if relation == "dose" else f"{name} is taken {value}.", label)
 
 
 def imaging_statement(note: Document, rng: random.Random) -> Question | None:

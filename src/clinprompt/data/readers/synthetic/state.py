@@ -22,9 +22,7 @@ def history_of(age: int, sex: str) -> Callable[[NoteWriter, Picker, Style], None
         writer.mention("sex", sex[0].upper() if style.terse else sex)
         writer.write(picker.one_of(*style.phrase((" with ", " with a history of "), (", PMH ", " w/ h/o "))))
         writer.mention("problem", picker.term("problem"))
-        writer.write(
-            picker.one_of(*style.phrase((" presents with ", " here for ", " reports "), (", c/o ", ", cc ")))
-        )
+        writer.write(picker.one_of(*style.phrase((" presents with ", " here for ", " reports "), (", c/o ", ", cc "))))
         complaint = writer.mention("symptom", picker.term("symptom"))
         writer.write(" x " if style.terse else " for ")
         duration = f"{picker.rng.randint(2, 9)} {picker.one_of('days', 'weeks')}"
@@ -77,9 +75,7 @@ _SOCIAL_PHRASES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, s
 
 def social(writer: NoteWriter, picker: Picker, style: Style) -> None:
     """Two to five habits and circumstances; an ``illicit`` drug carries its status as an attribute."""
-    labels = picker.rng.sample(
-        ("tobacco", "alcohol", "illicit", "job", "housing"), picker.one_of(2, 3, 4, 4, 5)
-    )
+    labels = picker.rng.sample(("tobacco", "alcohol", "illicit", "job", "housing"), picker.one_of(2, 3, 4, 4, 5))
     for index in separated(writer, style, len(labels)):
         label = labels[index]
         denied = label == "illicit" and picker.chance(0.5)

@@ -80,9 +80,7 @@ TERMS: dict[str, Terms] = {
         """in a group home, in a trailer, with a cousin, in a halfway house, in his car, with a caregiver, in
         senior housing""",
     ),
-    "illicit": _terms(
-        "cocaine, heroin, marijuana, methamphetamine, LSD, ecstasy", "ketamine, PCP, crack, kratom"
-    ),
+    "illicit": _terms("cocaine, heroin, marijuana, methamphetamine, LSD, ecstasy", "ketamine, PCP, crack, kratom"),
     "tobacco": _terms(
         """1 pack per day, half a pack each day, 2 packs per day, 5 cigarettes each day, quit 10 years ago,
         quit 5 years ago, never smoker, 10 cigarettes per day, former smoker, chews tobacco""",
