@@ -9,6 +9,7 @@ import torch
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import RawAnswer
+from clinprompt.data.files import file_hash
 from clinprompt.data.readers import brat
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
@@ -212,3 +213,13 @@ def test_a_failing_note_leaves_nothing_behind(settings, opened):
     refused(settings, opened, "UTF-8")
     (settings.notes / "zz.txt").write_text(f"{CANARY} " * 400)
     refused(settings, opened, "more than the backbone's context", window=5000)
+
+
+def test_brat_files_come_with_what_made_them(settings, opened, bank):
+    predict(settings, opened=opened)
+    written = json.loads((settings.out / "provenance.json").read_text())
+    [prompt] = written["prompts"]
+    assert prompt["task"] == "drugs" and prompt["sha256"] == file_hash(bank / "drugs.safetensors")
+    assert written["backbone"] == opened.backbone.fingerprint
+    assert "greedy" in written["decoding"]
+    assert brat.read(settings.out)
