@@ -44,7 +44,7 @@ def test_own_notes_become_predictions_in_at_most_five_commands(home):
         assert done.returncode == 0, done.stderr
     scores = json.loads(typed(lines[2], home, "--json").stdout)["cells"][0]["scores"]
     assert scores[0]["metric"] == "span-f1" and scores[0]["n"] >= 15
-    texts = {path.stem: path.read_text(newline="") for path in (ROOT / "examples" / "new-notes").glob("*.txt")}
+    texts = {path.stem: path.read_bytes().decode() for path in (ROOT / "examples" / "new-notes").glob("*.txt")}
     predicted = brat.read(home / "predicted")  # the reader checks every surface against its offsets
     assert {document.id: document.text for document in predicted} == texts
     assert sum(len(document.spans) for document in predicted) > 0

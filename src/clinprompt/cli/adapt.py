@@ -39,8 +39,10 @@ def adapt(
     from clinprompt.stages.configs import AdaptSettings
     from clinprompt.stages.overrides import load_config
 
-    if config is None and metaprompt is None and (method or "mpt") == "mpt" and (backbone or EMBEDDED) == EMBEDDED:
-        metaprompt = embedded_metaprompt()
+    if config is None:
+        method = method or "mpt"
+        if method == "mpt" and metaprompt is None and (backbone or EMBEDDED) == EMBEDDED:
+            metaprompt = embedded_metaprompt()
     counts = [int(count) if count.isdigit() else count for count in shots or ()]
     flags = overrides(
         sets, targets=data, method__kind=method, metaprompt=metaprompt, shots=counts, backbone__path=backbone
