@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Runs, Sets, overrides
+from clinprompt.cli.options import Backbone, Runs, Sets, overrides
 
 if TYPE_CHECKING:
     from clinprompt.study.job import JobResult
@@ -22,6 +22,7 @@ def run(
     recipe: Annotated[Path, typer.Argument(help="Recipe file; see the folder recipes/.", exists=True)],
     data_root: Annotated[Path | None, typer.Option(help="Folder that holds the corpora.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of table and report.", show_default="results/NAME")] = None,
+    backbone: Backbone = None,
     sets: Sets = None,
     runs: Runs = Path("runs"),
 ) -> None:
@@ -29,8 +30,10 @@ def run(
     from clinprompt.stages.overrides import load_config
     from clinprompt.study.recipe import Recipe
 
-    settings = load_config(recipe, Recipe, overrides(sets, data_root=data_root))
-    run_recipe(settings, runs=runs, out=out or Path("results") / settings.name)
+    settings = load_config(recipe, Recipe, overrides(sets, data_root=data_root, backbone__path=backbone))
+    folder = out or Path("results") / settings.name
+    run_recipe(settings, runs=runs, out=folder)
+    console.result({"table": folder / "table.json", "report": folder / "report.html"})
 
 
 def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
