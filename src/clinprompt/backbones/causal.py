@@ -75,7 +75,12 @@ class CausalBackbone:
 
     def tokens(self, piece: Piece) -> list[int]:
         """Token ids of one piece; special tokens are recognised only in trusted pieces."""
-        return self.tokenizer.encode(piece.text, add_special_tokens=False, split_special_tokens=not piece.trusted)
+        return self.tokenizer.encode(
+            piece.text,
+            add_special_tokens=False,
+            split_special_tokens=not piece.trusted,
+            verbose=False,  # rows that are too long are refused in `encode`, in our words
+        )
 
     def encode(self, pair: TextPair, *, name: str, reserve: int = 0) -> Row:
         """Token ids of a text pair.
@@ -95,8 +100,8 @@ class CausalBackbone:
                 f"the input needs {needed} tokens with its prompt and answer, more than the backbone's context",
                 where=f"example {name}",
                 allowed=f"at most {self.max_tokens} tokens for backbone {self.name}",
-                fix="set `data.window` in the task file so that long notes are read in windows, or use a backbone "
-                "with a longer context",
+                fix="read long notes in smaller windows (`--window`, or `data.window` in the task file), or use a "
+                "backbone with a longer context",
             )
         return row
 

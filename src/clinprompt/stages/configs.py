@@ -153,7 +153,10 @@ class AdaptSettings(Settings):
     @model_validator(mode="after")
     def _metaprompt_is_there(self) -> AdaptSettings:
         if (self.method.kind == "mpt") != (self.metaprompt is not None):
-            raise ValueError("method mpt, and no other, needs `metaprompt`")
+            raise ValueError(
+                "method mpt, and no other, takes a `metaprompt`, the file that `clinprompt distill` makes for a "
+                "backbone; without one use --method prompt-tuning"
+            )
         return self
 
 
