@@ -139,7 +139,7 @@ class CausalBackbone:
             result = self.decoder(
                 **inputs,
                 position_ids=batch.positions,
-                use_cache=notes is not None and "past_key_values" in inputs,
+                use_cache="past_key_values" in inputs,
                 output_hidden_states=bool(hidden_layers),
             )
             last = result.last_hidden_state[batch.answer_row, batch.answer_column]  # [A, H]
