@@ -2,14 +2,18 @@ import pytest
 import torch
 
 from clinprompt.backbones.causal_batch import collate, place
-from clinprompt.backbones.protocol import Placement, Row
+from clinprompt.backbones.protocol import Placement, PromptVectors, Row
 
 ROWS = [Row("a", (10, 11), (5,), (20, 21, 2)), Row("b", (30,), (5, 6), (2,))]
 
 
-def laid(rows=ROWS, **options):
-    given = dict(prompt_length=0, placement=Placement.suffix, bos=1, pad=0, with_answers=True) | options
-    return collate(rows, **given)
+def laid(rows=ROWS, *, length=0, placement=Placement.suffix, with_answers=True, bos=1, **shared):
+    prompts = PromptVectors(torch.zeros(len(rows), length, 3), placement, **shared) if length else None
+    return collate(rows, prompts, bos=bos, pad=0, with_answers=with_answers)
+
+
+def slots(batch, b):
+    return batch.slot_column[batch.slot_row == b].tolist()
 
 
 def test_training_pads_on_the_right_and_the_last_answer_token_is_only_a_target():
@@ -31,50 +35,61 @@ def test_generation_pads_on_the_left_and_positions_do_not_count_padding():
 
 
 @pytest.mark.parametrize(
-    "placement, with_answers, slots",
+    "placement, with_answers, expected",
     [
-        (Placement.prefix, True, [0, 0]),
-        (Placement.suffix, True, [3, 2]),
-        (Placement.prefix, False, [0, 0]),
-        (Placement.suffix, False, [3, 2]),
+        (Placement.prefix, True, [[0, 1], [0, 1]]),
+        (Placement.suffix, True, [[3, 4], [2, 3]]),
+        (Placement.both, True, [[0, 4], [0, 3]]),
+        (Placement.prefix, False, [[0, 1], [0, 1]]),
+        (Placement.suffix, False, [[3, 4], [2, 3]]),
+        (Placement.both, False, [[0, 4], [0, 3]]),
     ],
 )
-def test_slots_are_where_the_prompt_stands(placement, with_answers, slots):
-    batch = laid(prompt_length=2, placement=placement, with_answers=with_answers)
-    assert batch.slots.tolist() == slots
+def test_slots_are_where_the_prompt_stands(placement, with_answers, expected):
+    batch = laid(length=2, placement=placement, with_answers=with_answers)
+    assert [slots(batch, b) for b in range(2)] == expected
+    assert batch.slot_vector.tolist() == [0, 1, 2, 3]
     for b, row in enumerate(ROWS):
         kept = torch.ones_like(batch.ids[b], dtype=torch.bool)
-        kept[batch.slots[b] : batch.slots[b] + 2] = False
+        kept[slots(batch, b)] = False
         ids = batch.ids[b][kept & batch.mask[b].bool()].tolist()
         assert ids == [1, *row.context, *row.cue, *(row.answer[:-1] if with_answers else ())]
         assert batch.mask[b][~kept].all()  # prompt vectors are attended to
 
 
-def test_left_padding_moves_the_slot_along():
+def test_left_padding_moves_the_slots_along():
     rows = [ROWS[0], Row("b", (), (6,), (2,))]
-    batch = laid(rows, prompt_length=2, with_answers=False)
-    assert batch.ids.shape == (2, 6) and batch.slots.tolist() == [3, 3]
-    assert laid(rows, prompt_length=2, placement=Placement.prefix, with_answers=False).slots.tolist() == [0, 2]
+    batch = laid(rows, length=2, with_answers=False)
+    assert batch.ids.shape == (2, 6) and [slots(batch, b) for b in range(2)] == [[3, 4], [3, 4]]
+    batch = laid(rows, length=2, placement=Placement.prefix, with_answers=False)
+    assert [slots(batch, b) for b in range(2)] == [[0, 1], [2, 3]]
 
 
-def test_no_padding_stands_between_a_prompt_and_its_text():
-    for placement in Placement:
-        for with_answers in (True, False):
-            batch = laid(prompt_length=3, placement=placement, with_answers=with_answers)
-            for line in batch.mask.tolist():
-                assert "".join(map(str, line)).strip("0") == "1" * sum(line)
+def test_rows_can_share_a_prompt_and_prompts_can_differ_in_length():
+    batch = laid(length=4, placement=Placement.prefix, owner=(1, 1), lengths=(4, 3))
+    assert [slots(batch, b) for b in range(2)] == [[0, 1, 2]] * 2
+    assert batch.slot_vector.tolist() == [4, 5, 6] * 2
+
+
+@pytest.mark.parametrize("placement", Placement)
+def test_no_padding_stands_between_a_prompt_and_its_text(placement):
+    for with_answers in (True, False):
+        batch = laid(length=3, placement=placement, with_answers=with_answers)
+        for line in batch.mask.tolist():
+            assert "".join(map(str, line)).strip("0") == "1" * sum(line)
 
 
 def test_a_backbone_without_bos_has_none():
     assert laid(bos=None).ids[0, 0] == 10
 
 
-def test_place_writes_each_rows_vectors_at_its_slot_and_both_get_their_gradients():
+def test_place_writes_each_rows_vectors_at_its_slots_and_both_get_their_gradients():
+    batch = laid([Row("a", (9,), (8,), (2,)), Row("b", (9, 9), (), (2,))], length=1, owner=(0, 0))
     embeds = torch.zeros(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    vectors = torch.ones(2, 2, 3, requires_grad=True)
-    placed = place(embeds, vectors, torch.tensor([0, 2]))
+    vectors = torch.ones(2, 1, 3, requires_grad=True)
+    placed = place(embeds, batch, vectors)
     assert placed.dtype is torch.float64
-    assert placed.sum(-1).tolist() == [[3, 3, 0, 0], [0, 0, 3, 3]]
+    assert placed.sum(-1).tolist() == [[0, 0, 3, 0], [0, 0, 0, 3]]
     placed.sum().backward()
-    assert vectors.grad.eq(1).all()
-    assert embeds.grad.sum(-1).tolist() == [[0, 0, 3, 3], [3, 3, 0, 0]]
+    assert vectors.grad[0].eq(2).all() and vectors.grad[1].eq(0).all()
+    assert embeds.grad.sum(-1).tolist() == [[3, 3, 0, 3], [3, 3, 3, 0]]

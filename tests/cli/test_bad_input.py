@@ -198,7 +198,16 @@ def test_a_shot_count_that_is_none(data, refused, shots):
 
 
 def test_mpt_without_a_metaprompt_and_with_one_that_is_not_there(data, refused):
-    refused("adapt", "data", "-b", "tiny", shows=("takes a `metaprompt`", "prompt-tuning",))
+    refused(
+        "adapt",
+        "data",
+        "-b",
+        "tiny",
+        shows=(
+            "takes a `metaprompt`",
+            "prompt-tuning",
+        ),
+    )
     refused("adapt", "data", "-b", "tiny", "--metaprompt", "no.safetensors", shows=("no.safetensors",))
 
 

@@ -1,5 +1,6 @@
 """What every backbone family must do: a row's result depends on nothing but its own prompt and text."""
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -14,7 +15,7 @@ from clinprompt.schema.formulated import Piece, TextPair
 from tests.made_backbones import tiny_backbone
 
 SPECIAL = ("<note>", "<task>", "<ans>", "<q>", "<bos>", "<eos>", "<pad>")
-PLACES = (None, Placement.prefix, Placement.suffix)
+PLACES = (None, *Placement)
 CLOSE = dict(rtol=1e-5, atol=1e-5)
 """Weights are float64, yet stock norms compute in float32: the order of sums shows near 1e-6, a fault far above."""
 
@@ -38,12 +39,17 @@ def batches(draw):
     drawn = draw(st.lists(shapes, min_size=1, max_size=4))
     rows = [Row(f"row {i}", tuple(a), tuple(b), (*c, 2)) for i, (a, b, c) in enumerate(drawn)]
     place, length, seed = draw(st.sampled_from(PLACES)), draw(st.integers(1, 5)), draw(st.integers(0, 2**16))
-    vectors = torch.randn(len(rows), length, 32, generator=torch.Generator().manual_seed(seed)) * 0.3
-    return rows, None if place is None else PromptVectors(vectors, place)
+    if place is None:
+        return rows, None
+    prompts = draw(st.integers(1, 3))
+    vectors = torch.randn(prompts, length, 32, generator=torch.Generator().manual_seed(seed)) * 0.3
+    owner = draw(st.lists(st.integers(0, prompts - 1), min_size=len(rows), max_size=len(rows)))
+    lengths = draw(st.lists(st.integers(1, length), min_size=prompts, max_size=prompts))
+    return rows, PromptVectors(vectors, place, tuple(owner), tuple(lengths))
 
 
 def one(prompts, i):
-    return None if prompts is None else PromptVectors(prompts.vectors[i : i + 1], prompts.placement)
+    return None if prompts is None else replace(prompts, owner=(prompts.owner[i],))
 
 
 def plain_embeds(backbone, row, prompts, after=()):
@@ -53,9 +59,10 @@ def plain_embeds(backbone, row, prompts, after=()):
     before, behind = embed([backbone.bos, *row.context]), embed([*row.cue, *after])
     if prompts is None:
         return torch.cat([before, behind])[None]
-    vectors = prompts.vectors[0].to(before.dtype)
-    parts = [vectors, before, behind] if prompts.placement is Placement.prefix else [before, vectors, behind]
-    return torch.cat(parts)[None]
+    [owner] = prompts.owner
+    vectors = prompts.vectors[owner, : prompts.lengths[owner]].to(before.dtype)
+    first, _ = prompts.placement.split(len(vectors))
+    return torch.cat([vectors[:first], before, vectors[first:], behind])[None]
 
 
 def plain_answer(backbone, row, prompts, limit):
@@ -103,7 +110,7 @@ def test_an_answer_ends_at_the_end_token_while_others_go_on(backbone):
 def test_logits_hidden_states_and_prompt_gradients_are_those_of_each_row_alone(backbone, batch):
     rows, prompts = batch
     vectors = [prompts.vectors.clone().requires_grad_() for _ in range(2)] if prompts else None
-    ours, theirs = (PromptVectors(v, prompts.placement) for v in vectors) if prompts else (None, None)
+    ours, theirs = (replace(prompts, vectors=v) for v in vectors) if prompts else (None, None)
     output = backbone.forward(rows, ours, hidden_layers=(-1, 1))
     assert output.targets.tolist() == [token for row in rows for token in row.answer]
     assert output.row.tolist() == [i for i, row in enumerate(rows) for _ in row.answer]
@@ -129,7 +136,7 @@ def test_a_note_read_once_gives_what_reading_it_each_time_gives(backbone, batch)
         found = []
         for kept in (None, notes):
             vectors = prompts.vectors.clone().requires_grad_()
-            output = backbone.forward(rows, PromptVectors(vectors, prompts.placement), notes=kept)
+            output = backbone.forward(rows, replace(prompts, vectors=vectors), notes=kept)
             torch.nn.functional.cross_entropy(output.logits, output.targets).backward()
             found.append((output.logits.detach(), vectors.grad))
         torch.testing.assert_close(found[0][0], found[1][0], **CLOSE)
@@ -141,7 +148,7 @@ def test_a_prompt_matters_and_its_place_too(backbone):
     vectors = torch.randn(1, 3, 32, generator=torch.Generator().manual_seed(1))
     found = [backbone.forward([row], None).logits]
     found += [backbone.forward([row], PromptVectors(vectors, place)).logits for place in Placement]
-    for i in range(3):
+    for i in range(4):
         assert not torch.allclose(found[i], found[i - 1], atol=1e-3)
 
 

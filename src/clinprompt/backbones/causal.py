@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import torch
@@ -186,10 +186,11 @@ class CausalBackbone:
         start = () if self.bos is None else (self.bos,)
         states = notes.states([start + row.context for row in rows])
         lengths = torch.tensor([state.shape[3] for state in states])
-        length = prompts.vectors.shape[1]
+        vectors = prompts.vectors[list(prompts.owners(len(rows)))]
+        length = vectors.shape[1]
         tail = self._moved(collate_tails(rows, lengths, prompt_length=length, pad=self.pad))
         embeds = self.model.get_input_embeddings()(tail.ids)
-        embeds = torch.cat([prompts.vectors.to(embeds.device, embeds.dtype), embeds[:, length:]], dim=1)
+        embeds = torch.cat([vectors.to(embeds.device, embeds.dtype), embeds[:, length:]], dim=1)
         # Additive, in the embeddings' dtype: what every attention implementation takes as it is.
         hidden = torch.zeros(tail.mask.shape, dtype=embeds.dtype, device=embeds.device)
         hidden = hidden.masked_fill(~tail.mask, torch.finfo(embeds.dtype).min)
@@ -224,28 +225,18 @@ class CausalBackbone:
         return RawAnswer(text=text, tokens=len(kept), truncated=truncated)
 
     def _collate(self, rows: Sequence[Row], prompts: PromptVectors | None, *, with_answers: bool) -> CausalBatch:
-        batch = collate(
-            rows,
-            prompt_length=0 if prompts is None else prompts.vectors.shape[1],
-            placement=Placement.suffix if prompts is None else prompts.placement,
-            bos=self.bos,
-            pad=self.pad,
-            with_answers=with_answers,
-        )
-        return self._moved(batch)
+        return self._moved(collate(rows, prompts, bos=self.bos, pad=self.pad, with_answers=with_answers))
 
     def _moved(self, batch: Laid) -> Laid:
         if self.device.type == "cpu":
             return batch
-        tensors = ("ids", "mask", "positions", "answer_row", "answer_column", "targets")
-        moved = {name: getattr(batch, name).to(self.device) for name in tensors}
-        return replace(batch, **moved)
+        return replace(batch, **{field.name: getattr(batch, field.name).to(self.device) for field in fields(batch)})
 
     def _embed(self, batch: CausalBatch, prompts: PromptVectors | None) -> Tensor:
         embeds = self.model.get_input_embeddings()(batch.ids)  # [B, T, H]
         if prompts is None:
             return embeds
-        return place(embeds, prompts.vectors.to(self.device), batch.slots)
+        return place(embeds, batch, prompts.vectors.to(self.device))
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
         if self.autocast is None:

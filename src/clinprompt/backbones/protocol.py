@@ -16,10 +16,20 @@ if TYPE_CHECKING:
 
 
 class Placement(StrEnum):
-    """Where prompt vectors stand: before everything (as in the papers and in PEFT) or after the input."""
+    """Where prompt vectors stand: before everything (as in the papers and in PEFT), after the input, or half each."""
 
     prefix = "prefix"
     suffix = "suffix"
+    both = "both"
+
+    def split(self, length: int) -> tuple[int, int]:
+        """How many of ``length`` vectors stand before everything and how many after the input.
+
+        >>> Placement.both.split(5)
+        (3, 2)
+        """
+        before = {"prefix": length, "suffix": 0, "both": (length + 1) // 2}[self.value]
+        return before, length - before
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +49,25 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PromptVectors:
-    """One prompt per row, ``[B, P, H]`` float32, and where they stand."""
+    """Prompts ``[M, P, H]`` in float32, where they stand, and which of them each row of a batch has.
+
+    ``owner`` holds one number per row, an index into the prompts (``None``: as many prompts as rows, in order).
+    ``lengths`` holds how many of its ``P`` vectors each prompt really has (``None``: all), so that prompts of
+    different lengths can share a tensor; the rest is padding that nothing looks at.
+    """
 
     vectors: Tensor
     placement: Placement
+    owner: tuple[int, ...] | None = None
+    lengths: tuple[int, ...] | None = None
+
+    def owners(self, rows: int) -> tuple[int, ...]:
+        """The prompt of each of ``rows`` rows."""
+        return tuple(range(rows)) if self.owner is None else self.owner
+
+    def length(self, prompt: int) -> int:
+        """How many vectors a prompt has."""
+        return self.vectors.shape[1] if self.lengths is None else self.lengths[prompt]
 
 
 @dataclass(frozen=True, slots=True)
