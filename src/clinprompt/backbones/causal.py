@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache
 
+from clinprompt.backbones.attention import routed
 from clinprompt.backbones.causal_batch import CausalBatch, collate, place
-from clinprompt.backbones.note_cache import NoteCache, Tail, as_cache, as_states, collate_tails
+from clinprompt.backbones.note_cache import NoteCache
+from clinprompt.backbones.pack import Pack, Segment
 from clinprompt.backbones.protocol import Limits, Output, Placement, PromptVectors, RawAnswer, Row
+from clinprompt.backbones.row_segments import lay_rows
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
-
-Laid = TypeVar("Laid", CausalBatch, Tail)
 
 
 class CausalBackbone:
@@ -39,16 +39,18 @@ class CausalBackbone:
         template: str,
         name: str,
         autocast: torch.dtype | None = None,
+        packed: bool = True,
     ) -> None:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self.fingerprint, self.tokenizer_fingerprint = fingerprint, tokenizer_fingerprint
         self.template = template
-        self.autocast = autocast
+        self.autocast, self.packed = autocast, packed
         self.decoder, self.head = model.get_decoder(), model.get_output_embeddings()
         config = model.config.get_text_config()
         self.hidden_size, self.n_layers = config.hidden_size, config.num_hidden_layers
         self.vocabulary = self.embeddings.shape[0]
         self.max_tokens = int(getattr(config, "max_position_embeddings", 0) or 2**31)
+        self._start = () if tokenizer.bos_token_id is None else (tokenizer.bos_token_id,)
         self.bos, self.eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (self.eos or 0)
         self.freeze()
@@ -106,15 +108,10 @@ class CausalBackbone:
         return row
 
     def note_cache(self) -> NoteCache | None:
-        """A cache for one training run with suffix prompts; ``None`` where only the plain path is right: when weights
-        train, and for families whose layers do not all see the whole input (sliding windows).
-        """
-        if any(weight.requires_grad for weight in self.model.parameters()):
+        """A cache for one training run with suffix prompts; ``None`` where it would be wrong: when weights train."""
+        if any(weight.requires_grad for weight in self.model.parameters()) or not self.packed:
             return None
-        config = self.model.config.get_text_config()
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-        windowed = getattr(config, "sliding_window", None) and not hasattr(config, "layer_types")
-        return None if windowed or kinds != {"full_attention"} else NoteCache(self._prefill)
+        return NoteCache(self.states)
 
     def forward(
         self,
@@ -127,29 +124,82 @@ class CausalBackbone:
         """Logits at the answer positions of a batch, and hidden states of the layers asked for.
 
         Layers count from 0 (the embeddings) to L; negative numbers count from the end. Positions are gathered
-        before the output head, so no ``[B, T, V]`` tensor exists. With ``notes`` and suffix prompts the contexts
-        are taken from the cache and only prompt and answer are run: the same numbers for less work.
+        before the output head, so no ``[B, T, V]`` tensor exists. All rows lie in one flat sequence without padding,
+        a prompt before its rows only once. With ``notes`` and suffix prompts the contexts are taken from the cache
+        and only prompt and answer are run: the same numbers for less work.
         """
-        if notes is not None and prompts is not None and prompts.placement is Placement.suffix:
-            batch, inputs = self._tails(rows, prompts, notes)
-        else:
-            batch = self._collate(rows, prompts, with_answers=True)
-            inputs = {"inputs_embeds": self._embed(batch, prompts), "attention_mask": batch.mask}
+        if not self.packed:
+            return self._forward_padded(rows, prompts, hidden_layers=hidden_layers)
+        pasts = None
+        if notes is not None and (prompts is None or prompts.placement is Placement.suffix):
+            pasts = notes.states([self._start + row.context for row in rows])
+        laid = lay_rows(rows, prompts, bos=self.bos, pad=self.pad, pasts=pasts)
+        pack = Pack(laid.segments, device=self.device)
+        row_of, places, targets = (
+            torch.tensor(column, device=self.device) for column in laid.answers(rows, pack.starts)
+        )
+        result = self._run(pack, prompts, hidden=bool(hidden_layers))
+        return self._output(
+            result.last_hidden_state[0, places],
+            [result.hidden_states[layer][0, places] for layer in hidden_layers],
+            targets=targets,
+            row=row_of,
+        )
+
+    def _forward_padded(
+        self, rows: Sequence[Row], prompts: PromptVectors | None, *, hidden_layers: Sequence[int]
+    ) -> Output:
+        """The same through the stock network with rows padded on the right, prompts run again for every row."""
+        batch = self._collate(rows, prompts, with_answers=True)
         with self._precision():
             result = self.decoder(
-                **inputs,
+                inputs_embeds=self._embed(batch, prompts),
+                attention_mask=batch.mask,
                 position_ids=batch.positions,
-                use_cache="past_key_values" in inputs,
+                use_cache=False,
                 output_hidden_states=bool(hidden_layers),
             )
-            last = result.last_hidden_state[batch.answer_row, batch.answer_column]  # [A, H]
+        at = (batch.answer_row, batch.answer_column)
+        hidden = [result.hidden_states[layer][at] for layer in hidden_layers]
+        return self._output(result.last_hidden_state[at], hidden, targets=batch.targets, row=batch.answer_row)
+
+    def _output(self, last: Tensor, hidden: Sequence[Tensor], *, targets: Tensor, row: Tensor) -> Output:
+        """Head and record for the states ``[A, H]`` at answer positions."""
+        with self._precision():
             logits = _at_least_float32(self.head(last))
-        hidden = None
-        if hidden_layers:
-            states = [result.hidden_states[layer] for layer in hidden_layers]
-            gathered = [state[batch.answer_row, batch.answer_column] for state in states]
-            hidden = _at_least_float32(torch.cat(gathered, dim=-1))
-        return Output(logits=logits, targets=batch.targets, row=batch.answer_row, hidden=hidden)
+        joined = _at_least_float32(torch.cat(list(hidden), dim=-1)) if hidden else None
+        return Output(logits=logits, targets=targets, row=row, hidden=joined)
+
+    def _run(self, pack: Pack, prompts: PromptVectors | None, *, hidden: bool = False) -> Any:
+        """The decoder over a pack."""
+        embeds = self.model.get_input_embeddings()(pack.ids)  # [N, H]
+        if prompts is not None:
+            chosen = prompts.vectors.to(self.device).flatten(0, 1)[pack.slot_vector]  # [K, H]
+            embeds = embeds.index_put((pack.slot,), chosen.to(embeds.dtype))
+        with self._precision(), routed(self.model):
+            return self.decoder(
+                inputs_embeds=embeds[None],
+                position_ids=pack.positions[None],
+                use_cache=False,
+                output_hidden_states=hidden,
+                layout=pack,
+            )
+
+    @torch.no_grad()
+    def states(self, contexts: Sequence[tuple[int, ...]], *, tokens: int = 8192) -> list[Tensor]:
+        """Keys and values ``[L, 2, heads, S, D]`` of token runs, in packs of at most ``tokens`` tokens."""
+        found: list[Tensor] = []
+        while len(found) < len(contexts):
+            part, size = [contexts[len(found)]], len(contexts[len(found)])
+            for context in contexts[len(found) + 1 :]:
+                size += len(context)
+                if size > tokens:
+                    break
+                part.append(context)
+            pack = Pack([Segment(context) for context in part], keep=True, device=self.device)
+            self._run(pack, None)
+            found += [pack.states(i) for i in range(len(part))]
+        return found
 
     @torch.no_grad()
     def answer(self, rows: Sequence[Row], prompts: PromptVectors | None, limits: Limits) -> list[RawAnswer]:
@@ -181,43 +231,6 @@ class CausalBackbone:
             embeds, positions = self.model.get_input_embeddings()(token[:, None]), position
         return [self._raw_answer(line) for line in torch.stack(written, dim=1).tolist()]
 
-    def _tails(self, rows: Sequence[Row], prompts: PromptVectors, notes: NoteCache) -> tuple[Tail, dict[str, Any]]:
-        """The part of a batch behind its contexts, and the decoder's inputs for it."""
-        start = () if self.bos is None else (self.bos,)
-        states = notes.states([start + row.context for row in rows])
-        lengths = torch.tensor([state.shape[3] for state in states])
-        vectors = prompts.vectors[list(prompts.owners(len(rows)))]
-        length = vectors.shape[1]
-        tail = self._moved(collate_tails(rows, lengths, prompt_length=length, pad=self.pad))
-        embeds = self.model.get_input_embeddings()(tail.ids)
-        embeds = torch.cat([vectors.to(embeds.device, embeds.dtype), embeds[:, length:]], dim=1)
-        # Additive, in the embeddings' dtype: what every attention implementation takes as it is.
-        hidden = torch.zeros(tail.mask.shape, dtype=embeds.dtype, device=embeds.device)
-        hidden = hidden.masked_fill(~tail.mask, torch.finfo(embeds.dtype).min)
-        return tail, {"inputs_embeds": embeds, "attention_mask": hidden, "past_key_values": as_cache(states)}
-
-    @torch.no_grad()
-    def _prefill(self, contexts: Sequence[tuple[int, ...]], *, tokens: int = 8192) -> list[Tensor]:
-        """States of contexts in the order given, in batches of at most ``tokens`` padded tokens."""
-        found: list[Tensor] = []
-        while len(found) < len(contexts):
-            part = [contexts[len(found)]]
-            for context in contexts[len(found) + 1 :]:
-                if (len(part) + 1) * max(len(context), len(part[-1])) > tokens:
-                    break
-                part.append(context)
-            columns = [torch.tensor(context) for context in part]
-            ids = pad_sequence(columns, batch_first=True, padding_value=self.pad).to(self.device)
-            lengths = [len(context) for context in part]
-            mask = torch.arange(ids.shape[1])[None, :] < torch.tensor(lengths)[:, None]
-            cache = DynamicCache()
-            with self._precision():
-                self.decoder(
-                    input_ids=ids, attention_mask=mask.long().to(self.device), past_key_values=cache, use_cache=True
-                )
-            found += as_states(cache, lengths)
-        return found
-
     def _raw_answer(self, line: list[int]) -> RawAnswer:
         truncated = self.eos not in line
         kept = line if truncated else line[: line.index(self.eos)]
@@ -227,7 +240,7 @@ class CausalBackbone:
     def _collate(self, rows: Sequence[Row], prompts: PromptVectors | None, *, with_answers: bool) -> CausalBatch:
         return self._moved(collate(rows, prompts, bos=self.bos, pad=self.pad, with_answers=with_answers))
 
-    def _moved(self, batch: Laid) -> Laid:
+    def _moved(self, batch: CausalBatch) -> CausalBatch:
         if self.device.type == "cpu":
             return batch
         return replace(batch, **{field.name: getattr(batch, field.name).to(self.device) for field in fields(batch)})

@@ -1,0 +1,162 @@
+"""Attention of rows that lie one behind the other in one flat sequence, for every family of transformers.
+
+The stock network runs as it is, with one row of N tokens; only its attention function is replaced by one that asks a
+layout which tokens see which. Linears, norms and experts so never meet a padding token, and tokens that several rows
+share (a prompt, a note) are run once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+
+NAME = "clinprompt"
+"""Name under which transformers knows this attention."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionTerms:
+    """What a layer says about its attention: number, scale of the scores, window (``None``: all), sinks ``[heads]``."""
+
+    layer: int
+    scaling: float
+    window: int | None
+    sinks: Tensor | None
+
+
+class Layout(Protocol):
+    """Which tokens of a flat sequence see which."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, terms: AttentionTerms) -> Tensor:
+        """Attention of ``query`` ``[N, heads, D]`` over ``key`` and ``value`` ``[N, key heads, D]``: like the query."""
+        ...
+
+
+def _attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: None,
+    *,
+    layout: Layout,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    s_aux: Tensor | None = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """The function transformers calls in each layer; ``query`` is ``[1, heads, N, D]``."""
+    if softcap is not None:
+        raise NotImplementedError("attention with capped scores")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    terms = AttentionTerms(module.layer_idx, scale, sliding_window, s_aux)
+    found = layout.attend(query[0].transpose(0, 1), key[0].transpose(0, 1), value[0].transpose(0, 1), terms)
+    return found[None], None
+
+
+AttentionInterface.register(NAME, _attention)
+
+
+@contextlib.contextmanager
+def routed(model: Any) -> Iterator[None]:
+    """Let the model's layers call the layout's attention while inside."""
+    config = model.config.get_text_config()
+    before, config._attn_implementation = config._attn_implementation, NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """Keys and values ``[G, key heads, S, D]`` that stand before a group's own, and who may see them.
+
+    ``G`` divides the rows of the group: consecutive rows share a trunk, which is stored once. ``seen`` is bool
+    ``[B, T, S]``, or ``None`` where everything is.
+    """
+
+    key: Tensor
+    value: Tensor
+    seen: Tensor | None
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    terms: AttentionTerms,
+    *,
+    seen: Tensor | None,
+    causal: bool = False,
+    trunk: Trunk | None = None,
+) -> Tensor:
+    """Attention of ``B`` rows: ``query`` ``[B, T, heads, D]`` over ``key`` and ``value`` ``[B, U, key heads, D]``.
+
+    ``seen`` is bool ``[B, T, U]`` (``None``: all, or those not later when ``causal``, which needs T = U). With a trunk
+    the softmax runs over both parts, without joining their keys. Returns ``[B, T, heads, D]``.
+    """
+    if trunk is None and terms.sinks is None:
+        mask = None if seen is None else seen[:, None]
+        found = torch.nn.functional.scaled_dot_product_attention(
+            query.transpose(1, 2),
+            key.transpose(1, 2),
+            value.transpose(1, 2),
+            attn_mask=mask,
+            is_causal=causal and mask is None,
+            scale=terms.scaling,
+            enable_gqa=True,
+        )
+        return found.transpose(1, 2)
+    return _attend_in_parts(query, key, value, terms, seen=seen, causal=causal, trunk=trunk)
+
+
+def _attend_in_parts(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    terms: AttentionTerms,
+    *,
+    seen: Tensor | None,
+    causal: bool,
+    trunk: Trunk | None,
+) -> Tensor:
+    """The same by plain products: for trunks, and for sinks, which no fused kernel of torch knows."""
+    B, T, heads, D = query.shape
+    U, k = key.shape[1], key.shape[2]
+    g = heads // k
+    if causal and seen is None:
+        seen = torch.ones(T, U, dtype=torch.bool, device=query.device).tril().expand(B, T, U)
+    grouped = query.view(B, T, k, g, D).permute(0, 2, 3, 1, 4) * terms.scaling  # [B, k, g, T, D]
+    own = (grouped.reshape(B, k, g * T, D) @ key.permute(0, 2, 3, 1)).view(B, k, g, T, U)
+    scores = [_hidden_unless(own, seen)]
+    if trunk is not None:
+        G, S = trunk.key.shape[0], trunk.key.shape[2]
+        R = B // G
+        shared = grouped.view(G, R, k, g, T, D).transpose(1, 2).reshape(G, k, R * g * T, D)
+        far = (shared @ trunk.key.transpose(2, 3)).view(G, k, R, g, T, S).transpose(1, 2).reshape(B, k, g, T, S)
+        scores.insert(0, _hidden_unless(far, trunk.seen))
+    if terms.sinks is not None:
+        scores.append(terms.sinks.view(1, k, g, 1, 1).expand(B, k, g, T, 1).to(own.dtype))
+    joined = torch.cat(scores, dim=-1) if len(scores) > 1 else scores[0]
+    weights = joined.softmax(dim=-1, dtype=torch.promote_types(joined.dtype, torch.float32)).to(value.dtype)
+    at = 0 if trunk is None else trunk.key.shape[2]
+    found = (weights[..., at : at + U].reshape(B, k, g * T, U) @ value.transpose(1, 2)).view(B, k, g, T, D)
+    if trunk is not None:
+        part = weights[..., :at].reshape(G, R, k, g, T, S).transpose(1, 2).reshape(G, k, R * g * T, S)
+        found = found + (part @ trunk.value).view(G, k, R, g, T, D).transpose(1, 2).reshape(B, k, g, T, D)
+    return found.permute(0, 3, 1, 2, 4).reshape(B, T, heads, D)
+
+
+def _hidden_unless(scores: Tensor, seen: Tensor | None) -> Tensor:
+    """Scores ``[B, k, g, T, S]`` with those not seen (bool ``[B, T, S]``) at the lowest finite value."""
+    if seen is None:
+        return scores
+    return scores.masked_fill(~seen[:, None, None], torch.finfo(scores.dtype).min)

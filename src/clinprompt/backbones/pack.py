@@ -1,0 +1,198 @@
+"""Segments of tokens in one flat sequence: each sees its parent, the states it continues, and itself up to now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from clinprompt.backbones.attention import AttentionTerms, Trunk, attend
+
+PADDED = 0.7
+"""Rows share a rectangle of attention while the shortest is at least this share of the longest."""
+NEVER = 2**30
+"""Position of padding keys: later than every query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of tokens: their ids, where prompt vectors stand among them, and what they follow.
+
+    ``slots`` are pairs of an offset in ``ids`` and the number of the vector there. ``first`` is the position of the
+    first token. ``parent`` is an earlier segment of the same pack, ``past`` the states ``[L, 2, heads, S, D]`` of
+    tokens run before; a segment has at most one of the two.
+    """
+
+    ids: Sequence[int]
+    first: int = 0
+    slots: Sequence[tuple[int, int]] = ()
+    parent: int | None = None
+    past: Tensor | None = None
+
+
+@dataclass
+class _Group:
+    """Segments of similar length as a rectangle of attention.
+
+    ``query`` ``[B, T]`` and ``key`` ``[B, U]`` are places in the flat sequence, ``*_at`` the positions there.
+    """
+
+    query: Tensor
+    query_at: Tensor
+    key: Tensor
+    key_at: Tensor
+    causal: bool
+    past: list[Tensor]
+    past_at: Tensor | None
+    stacked: Tensor | None = None
+    seen: dict[tuple[str, int | None], Tensor | None] = field(default_factory=dict)
+
+    def mask(self, window: int | None) -> Tensor | None:
+        """Which own keys each query sees, bool ``[B, T, U]``; ``None`` where plain causal order says it all."""
+        if self.causal and (window is None or window >= self.query.shape[1]):
+            return None
+        return self._kept("own", window, self.key_at)
+
+    def trunk(self, layer: int, window: int | None) -> Trunk | None:
+        """The states before the segments, padded to the longest."""
+        if self.past_at is None:
+            return None
+        if self.stacked is None:
+            self.stacked = stack_states(self.past).to(self.query.device)
+        return Trunk(self.stacked[layer, 0], self.stacked[layer, 1], self._kept("past", window, self.past_at))
+
+    def _kept(self, part: str, window: int | None, at: Tensor) -> Tensor | None:
+        if (part, window) not in self.seen:
+            mask = at[:, None, :] <= self.query_at[:, :, None]
+            if window is not None:
+                mask &= at[:, None, :] > self.query_at[:, :, None] - window
+            self.seen[part, window] = None if bool(mask.all()) else mask
+        return self.seen[part, window]
+
+
+class Pack:
+    """Segments laid one behind the other, with their attention.
+
+    ``ids``, ``positions`` ``[N]``; ``slot`` and ``slot_vector`` ``[K]``: places of prompt vectors and their numbers;
+    ``starts``: place of each segment's first token. With ``keep`` the keys and values of all layers are kept for
+    :meth:`states`.
+    """
+
+    def __init__(self, segments: Sequence[Segment], *, keep: bool = False, device: torch.device | str = "cpu") -> None:
+        self.segments, self.keep = list(segments), keep
+        self.starts = [0]
+        for segment in self.segments:
+            self.starts.append(self.starts[-1] + len(segment.ids))
+        ids = [token for segment in self.segments for token in segment.ids]
+        self._positions = [segment.first + i for segment in self.segments for i in range(len(segment.ids))]
+        slots = [
+            (start + offset, vector)
+            for segment, start in zip(self.segments, self.starts, strict=False)
+            for offset, vector in segment.slots
+        ]
+        table = torch.tensor(slots, dtype=torch.long, device=device).reshape(-1, 2)
+        self.ids, self.positions = torch.tensor(ids, device=device), torch.tensor(self._positions, device=device)
+        self.slot, self.slot_vector = table[:, 0], table[:, 1]
+        similar = self._similar()
+        self.groups = [self._group(chosen, device) for chosen in similar]
+        self.where = self._where(similar).to(device)
+        self.kept: list[tuple[Tensor, Tensor]] = []
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, terms: AttentionTerms) -> Tensor:
+        """Attention of all segments; see :class:`Layout`."""
+        if self.keep:
+            self.kept.append((key, value))
+        found = []
+        for group in self.groups:
+            rows = attend(
+                query[group.query],
+                key[group.key],
+                value[group.key],
+                terms,
+                seen=group.mask(terms.window),
+                causal=group.causal,
+                trunk=group.trunk(terms.layer, terms.window),
+            )
+            found.append(rows.flatten(0, 1))
+        return torch.cat(found)[self.where]
+
+    def states(self, segment: int) -> Tensor:
+        """Keys and values ``[L, 2, heads, S, D]`` of a segment of a pack that was run with ``keep``."""
+        places = slice(self.starts[segment], self.starts[segment + 1])
+        return torch.stack([torch.stack([key[places], value[places]]) for key, value in self.kept]).transpose(2, 3)
+
+    def _similar(self) -> list[list[int]]:
+        """Segments in groups of similar sizes, those with a past, a parent, or neither apart."""
+        kinds: dict[tuple[bool, bool], list[int]] = {}
+        for i, segment in enumerate(self.segments):
+            kinds.setdefault((segment.past is not None, segment.parent is not None), []).append(i)
+        groups = []
+        for members in kinds.values():
+            group: list[int] = []
+            for i in sorted(members, key=self._size):
+                if group and self._size(group[0]) < PADDED * self._size(i):
+                    groups.append(group)
+                    group = []
+                group.append(i)
+            groups.append(group)
+        return groups
+
+    def _size(self, i: int) -> int:
+        past = self.segments[i].past
+        return len(self._chain(i)) + (0 if past is None else past.shape[3])
+
+    def _chain(self, i: int) -> list[int]:
+        """Places of the keys a segment sees in this pack: its parent's, then its own."""
+        parent = self.segments[i].parent
+        before = [] if parent is None else self._chain(parent)
+        return before + list(range(self.starts[i], self.starts[i + 1]))
+
+    def _group(self, chosen: list[int], device: torch.device | str) -> _Group:
+        queries = [range(self.starts[i], self.starts[i + 1]) for i in chosen]
+        keys = [self._chain(i) for i in chosen]
+        past = [past for i in chosen if (past := self.segments[i].past) is not None]
+        past_at = _rectangle([range(state.shape[3]) for state in past], fill=NEVER) if past else None
+        return _Group(
+            # A padding query repeats the last one: it sees what that one sees, so that no softmax is empty.
+            query=_rectangle(queries, fill=None).to(device),
+            query_at=_rectangle([self._at(line) for line in queries], fill=None).to(device),
+            key=_rectangle(keys, fill=0).to(device),
+            key_at=_rectangle([self._at(line) for line in keys], fill=NEVER).to(device),
+            causal=all(self.segments[i].parent is None for i in chosen),
+            past=past,
+            past_at=None if past_at is None else past_at.to(device),
+        )
+
+    def _at(self, places: Sequence[int]) -> list[int]:
+        return [self._positions[place] for place in places]
+
+    def _where(self, groups: list[list[int]]) -> Tensor:
+        """Place of each token's result in the groups' rectangles laid one behind the other."""
+        where = torch.zeros(self.starts[-1], dtype=torch.long)
+        offset = 0
+        for chosen in groups:
+            T = max(len(self.segments[i].ids) for i in chosen)
+            for i in chosen:
+                length = len(self.segments[i].ids)
+                where[self.starts[i] : self.starts[i + 1]] = torch.arange(offset, offset + length)
+                offset += T
+        return where
+
+
+def stack_states(states: Sequence[Tensor]) -> Tensor:
+    """States ``[L, 2, heads, S, D]`` of several token runs as ``[L, 2, B, heads, S, D]``, padded with zeros."""
+    L, two, heads, _, D = states[0].shape
+    S = max(state.shape[3] for state in states)
+    stacked = states[0].new_empty(L, two, len(states), heads, S, D)
+    for b, state in enumerate(states):
+        stacked[:, :, b, :, : state.shape[3]] = state
+        stacked[:, :, b, :, state.shape[3] :] = 0
+    return stacked
+
+
+def _rectangle(lines: Sequence[Sequence[int]], *, fill: int | None) -> Tensor:
+    """Lines of different lengths as a tensor, filled up on the right, with their last value when ``fill`` is None."""
+    longest = max(map(len, lines))
+    return torch.tensor([[*line, *[line[-1] if fill is None else fill] * (longest - len(line))] for line in lines])
