@@ -7,8 +7,9 @@ from safetensors.torch import load_file, save_file
 
 from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
 from clinprompt.backbones.loading import EMBEDDED, embedded_folder, load_backbone, resolve
-from clinprompt.backbones.protocol import Limits, Row
+from clinprompt.backbones.protocol import Generation, Row
 from clinprompt.errors import InputError
+from clinprompt.inference.engines.local import LocalEngine, Request
 from tests.made_backbones import change_json, tiny_folder
 
 
@@ -55,7 +56,7 @@ def test_autocast_keeps_weights_and_logits_in_float32(folder):
     assert rough.embeddings.dtype is logits[1].dtype is torch.float32
     assert not torch.equal(*logits)
     assert float((logits[0] - logits[1]).abs().max()) < 0.1 * float(logits[0].abs().max())
-    assert len(rough.answer([row], None, Limits(3))) == 1
+    assert len(LocalEngine(rough).answers([Request(row)], Generation(3))) == 1
 
 
 def test_a_missing_folder(tmp_path):
@@ -160,4 +161,4 @@ def test_the_embedded_backbone_opens_and_is_named_so():
     assert backbone.name == EMBEDDED
     settings = json.loads((embedded_folder() / "clinprompt.json").read_text())
     assert backbone.template == settings["template"]
-    assert backbone.answer([Row("a", (5, 6), (7,), (2,))], None, Limits(2))[0].tokens <= 2
+    assert LocalEngine(backbone).answers([Request(Row("a", (5, 6), (7,), (2,)))], Generation(2))[0].tokens <= 2

@@ -4,14 +4,15 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from clinprompt.backbones.protocol import Limits, Placement, RawAnswer
+from clinprompt.backbones.protocol import Generation, Placement, RawAnswer
 from clinprompt.errors import InputError
+from clinprompt.inference.engines.local import LocalEngine
 from clinprompt.inference.predictor import Predictor, Question
 from clinprompt.schema.example import Answer, Example
 from clinprompt.tasks.catalog import load_task
 from clinprompt.tasks.template import TEMPLATES
 
-LIMITS = Limits(8)
+SHORT = Generation(8)
 
 
 def example(name, note, **inputs):
@@ -38,36 +39,53 @@ def questions():
 
 
 def test_any_mix_gives_what_each_question_gives_alone_in_the_order_asked(backbone, questions):
-    predictor = Predictor(backbone, TEMPLATES["markers"], limits=LIMITS)
+    predictor = Predictor(backbone, TEMPLATES["markers"], generation=SHORT)
     seen = []
     together = predictor.predict(questions, watch=seen.append)
     assert [found.example for found in together] == list("abcdefg")
     assert together == [predictor.predict([question])[0] for question in questions]
-    assert sum(seen) == len(questions) and max(seen) > 1
+    assert sum(seen) == len(questions)
     assert len({found.raw for found in together}) > 3  # otherwise the order would not be tested
     backwards = predictor.predict(questions[::-1])
     assert backwards[::-1] == together
 
 
-def test_small_batches_change_nothing(backbone, questions):
-    whole = Predictor(backbone, TEMPLATES["markers"], limits=LIMITS).predict(questions)
-    seen = []
-    small = Predictor(backbone, TEMPLATES["markers"], limits=LIMITS, tokens_per_batch=1)
-    assert small.predict(questions, watch=seen.append) == whole
-    assert seen == [1] * len(questions)
+def test_few_rows_at_a_time_change_nothing(backbone, questions):
+    whole = Predictor(backbone, TEMPLATES["markers"], generation=SHORT).predict(questions)
+    engine = LocalEngine(backbone, rows=1, tokens=1)
+    assert Predictor(backbone, TEMPLATES["markers"], generation=SHORT, engine=engine).predict(questions) == whole
+
+
+def test_the_likeliest_choice_can_always_be_read(backbone, questions):
+    predictor = Predictor(backbone, TEMPLATES["markers"], generation=SHORT, choices=True)
+    found = predictor.predict(questions)
+    free = Predictor(backbone, TEMPLATES["markers"], generation=SHORT).predict(questions)
+    labels = load_task("lab-flag").labels
+    for question, one, written in zip(questions, found, free, strict=True):
+        if question.task.name == "lab-flag":
+            assert one.answer.label in labels and one.report.unreadable == 0
+            assert dict(one.provenance)["decoding"] == "likeliest choice"
+            assert written.answer.label is None  # a random network writes no class
+            texts = [[" " + load_task("lab-flag").words(label) for label in labels]]
+            [values] = predictor.engine.likelihoods([predictor._request(question)], texts)
+            assert labels[values.index(max(values))] == one.answer.label
+        else:
+            assert one == written
+    assert len({one.answer.label for one in found}) > 2  # None and two classes: the choice follows the example
 
 
 def test_a_prompt_and_its_place_change_the_answer(backbone, questions):
-    predictor = Predictor(backbone, TEMPLATES["markers"], limits=LIMITS)
+    predictor = Predictor(backbone, TEMPLATES["markers"], generation=SHORT)
     asked = questions[0]
     other = [asked, replace(asked, vectors=None), replace(asked, placement=Placement.prefix)]
     assert len({found.raw for found in predictor.predict(other)}) == 3
 
 
 def test_answers_that_the_limit_cut_are_counted(backbone, questions):
-    predictor = Predictor(backbone, TEMPLATES["markers"], limits=LIMITS)
+    predictor = Predictor(backbone, TEMPLATES["markers"], generation=SHORT)
     answers = {"a": RawAnswer(" drug: aspirin", 8, True), "b": RawAnswer(" none", 1, False)}
-    with patch.object(backbone, "answer", lambda rows, prompts, limits: [answers[row.name] for row in rows]):
+    by_name = lambda requests, *_, **__: [answers[request.row.name] for request in requests]  # noqa: E731
+    with patch.object(predictor.engine, "answers", by_name):
         cut, whole = predictor.predict(questions[:2])
     assert (cut.report.truncated, whole.report.truncated) == (1, 0)
     assert cut.raw == " drug: aspirin"
@@ -76,7 +94,7 @@ def test_answers_that_the_limit_cut_are_counted(backbone, questions):
 
 
 def test_the_provenance_says_what_answered(backbone, questions):
-    found = Predictor(backbone, TEMPLATES["markers"], limits=LIMITS).predict(questions[:1])[0]
+    found = Predictor(backbone, TEMPLATES["markers"], generation=SHORT).predict(questions[:1])[0]
     assert dict(found.provenance) == {
         "task": "medications",
         "prompt": "one",
@@ -90,10 +108,10 @@ def test_the_provenance_says_what_answered(backbone, questions):
 def test_room_is_kept_for_prompt_and_answer(backbone, questions):
     long = replace(questions[0], example=example("long", "zebra " * 500))
     with pytest.raises(InputError, match="long") as caught:
-        Predictor(backbone, TEMPLATES["markers"], limits=LIMITS).predict([questions[1], long])
+        Predictor(backbone, TEMPLATES["markers"], generation=SHORT).predict([questions[1], long])
     assert "zebra" not in str(caught.value)
     with pytest.raises(InputError, match="2048"):
-        Predictor(backbone, TEMPLATES["markers"], limits=Limits(2048)).predict(questions[:1])
+        Predictor(backbone, TEMPLATES["markers"], generation=Generation(2048)).predict(questions[:1])
 
 
 def test_no_questions_give_no_predictions(backbone):

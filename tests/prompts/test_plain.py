@@ -19,7 +19,18 @@ def test_start_and_finished_prompts_are_copies():
     prompts = PlainPrompts(start)
     with torch.no_grad():
         prompts.values += 1
-    folded = prompts.folded()
+    [folded] = prompts.folded()
     assert not start.any() and folded.eq(1).all() and not folded.requires_grad
     folded += 1
     assert prompts.values.eq(1).all()
+
+
+def test_prompts_of_different_lengths_come_back_in_their_own():
+    starts = [torch.randn(length, 4) for length in (2, 5, 1)]
+    prompts = PlainPrompts(starts)
+    assert prompts.lengths == (2, 5, 1) and prompts.n_members == 3
+    found = prompts.vectors(torch.tensor([2, 1]))
+    assert found.shape == (2, 5, 4) and not found[0, 1:].any()
+    for folded, start in zip(prompts.folded(), starts, strict=True):
+        assert torch.equal(folded, start)
+    assert [prompts.trainable(n) for n in range(3)] == [8, 20, 4]

@@ -90,6 +90,12 @@ def test_the_metaprompt_holds_a_factor_pair_per_source_and_its_card(result, open
     assert metaprompt.card.placement == "suffix"
 
 
+def test_what_the_teachers_records_leave_out_is_written_down(result):
+    lost = result.distill.summary()["teacher_truncation"]  # 256 of the tiny vocabulary's 263 tokens are kept
+    assert 0 < lost["tail_mass"] <= lost["largest_tail_mass"] < 0.1
+    assert abs(lost["divergence_lost"]) < lost["divergence"] and lost["tokens"] > 10
+
+
 def test_mpt_with_no_shots_is_the_metaprompt_times_the_mean_of_its_factors(result, opened):
     prompt = load_prompt(result.adapted["mpt", 1] / "lab-flag" / "k0-d0" / "prompt.safetensors")
     metaprompt = load_metaprompt(result.metaprompt)

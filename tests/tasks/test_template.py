@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import itertools
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece
-from clinprompt.tasks.template import TEMPLATES, Template, render
+from clinprompt.tasks.template import TEMPLATES, Template, chat_template, render
 
 INPUTS = {"note": "chest pain", "question": "Where?", "options": "A: x B: y", "hypothesis": "It hurts."}
 
@@ -99,3 +100,24 @@ def test_unknown_slots_and_names_are_refused():
         Template("odd", "{patient}", "")
     with pytest.raises(InputError, match=r"(?i)did you mean"):
         TEMPLATES["marker"]
+
+
+def test_a_chat_frame_is_trusted_text_taken_as_it_is_and_joined_with_the_words_beside_it():
+    template = chat_template(before="<[user]{x}>\n", after="</[user]><model>")
+    found = render(template, {"note": "a [note] {x}"}, "Say.")
+    assert found.context == (
+        Piece("<[user]{x}>\nNote:", trusted=True),
+        Piece(" a [note] {x}"),
+        Piece("\nTask:", trusted=True),
+        Piece(" Say."),
+    )
+    assert found.cue == (Piece("</[user]><model>", trusted=True),)
+    assert template.slots == frozenset({"note", "question", "options", "hypothesis", "instruction"})
+
+
+def test_a_frame_counts_in_the_hash_and_templates_without_one_keep_theirs():
+    hashes = {chat_template(before=b, after=a).hash for b, a in (("x", "y"), ("xy", ""), ("", "xy"), ("", ""))}
+    assert len(hashes) == 4
+    for template in TEMPLATES.values():
+        assert template.hash == hashlib.sha256(f"{template.context}\0{template.cue}".encode()).hexdigest()[:16]
+        assert template.hash not in hashes

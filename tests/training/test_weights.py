@@ -1,11 +1,16 @@
 import pytest
 import torch
 
-from clinprompt.backbones.protocol import Limits, Placement
+from clinprompt.backbones.protocol import Generation, Placement
+from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.training.gang import Member
 from clinprompt.training.loop import train
 from clinprompt.training.lora import low_rank, low_rank_applied
 from clinprompt.training.weights import all_weights, weights_applied
+
+
+def answers_of(backbone, rows):
+    return LocalEngine(backbone).answers([Request(row) for row in rows], Generation(5))
 
 
 def logits(backbone, rows):
@@ -38,7 +43,7 @@ def test_fine_tuning_learns_is_saved_and_leaves_the_backbone_as_it_was(tiny_back
 @pytest.mark.parametrize("targets", ["all-linear", "q_proj,v_proj"])
 def test_lora_learns_is_saved_as_a_peft_folder_and_comes_off(tiny_backbone, make_rows, tmp_path, targets):
     rows = make_rows(4)
-    before, answers = logits(tiny_backbone, rows), tiny_backbone.answer(rows, None, Limits(5))
+    before, answers = logits(tiny_backbone, rows), answers_of(tiny_backbone, rows)
     with low_rank(tiny_backbone, rank=2, alpha=4, targets=targets, seed=1) as source:
         torch.testing.assert_close(logits(tiny_backbone, rows), before)  # B starts at zero
         first = fit(tiny_backbone, source, rows, 0.05)
@@ -47,7 +52,7 @@ def test_lora_learns_is_saved_as_a_peft_folder_and_comes_off(tiny_backbone, make
     assert (tmp_path / "lora" / "adapter_model.safetensors").is_file()
     assert first.losses["a"] < 8
     assert torch.equal(logits(tiny_backbone, rows), before)
-    assert tiny_backbone.answer(rows, None, Limits(5)) == answers
+    assert answers_of(tiny_backbone, rows) == answers
     with low_rank_applied(tiny_backbone, tmp_path / "lora"):
         torch.testing.assert_close(logits(tiny_backbone, rows), tuned, rtol=1e-4, atol=1e-4)
     assert torch.equal(logits(tiny_backbone, rows), before)

@@ -33,6 +33,8 @@ class AttentionTerms:
 class Layout(Protocol):
     """Which tokens of a flat sequence see which."""
 
+    device: torch.device
+
     def attend(self, query: Tensor, key: Tensor, value: Tensor, terms: AttentionTerms) -> Tensor:
         """Attention of ``query`` ``[N, heads, D]`` over ``key`` and ``value`` ``[N, key heads, D]``: like the query."""
         ...
@@ -57,8 +59,9 @@ def _attention(
         raise NotImplementedError("attention with capped scores")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     terms = AttentionTerms(module.layer_idx, scale, sliding_window, s_aux)
-    found = layout.attend(query[0].transpose(0, 1), key[0].transpose(0, 1), value[0].transpose(0, 1), terms)
-    return found[None], None
+    # Where layers are spread over several devices, attention runs where the layout and the kept states are.
+    flat = (tensor[0].transpose(0, 1).to(layout.device) for tensor in (query, key, value))
+    return layout.attend(*flat, terms)[None].to(query.device), None
 
 
 AttentionInterface.register(NAME, _attention)
@@ -103,8 +106,13 @@ def attend(
     ``seen`` is bool ``[B, T, U]`` (``None``: all, or those not later when ``causal``, which needs T = U). With a trunk
     the softmax runs over both parts, without joining their keys. Returns ``[B, T, heads, D]``.
     """
-    if trunk is None and terms.sinks is None:
+    # On a CPU in half precision the fused kernel's backward is slower than plain products, until they get too large.
+    plain = query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16) and key.shape[1] <= 1024
+    if trunk is None and terms.sinks is None and not plain:
         mask = None if seen is None else seen[:, None]
+        if mask is not None and query.device.type == "cuda":
+            # No memory-saving kernel takes a mask and shared key heads together.
+            key, value = (part.repeat_interleave(query.shape[2] // part.shape[2], dim=2) for part in (key, value))
         found = torch.nn.functional.scaled_dot_product_attention(
             query.transpose(1, 2),
             key.transpose(1, 2),

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor
-from transformers import DynamicCache
 
+from clinprompt.backbones import padded
 from clinprompt.backbones.attention import routed
-from clinprompt.backbones.causal_batch import CausalBatch, collate, place
+from clinprompt.backbones.decoding import Decoding, Line
+from clinprompt.backbones.last_layer import last_layer, only_at
 from clinprompt.backbones.note_cache import NoteCache
 from clinprompt.backbones.pack import Pack, Segment
-from clinprompt.backbones.protocol import Limits, Output, Placement, PromptVectors, RawAnswer, Row
+from clinprompt.backbones.protocol import Output, Placement, PromptVectors, Row
+from clinprompt.backbones.recompute import recompute_layers
 from clinprompt.backbones.row_segments import lay_rows
+from clinprompt.backbones.state_store import StateStore
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
 
@@ -26,7 +30,9 @@ class CausalBackbone:
 
     The general path: the stock transformers model through ``inputs_embeds``, masks, positions and its own cache,
     right for every family. ``autocast`` runs the network's products in that dtype; prompts, logits and losses
-    stay float32.
+    stay float32. ``packed`` off runs rows padded instead, as a reference and for networks with an attention of their
+    own. ``recompute`` keeps one state per layer and computes the rest again on the way back: less memory, a third
+    more work. ``compiled`` lets torch compile the layers.
     """
 
     def __init__(
@@ -40,20 +46,31 @@ class CausalBackbone:
         name: str,
         autocast: torch.dtype | None = None,
         packed: bool = True,
+        recompute: bool = False,
+        compiled: bool = False,
+        extra_ends: frozenset[int] = frozenset(),
+        weights: str = "full",
     ) -> None:
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self.fingerprint, self.tokenizer_fingerprint = fingerprint, tokenizer_fingerprint
         self.template = template
         self.autocast, self.packed = autocast, packed
         self.decoder, self.head = model.get_decoder(), model.get_output_embeddings()
+        self.last_layer = last_layer(self.decoder)
         config = model.config.get_text_config()
         self.hidden_size, self.n_layers = config.hidden_size, config.num_hidden_layers
         self.vocabulary = self.embeddings.shape[0]
         self.max_tokens = int(getattr(config, "max_position_embeddings", 0) or 2**31)
-        self._start = () if tokenizer.bos_token_id is None else (tokenizer.bos_token_id,)
+        self.start = () if tokenizer.bos_token_id is None else (tokenizer.bos_token_id,)
         self.bos, self.eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+        self.stops, self.weights = extra_ends | {self.eos}, weights
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (self.eos or 0)
+        self.recompute = recompute
+        self.altered = False
         self.freeze()
+        if compiled:
+            for layer in self.decoder.layers:
+                layer.compile(dynamic=True)
 
     @property
     def embeddings(self) -> Tensor:
@@ -74,6 +91,8 @@ class CausalBackbone:
         """Take every weight out of training and turn dropout off."""
         self.model.eval()
         self.model.requires_grad_(False)
+        if self.recompute:
+            recompute_layers(self.model, self.decoder.layers)
 
     def tokens(self, piece: Piece) -> list[int]:
         """Token ids of one piece; special tokens are recognised only in trusted pieces."""
@@ -107,11 +126,23 @@ class CausalBackbone:
             )
         return row
 
-    def note_cache(self) -> NoteCache | None:
-        """A cache for one training run with suffix prompts; ``None`` where it would be wrong: when weights train."""
-        if any(weight.requires_grad for weight in self.model.parameters()) or not self.packed:
+    @property
+    def identity(self) -> str:
+        """What the states of a token run depend on besides its tokens."""
+        versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+        numbers = f"{self.embeddings.dtype}, weights {self.weights}, {self.autocast}"
+        return f"{self.fingerprint}, {numbers}, {self.device.type}, {versions}"
+
+    def note_cache(self, store: StateStore | None = None) -> NoteCache | None:
+        """A cache of contexts; ``None`` where it would be wrong, when weights train.
+
+        A store with a folder is shared with other runs, so weights that are not the backbone's own keep out of it.
+        """
+        if not self.packed or any(weight.requires_grad for weight in self.model.parameters()):
             return None
-        return NoteCache(self.states)
+        if store is not None and store.folder is not None and self.altered:
+            store = None
+        return NoteCache(self.states, identity=self.identity, store=store)
 
     def forward(
         self,
@@ -129,46 +160,30 @@ class CausalBackbone:
         and only prompt and answer are run: the same numbers for less work.
         """
         if not self.packed:
-            return self._forward_padded(rows, prompts, hidden_layers=hidden_layers)
+            return padded.forward(self, rows, prompts, hidden_layers=hidden_layers)
         pasts = None
         if notes is not None and (prompts is None or prompts.placement is Placement.suffix):
-            pasts = notes.states([self._start + row.context for row in rows])
+            pasts = notes.states([self.start + row.context for row in rows])
         laid = lay_rows(rows, prompts, bos=self.bos, pad=self.pad, pasts=pasts)
         pack = Pack(laid.segments, device=self.device)
         row_of, places, targets = (
             torch.tensor(column, device=self.device) for column in laid.answers(rows, pack.starts)
         )
-        result = self._run(pack, prompts, hidden=bool(hidden_layers))
-        return self._output(
-            result.last_hidden_state[0, places],
-            [result.hidden_states[layer][0, places] for layer in hidden_layers],
-            targets=targets,
-            row=row_of,
-        )
+        with only_at(self.last_layer, places):
+            result = self._run(pack, prompts, hidden=bool(hidden_layers))
+        last = result.last_hidden_state[0]
+        if self.last_layer is None:
+            last = last.index_select(0, places)
+        hidden = [
+            last if layer in (-1, self.n_layers) else result.hidden_states[layer][0].index_select(0, places)
+            for layer in hidden_layers
+        ]
+        return self.output(last, hidden, targets=targets, row=row_of)
 
-    def _forward_padded(
-        self, rows: Sequence[Row], prompts: PromptVectors | None, *, hidden_layers: Sequence[int]
-    ) -> Output:
-        """The same through the stock network with rows padded on the right, prompts run again for every row."""
-        batch = self._collate(rows, prompts, with_answers=True)
-        with self._precision():
-            result = self.decoder(
-                inputs_embeds=self._embed(batch, prompts),
-                attention_mask=batch.mask,
-                position_ids=batch.positions,
-                use_cache=False,
-                output_hidden_states=bool(hidden_layers),
-            )
-        at = (batch.answer_row, batch.answer_column)
-        hidden = [result.hidden_states[layer][at] for layer in hidden_layers]
-        return self._output(result.last_hidden_state[at], hidden, targets=batch.targets, row=batch.answer_row)
-
-    def _output(self, last: Tensor, hidden: Sequence[Tensor], *, targets: Tensor, row: Tensor) -> Output:
+    def output(self, last: Tensor, hidden: Sequence[Tensor], *, targets: Tensor, row: Tensor) -> Output:
         """Head and record for the states ``[A, H]`` at answer positions."""
-        with self._precision():
-            logits = _at_least_float32(self.head(last))
         joined = _at_least_float32(torch.cat(list(hidden), dim=-1)) if hidden else None
-        return Output(logits=logits, targets=targets, row=row, hidden=joined)
+        return Output(logits=self.logits(last), targets=targets, row=row, hidden=joined)
 
     def _run(self, pack: Pack, prompts: PromptVectors | None, *, hidden: bool = False) -> Any:
         """The decoder over a pack."""
@@ -176,7 +191,7 @@ class CausalBackbone:
         if prompts is not None:
             chosen = prompts.vectors.to(self.device).flatten(0, 1)[pack.slot_vector]  # [K, H]
             embeds = embeds.index_put((pack.slot,), chosen.to(embeds.dtype))
-        with self._precision(), routed(self.model):
+        with self.precision(), routed(self.model):
             return self.decoder(
                 inputs_embeds=embeds[None],
                 position_ids=pack.positions[None],
@@ -196,62 +211,73 @@ class CausalBackbone:
                 if size > tokens:
                     break
                 part.append(context)
-            pack = Pack([Segment(context) for context in part], keep=True, device=self.device)
-            self._run(pack, None)
-            found += [pack.states(i) for i in range(len(part))]
+            found += self._states(Pack([Segment(context) for context in part], keep=True, device=self.device), None)
         return found
 
     @torch.no_grad()
-    def answer(self, rows: Sequence[Row], prompts: PromptVectors | None, limits: Limits) -> list[RawAnswer]:
-        """Greedy answers of a batch; a row's answer depends on nothing but its own prompt and text."""
-        batch = self._collate(rows, prompts, with_answers=False)
-        mask, position = batch.mask, batch.positions[:, -1:]
-        cache = DynamicCache(config=self.model.config)
-        embeds, positions = self._embed(batch, prompts), batch.positions
-        done = torch.zeros(len(rows), dtype=torch.bool, device=self.device)
-        written: list[Tensor] = []
-        for _ in range(limits.tokens):
-            with self._precision():
-                result = self.decoder(
-                    inputs_embeds=embeds,
-                    attention_mask=mask,
-                    position_ids=positions,
-                    past_key_values=cache,
-                    use_cache=True,
-                )
-                # Contiguous, because a strided slice into a frozen head copies the head once per row.
-                logits = self.head(result.last_hidden_state[:, -1].contiguous())
-            token = logits.argmax(dim=-1)
-            done = done | (token == self.eos)  # what a row writes after its end is cut off when it is read
-            written.append(token)
-            if bool(done.all()):
-                break
-            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-            position = position + 1
-            embeds, positions = self.model.get_input_embeddings()(token[:, None]), position
-        return [self._raw_answer(line) for line in torch.stack(written, dim=1).tolist()]
+    def prompt_states(self, prompts: PromptVectors) -> list[Tensor]:
+        """Keys and values ``[L, 2, heads, S, D]`` of what each prompt puts before everything."""
+        P = prompts.vectors.shape[1]
+        befores = [prompts.placement.split(prompts.length(m))[0] for m in range(len(prompts.vectors))]
+        segments = [
+            Segment([self.pad] * before, slots=[(j, m * P + j) for j in range(before)])
+            for m, before in enumerate(befores)
+        ]
+        return self._states(Pack(segments, keep=True, device=self.device), prompts)
 
-    def _raw_answer(self, line: list[int]) -> RawAnswer:
-        truncated = self.eos not in line
-        kept = line if truncated else line[: line.index(self.eos)]
-        text = self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return RawAnswer(text=text, tokens=len(kept), truncated=truncated)
+    def _states(self, pack: Pack, prompts: PromptVectors | None) -> list[Tensor]:
+        with only_at(self.last_layer, pack.positions.new_zeros(1)):  # no state is read, only keys and values
+            self._run(pack, prompts)
+        return [pack.states(i) for i in range(len(pack.segments))]
 
-    def _collate(self, rows: Sequence[Row], prompts: PromptVectors | None, *, with_answers: bool) -> CausalBatch:
-        return self._moved(collate(rows, prompts, bos=self.bos, pad=self.pad, with_answers=with_answers))
+    @torch.no_grad()
+    def begin(
+        self, rows: Sequence[Row], prompts: PromptVectors | None, trunks: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Line]]:
+        """Logits ``[B, V]`` of each answer's first token, and the lines that go on from there.
 
-    def _moved(self, batch: CausalBatch) -> CausalBatch:
-        if self.device.type == "cpu":
-            return batch
-        return replace(batch, **{field.name: getattr(batch, field.name).to(self.device) for field in fields(batch)})
+        ``trunks`` are the states of what each row shares with others: a prompt that stands before it
+        (:meth:`prompt_states`), or else its context with BOS (:meth:`states`).
+        """
+        laid = lay_rows(rows, prompts, bos=self.bos, pad=self.pad, pasts=trunks, with_answers=False)
+        pack = Pack(laid.segments, keep=True, device=self.device)
+        places = torch.tensor([pack.starts[i + 1] - 1 for i in laid.last], device=self.device)
+        with only_at(self.last_layer, places):
+            last = self._run(pack, prompts).last_hidden_state[0]
+        if self.last_layer is None:
+            last = last.index_select(0, places)
+        lines = [Line(trunk, pack.states(i)) for trunk, i in zip(trunks, laid.last, strict=True)]
+        return self.logits(last), lines
 
-    def _embed(self, batch: CausalBatch, prompts: PromptVectors | None) -> Tensor:
-        embeds = self.model.get_input_embeddings()(batch.ids)  # [B, T, H]
-        if prompts is None:
-            return embeds
-        return place(embeds, batch, prompts.vectors.to(self.device))
+    @torch.no_grad()
+    def step(self, decoding: Decoding, tokens: Tensor) -> Tensor:
+        """Logits ``[B, V]`` after one more token ``[B]`` on each line."""
+        decoding.prepare()
+        with self.precision(), routed(self.model):
+            result = self.decoder(
+                inputs_embeds=self.model.get_input_embeddings()(tokens)[None],
+                position_ids=decoding.positions[None],
+                use_cache=False,
+                layout=decoding,
+            )
+        decoding.advance()
+        return self.logits(result.last_hidden_state[0])
 
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+    def with_answer(self, row: Row, answer: str) -> Row:
+        """The row with another answer, given as text."""
+        return replace(row, answer=(*self.tokens(Piece(answer)), self.eos))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of generated tokens, blanks as they are."""
+        return self.tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def logits(self, last: Tensor) -> Tensor:
+        """The head over states ``[A, H]``."""
+        with self.precision():
+            return _at_least_float32(self.head(last))
+
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """What the network's products run in, for a ``with``."""
         if self.autocast is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.autocast)

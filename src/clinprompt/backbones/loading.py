@@ -12,13 +12,22 @@ from safetensors import SafetensorError
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
+from clinprompt.backbones.guards import check_gradient, check_logits, check_placed
+from clinprompt.backbones.memory import GIB, free_memory
+from clinprompt.backbones.published import PUBLISHED, meta_model, meta_network
+from clinprompt.backbones.quantised import keep_backward, quantisation, stored_method, weight_bytes
+from clinprompt.backbones.sharding import shard
 from clinprompt.errors import InputError
 
 EMBEDDED = "embedded"
 """Name of the small backbone shipped with the package."""
 
 _FIX = "give --backbone a folder with config.json, tokenizer files and *.safetensors, or `embedded`"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+_DEVICES = "auto, spread, cpu, cuda, cuda:0 …"
+_CPU = torch.device("cpu")
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+"""Names of the dtypes that weights can have."""
 
 
 def embedded_folder() -> Path:
@@ -47,9 +56,10 @@ def resolve(backbone: str) -> Path:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     offline = os.environ.get("HF_HUB_OFFLINE", "1") != "0"
-    patterns = ["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.model"]
+    patterns = ["*.json", "*.jinja", "*.safetensors", "tokenizer*", "*.txt", "*.model"]
+    choice = {"allow_patterns": patterns, "ignore_patterns": ["*/*"]}  # subfolders hold the weights once more
     try:
-        return Path(snapshot_download(backbone, local_files_only=offline, allow_patterns=patterns))
+        return Path(snapshot_download(backbone, local_files_only=offline, **choice))
     except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise InputError(
             "this backbone is neither a folder nor in the local model cache",
@@ -59,15 +69,25 @@ def resolve(backbone: str) -> Path:
 
 
 def load_backbone(
-    backbone: str = EMBEDDED, *, dtype: str = "float32", device: str = "auto", autocast: str = "none"
+    backbone: str = EMBEDDED,
+    *,
+    dtype: str = "float32",
+    device: str = "auto",
+    autocast: str = "none",
+    weights: str = "full",
+    sharded: bool = False,
+    recompute: bool = False,
 ) -> CausalBackbone:
     """Load a frozen causal backbone with its tokenizer.
 
-    ``dtype`` is that of the weights, ``autocast`` that of the products (``none`` or a dtype). Only safetensors are
-    read and no code of the folder is run. Raises :class:`InputError` for a folder that cannot be read, lacks
-    weights, or whose network does not give its own logits through the path used here.
+    ``dtype`` is that of the weights, ``autocast`` that of the products (``none`` or a dtype); ``weights`` keeps the
+    linear layers in fewer bits (:mod:`clinprompt.backbones.quantised`). ``device`` ``spread`` divides the layers over
+    all accelerators, ``sharded`` the weights of each layer over all processes, ``recompute`` trades time for memory.
+    Only safetensors are read and no code of the folder is run. Raises :class:`InputError` for a folder that cannot be
+    read, lacks weights or does not fit into memory, and for a network that does not give its own logits through the
+    path used here or lets no gradient through.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # the caller's own bars say what is going on
@@ -78,13 +98,34 @@ def load_backbone(
             where=str(folder),
             fix="convert the weights to safetensors first; pickled weights are never opened",
         )
-    place = _device(device)
+    target = devices(device)
+    places = [_CPU] if sharded else target
+    number = DTYPES[dtype]
     try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        small = quantisation(weights, config, dtype=number, where=str(folder))
+        needed = weight_bytes(meta_network(config), weights=weights, dtype=number)
+        _check_room(needed, places, f"{dtype} ({weights})", backbone=backbone)
+        # On the processor a plain read is quicker than a placed one; everything else is read to where it stays.
+        placed = {} if places == [_CPU] and small is None else _placing(places)
+        if small is not None:  # a None would hide what the folder says of its own weights
+            placed["quantization_config"] = small
         model, info = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=_DTYPES[dtype], local_files_only=True, use_safetensors=True, output_loading_info=True
+            folder,
+            dtype=number,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **placed,
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        settings = _settings(folder)
+        settings, ends = _json(folder / "clinprompt.json"), _ends(folder)
+    except ImportError as error:
+        raise InputError(
+            "reading these weights needs a package that is not installed",
+            where=str(folder),
+            fix=str(error).splitlines()[0],  # transformers says which one
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"the backbone cannot be opened ({type(error).__name__})", where=str(folder), fix=_FIX
@@ -96,49 +137,87 @@ def load_backbone(
             where=str(folder),
             fix=_FIX,
         )
+    check_placed(model, where=str(folder))
     if tokenizer.eos_token_id is None:
         raise InputError("the tokenizer has no end-of-sequence token", where=str(folder), fix=_FIX)
-    if dtype == "float64":
-        model.set_experts_implementation("eager")  # grouped products exist in single and half precision only
-    _check_logits(model, where=str(folder))
+    if target == [_CPU] or dtype == "float64":
+        # Grouped products of experts are slower on processors, and exist in single and half precision only.
+        model.set_experts_implementation("eager")
+    check_logits(keep_backward(model), where=str(folder))
+    if weights != "full" or stored_method(config):
+        check_gradient(model, where=str(folder))
     return CausalBackbone(
-        model.to(place),
+        shard(model, target[0]) if sharded else model,
         tokenizer,
         fingerprint=folder_fingerprint(folder),
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
         template=settings.get("template", "plain"),
         name=backbone if backbone == EMBEDDED else folder.name,
-        autocast=None if autocast == "none" else _DTYPES[autocast],
+        autocast=None if autocast == "none" else DTYPES[autocast],
+        recompute=recompute,
+        extra_ends=ends,
+        weights=weights,
     )
 
 
-@torch.no_grad()
-def _check_logits(model: Any, *, where: str) -> None:
-    """Raise unless the output head alone turns last hidden states into logits: some families scale or cap them."""
-    ids = torch.arange(4)[None] % model.config.get_text_config().vocab_size
-    own = model(input_ids=ids, use_cache=False).logits
-    ours = model.get_output_embeddings()(model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state)
-    if not torch.allclose(ours, own, rtol=1e-2, atol=1e-2 * float(own.abs().max()), equal_nan=True):
+def blueprint(backbone: str) -> Any:
+    """The network of a backbone on the meta device, from its configuration alone; no weight is read.
+
+    Takes what :func:`load_backbone` takes, and the names of published backbones that need not be here. Raises
+    :class:`InputError` like :func:`resolve`, and for a configuration of no known family.
+    """
+    from transformers import AutoConfig
+
+    if backbone in PUBLISHED:
+        return meta_model(backbone)
+    folder = resolve(backbone)
+    try:
+        return meta_network(AutoConfig.from_pretrained(folder, local_files_only=True))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            "this network changes its logits after the output head, which is not supported",
-            where=where,
-            allowed="families such as Llama, Mistral, Qwen and gpt-oss",
-        )
+            f"the backbone's configuration cannot be read ({type(error).__name__})", where=str(folder), fix=_FIX
+        ) from error
 
 
-def _device(device: str) -> torch.device:
-    cuda = torch.cuda.is_available()
-    if device == "auto":
-        return torch.device("cuda" if cuda else "cpu")
+def devices(device: str) -> list[torch.device]:
+    """The devices that a setting names: ``auto``, ``spread`` (all accelerators, else the processor) or one device."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device in ("auto", "spread"):
+        if device == "auto" and count:
+            return [torch.device("cuda", torch.cuda.current_device())]  # of several processes each has its own
+        return [torch.device("cuda", i) for i in range(count)] or [_CPU]
     try:
         found = torch.device(device)
     except RuntimeError:
-        raise InputError(f"there is no device {device!r}", allowed="auto, cpu, cuda, cuda:0 …") from None
-    if found.type == "cuda" and not cuda:
-        raise InputError("this machine has no CUDA device", allowed="auto, cpu")
-    return found
+        raise InputError(f"there is no device {device!r}", allowed=_DEVICES) from None
+    if found.type == "cuda" and (found.index or 0) >= count:
+        raise InputError("this machine has no CUDA device" + (f" {found.index}" if count else ""), allowed=_DEVICES)
+    return [found]
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    path = folder / "clinprompt.json"
+def _placing(places: list[torch.device]) -> dict[str, Any]:
+    if len(places) == 1:
+        return {"device_map": {"": places[0]}}
+    return {"device_map": "auto", "max_memory": {place.index: free_memory(place) for place in places}}
+
+
+def _check_room(needed: int, places: list[torch.device], kept: str, *, backbone: str) -> None:
+    """Raise before anything is read when the weights alone do not fit."""
+    room = sum(free_memory(place) for place in places)
+    if needed > room:
+        raise InputError(
+            f"the weights need {needed / GIB:.1f} GiB in {kept}, and {room / GIB:.1f} GiB are free on "
+            f"{', '.join(map(str, places))}",
+            where=backbone,
+            fix=f"see what would fit with `clinprompt check --backbone {backbone}` (dtype bfloat16, weights nf4 …)",
+        )
+
+
+def _ends(folder: Path) -> frozenset[int]:
+    """Tokens that end an answer besides the tokenizer's own, as chat models name several."""
+    found = _json(folder / "generation_config.json").get("eos_token_id")
+    return frozenset([found] if isinstance(found, int) else found or ())
+
+
+def _json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,4 +1,4 @@
-"""Read the note once: keys and values of what stands before a suffix prompt, kept while prompts are trained.
+"""Read the note once: keys and values of what stands before a suffix prompt, kept while prompts are trained or used.
 
 With the prompt placed after the input, nothing the prompt does reaches back to the input: on a frozen backbone its
 keys and values are the same in every step, for every prompt, and no gradient flows into them. A training step then
@@ -7,10 +7,12 @@ runs, forwards and backwards, over prompt and answer only, exactly as if all had
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
+
+from clinprompt.backbones.state_store import StateStore, content_key
 
 Context = tuple[int, ...]
 Prefill = Callable[[Sequence[Context]], list[Tensor]]
@@ -18,34 +20,22 @@ Prefill = Callable[[Sequence[Context]], list[Tensor]]
 
 
 class NoteCache:
-    """States of contexts by their tokens, the least recently used dropped first when ``budget`` bytes are full.
+    """States of contexts by a hash of their tokens and of ``identity``: backbone, dtype and library versions.
 
-    It belongs to one training run of one frozen backbone and must not outlive a change of its weights.
+    It belongs to one state of the backbone's weights and must not outlive a change of them.
     """
 
-    def __init__(self, prefill: Prefill, *, budget: int = 2 * 1024**3) -> None:
-        self.prefill, self.budget = prefill, budget
-        self.kept: OrderedDict[Context, Tensor] = OrderedDict()
-        self.bytes = 0
+    def __init__(self, prefill: Prefill, *, identity: str, store: StateStore | None = None) -> None:
+        self.prefill, self.identity = prefill, identity
+        self.store = store or StateStore()
 
     def states(self, contexts: Sequence[Context]) -> list[Tensor]:
-        """The states of these contexts, computed for those that are not kept."""
-        missing = sorted({context for context in contexts if context not in self.kept}, key=len)
-        found = dict(zip(missing, self.prefill(missing), strict=True)) if missing else {}
-        answer = []
-        for context in contexts:
-            if context in found:
-                answer.append(found[context])
-            else:
-                self.kept.move_to_end(context)
-                answer.append(self.kept[context])
-        for context, states in found.items():
-            self._keep(context, states)
-        return answer
-
-    def _keep(self, context: Context, states: Tensor) -> None:
-        self.kept[context] = states
-        self.bytes += states.nbytes
-        while self.bytes > self.budget and self.kept:
-            _, dropped = self.kept.popitem(last=False)
-            self.bytes -= dropped.nbytes
+        """The states of these contexts, computed for those that are not kept; equal contexts share a tensor."""
+        keys = {context: content_key(self.identity, torch.tensor(context)) for context in contexts}
+        found = {context: self.store.get(key) for context, key in keys.items()}
+        for context in [context for context, states in found.items() if states is None]:
+            # Alone: the last bits of what a batch gives depend on the neighbours, and a run that resumes, or finds
+            # states of another run in a folder, would have had others.
+            [found[context]] = self.prefill([context])
+            self.store.put(keys[context], found[context])
+        return [states for context in contexts if (states := found[context]) is not None]

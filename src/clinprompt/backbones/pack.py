@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from clinprompt.backbones.attention import AttentionTerms, Trunk, attend
 
-PADDED = 0.7
-"""Rows share a rectangle of attention while the shortest is at least this share of the longest."""
 NEVER = 2**30
 """Position of padding keys: later than every query."""
 
@@ -81,7 +80,10 @@ class Pack:
     """
 
     def __init__(self, segments: Sequence[Segment], *, keep: bool = False, device: torch.device | str = "cpu") -> None:
-        self.segments, self.keep = list(segments), keep
+        self.segments, self.keep, self.device = list(segments), keep, torch.device(device)
+        for i, segment in enumerate(self.segments):
+            if segment.parent is not None and (segment.past or self.segments[segment.parent].past) is not None:
+                raise ValueError(f"segment {i} follows kept states through its parent, which attention does not do")
         self.starts = [0]
         for segment in self.segments:
             self.starts.append(self.starts[-1] + len(segment.ids))
@@ -103,20 +105,20 @@ class Pack:
     def attend(self, query: Tensor, key: Tensor, value: Tensor, terms: AttentionTerms) -> Tensor:
         """Attention of all segments; see :class:`Layout`."""
         if self.keep:
-            self.kept.append((key, value))
+            self.kept.append((key.to(value.dtype), value))  # autocast leaves rotated keys in single precision
         found = []
         for group in self.groups:
             rows = attend(
-                query[group.query],
-                key[group.key],
-                value[group.key],
+                _gathered(query, group.query),
+                _gathered(key, group.key),
+                _gathered(value, group.key),
                 terms,
                 seen=group.mask(terms.window),
                 causal=group.causal,
                 trunk=group.trunk(terms.layer, terms.window),
             )
             found.append(rows.flatten(0, 1))
-        return torch.cat(found)[self.where]
+        return torch.cat(found).index_select(0, self.where)
 
     def states(self, segment: int) -> Tensor:
         """Keys and values ``[L, 2, heads, S, D]`` of a segment of a pack that was run with ``keep``."""
@@ -124,24 +126,33 @@ class Pack:
         return torch.stack([torch.stack([key[places], value[places]]) for key, value in self.kept]).transpose(2, 3)
 
     def _similar(self) -> list[list[int]]:
-        """Segments in groups of similar sizes, those with a past, a parent, or neither apart."""
-        kinds: dict[tuple[bool, bool], list[int]] = {}
+        """Segments whose attention shares a rectangle: alike in size, and in how many of them continue one past."""
+        found: dict[tuple[bool, int, int], list[list[int]]] = {}
+        pasts: dict[int, list[int]] = {}
         for i, segment in enumerate(self.segments):
-            kinds.setdefault((segment.past is not None, segment.parent is not None), []).append(i)
+            if segment.past is None:
+                found.setdefault((segment.parent is not None, 0, 1), []).append([i])
+            else:
+                pasts.setdefault(id(segment.past), []).append(i)
+        for members in pasts.values():
+            for sharers in _runs(members, self._length):
+                found.setdefault((False, 1, len(sharers)), []).append(sharers)
         groups = []
-        for members in kinds.values():
-            group: list[int] = []
-            for i in sorted(members, key=self._size):
-                if group and self._size(group[0]) < PADDED * self._size(i):
-                    groups.append(group)
-                    group = []
-                group.append(i)
-            groups.append(group)
+        for bundles in found.values():
+            for run in _runs(bundles, lambda bundle: self._size(bundle[-1])):
+                # Sharers of one past stand side by side.
+                groups += [[i for bundle in part for i in bundle] for part in _runs(run, self._longest)]
         return groups
+
+    def _length(self, i: int) -> int:
+        return len(self.segments[i].ids)
+
+    def _longest(self, bundle: list[int]) -> int:
+        return max(map(self._length, bundle))
 
     def _size(self, i: int) -> int:
         past = self.segments[i].past
-        return len(self._chain(i)) + (0 if past is None else past.shape[3])
+        return len(self._chain(i)) if past is None else past.shape[3]
 
     def _chain(self, i: int) -> list[int]:
         """Places of the keys a segment sees in this pack: its parent's, then its own."""
@@ -152,8 +163,9 @@ class Pack:
     def _group(self, chosen: list[int], device: torch.device | str) -> _Group:
         queries = [range(self.starts[i], self.starts[i + 1]) for i in chosen]
         keys = [self._chain(i) for i in chosen]
-        past = [past for i in chosen if (past := self.segments[i].past) is not None]
-        past_at = _rectangle([range(state.shape[3]) for state in past], fill=NEVER) if past else None
+        pasts = [past for i in chosen if (past := self.segments[i].past) is not None]
+        distinct = list({id(past): past for past in pasts}.values())
+        past_at = _rectangle([range(past.shape[3]) for past in pasts], fill=NEVER) if pasts else None
         return _Group(
             # A padding query repeats the last one: it sees what that one sees, so that no softmax is empty.
             query=_rectangle(queries, fill=None).to(device),
@@ -161,7 +173,7 @@ class Pack:
             key=_rectangle(keys, fill=0).to(device),
             key_at=_rectangle([self._at(line) for line in keys], fill=NEVER).to(device),
             causal=all(self.segments[i].parent is None for i in chosen),
-            past=past,
+            past=distinct,
             past_at=None if past_at is None else past_at.to(device),
         )
 
@@ -179,6 +191,22 @@ class Pack:
                 where[self.starts[i] : self.starts[i + 1]] = torch.arange(offset, offset + length)
                 offset += T
         return where
+
+
+def _runs(items: Sequence[Any], size: Callable[[Any], int]) -> list[list[Any]]:
+    """Items sorted by size, in runs whose largest is at most 16 or four tenths larger than the smallest."""
+    runs: list[list[Any]] = []
+    for item in sorted(items, key=size):
+        if not runs or size(item) > max(size(runs[-1][0]) + 16, 1.4 * size(runs[-1][0])):
+            runs.append([])
+        runs[-1].append(item)
+    return runs
+
+
+def _gathered(flat: Tensor, places: Tensor) -> Tensor:
+    """Entries ``[B, T, heads, D]`` of ``flat`` ``[N, heads, D]`` at places ``[B, T]``."""
+    # Backwards this adds rows up; plain indexing would sort the places first.
+    return flat.index_select(0, places.flatten()).unflatten(0, places.shape)
 
 
 def stack_states(states: Sequence[Tensor]) -> Tensor:

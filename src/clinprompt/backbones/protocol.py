@@ -85,10 +85,17 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long an answer may get, in tokens."""
+class Generation:
+    """How an answer is written: greedily, or the best of ``beams`` kept side by side; at most ``tokens`` tokens.
+
+    A beam's score is its log-probability over its length to the power of ``length_penalty``. An answer also ends
+    where one of the texts in ``stop`` begins, which is not part of it.
+    """
 
     tokens: int = 128
+    beams: int = 1
+    length_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +131,4 @@ class Backbone(Protocol):
         notes: NoteCache | None = None,
     ) -> Output:
         """Logits (and hidden states) at the answer positions of a batch."""
-        ...
-
-    def answer(self, rows: Sequence[Row], prompts: PromptVectors | None, limits: Limits) -> list[RawAnswer]:
-        """Greedy answers of a batch, each independent of its neighbours."""
         ...

@@ -30,6 +30,7 @@ _GPT_OSS_20B = dict(
     num_local_experts=32,
     num_experts_per_tok=4,
     tie_word_embeddings=False,
+    quantization_config={"quant_method": "mxfp4"},
 )
 # Meditron3-8B is a further-trained Llama-3.1-8B: the same shapes.
 PUBLISHED: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -44,5 +45,10 @@ def meta_model(name: str) -> Any:
     if name not in PUBLISHED:
         raise unknown_name("published backbone", name, PUBLISHED)
     config, sizes = PUBLISHED[name]
+    return meta_network(config(**sizes))
+
+
+def meta_network(config: Any) -> Any:
+    """The network of a transformers configuration on the meta device, in bfloat16."""
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config(**sizes), dtype=torch.bfloat16)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +22,18 @@ _QUIET_SECONDS = 10.0
 
 
 class Console:
-    """Progress and messages on stderr; results on stdout, as tables or, with ``--json``, as one object."""
+    """Progress and messages on stderr; results on stdout, as tables or, with ``--json``, as one object.
+
+    Of several processes of one run only the first speaks; of errors each tells its own.
+    """
 
     def __init__(self) -> None:
         self.json = False
+
+    @property
+    def rank(self) -> str:
+        """The number that torchrun gave this process, ``0`` without torchrun."""
+        return os.environ.get("RANK", "0")
 
     def stage(self, name: str, text: str = "") -> None:
         """A line that says which stage begins."""
@@ -40,7 +49,8 @@ class Console:
 
     def fail(self, error: InputError) -> None:
         """The paragraph of an error; with ``--json`` also as an object on stdout."""
-        self._err().print(Text.assemble(("error: ", "bold red"), str(error)))
+        who = "" if self.rank == "0" else f"process {self.rank}: "
+        _screen(sys.stderr).print(Text.assemble(who, ("error: ", "bold red"), str(error)))
         if self.json:
             faults = getattr(error, "faults", [error])
             parts = ("what", "where", "allowed", "fix")
@@ -61,11 +71,11 @@ class Console:
             table.add_column(column, justify="right" if numeric else "left", header_style="bold", overflow="fold")
         for row in rows:
             table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
-        _screen(sys.stderr if self.json else sys.stdout).print(table)
+        _screen(sys.stderr if self.json else sys.stdout, quiet=self.rank != "0").print(table)
 
     def result(self, value: Mapping[str, Any]) -> None:
         """With ``--json``, print the object on stdout; without, nothing (the tables are the result)."""
-        if self.json:
+        if self.json and self.rank == "0":
             from clinprompt.stages.atomic import plain
 
             sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
@@ -82,13 +92,14 @@ class Console:
             yield advance
 
     def _err(self) -> Screen:
-        return _screen(sys.stderr)
+        return _screen(sys.stderr, quiet=self.rank != "0")
 
 
-def _screen(stream: TextIO) -> Screen:
+def _screen(stream: TextIO, *, quiet: bool = False) -> Screen:
     """A screen on the stream as it is now; in a file or pipe, lines are long enough not to be folded."""
     terminal = stream.isatty()
-    return Screen(file=stream, highlight=False, soft_wrap=not terminal, width=None if terminal else 200)
+    width = None if terminal else 200
+    return Screen(file=stream, highlight=False, soft_wrap=not terminal, width=width, quiet=quiet)
 
 
 @contextmanager

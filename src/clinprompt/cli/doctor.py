@@ -16,7 +16,10 @@ import typer
 
 from clinprompt.cli.console import console
 
-EXTRAS = {"dev": "tests, style checks and the scorers they compare with"}
+EXTRAS = {
+    "dev": "tests, style checks and the scorers they compare with",
+    "quantised": "backbones whose frozen weights are kept in 8 or 4 bits",
+}
 """Extra of the package: what it is for."""
 
 _SWITCHES = (

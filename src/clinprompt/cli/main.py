@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Start",
         "What is installed and what this machine can run.",
     ),
+    "check": ("clinprompt.cli.check:check", "Start", "Whether a backbone and its prompts fit into memory."),
     "show": ("clinprompt.cli.show:show", "Start", "List tasks, readers, metrics, methods, backbones …"),
     "data": ("clinprompt.cli.data:app", "Main job", "Import a corpus, describe it."),
     "teach": ("clinprompt.cli.teach:teach", "Main job", "Train one teacher prompt per source task."),

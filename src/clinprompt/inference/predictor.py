@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
-from clinprompt.backbones.protocol import Limits, Placement
-from clinprompt.inference.engines.local import Request, answer_all
+from clinprompt.backbones.protocol import Generation, Placement, RawAnswer
+from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.schema.example import Example
+from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import Prediction
-from clinprompt.tasks.formulations.generative import formulate, read_back
+from clinprompt.tasks.formulations.generative import formulate, possible_answers, read_back
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import Template
 
@@ -29,18 +30,24 @@ class Question:
 
 
 class Predictor:
-    """Answers questions of any mix of tasks and prompts on one frozen backbone."""
+    """Answers questions of any mix of tasks and prompts on one state of a backbone's weights.
+
+    With ``choices`` a task with a closed list of answers gets the likeliest of them instead of a text written freely:
+    its answers can always be read.
+    """
 
     def __init__(
         self,
         backbone: CausalBackbone,
         template: Template,
         *,
-        limits: Limits | None = None,
-        tokens_per_batch: int = 8192,
+        generation: Generation | None = None,
+        choices: bool = False,
+        engine: LocalEngine | None = None,
     ) -> None:
-        self.backbone, self.template = backbone, template
-        self.limits, self.tokens_per_batch = limits or Limits(), tokens_per_batch
+        self.backbone, self.template, self.choices = backbone, template, choices
+        self.generation = generation or Generation()
+        self.engine = engine or LocalEngine(backbone)
 
     def predict(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
@@ -49,32 +56,54 @@ class Predictor:
 
         Raises :class:`InputError` for an example that does not fit the backbone's context.
         """
-        answers = answer_all(
-            self.backbone,
-            [self._request(question) for question in questions],
-            self.limits,
-            tokens_per_batch=self.tokens_per_batch,
-            watch=watch,
-        )
+        requests = [self._request(question) for question in questions]
+        listed = [
+            possible_answers(question.example, question.task, self.template) if self.choices else None
+            for question in questions
+        ]
+        closed = [i for i, texts in enumerate(listed) if texts]
+        free = [i for i, texts in enumerate(listed) if not texts]
+        answers: dict[int, RawAnswer] = {}
+        written = self.engine.answers([requests[i] for i in free], self.generation, watch=watch)
+        answers |= dict(zip(free, written, strict=True))
+        answers |= dict(zip(closed, self._likeliest(closed, requests, listed, watch), strict=True))
         predictions = []
-        for question, answer in zip(questions, answers, strict=True):
-            read = read_back(answer.text, question.example, question.task)
-            report = replace(read.report, truncated=int(answer.truncated))
-            predictions.append(replace(read, report=report, raw=answer.text, provenance=self._provenance(question)))
+        for i, question in enumerate(questions):
+            read = read_back(answers[i].text, question.example, question.task)
+            report = replace(read.report, truncated=int(answers[i].truncated))
+            provenance = self._provenance(question, chosen=bool(listed[i]))
+            predictions.append(replace(read, report=report, raw=answers[i].text, provenance=provenance))
         return predictions
+
+    def _likeliest(
+        self,
+        closed: Sequence[int],
+        requests: Sequence[Request],
+        listed: Sequence[Sequence[str] | None],
+        watch: Callable[[int], None],
+    ) -> list[RawAnswer]:
+        """The likeliest of its possible answers for each of these questions."""
+        texts = [listed[i] or () for i in closed]
+        found = []
+        for one, values in zip(texts, self.engine.likelihoods([requests[i] for i in closed], texts), strict=True):
+            text = one[max(range(len(one)), key=values.__getitem__)]
+            found.append(RawAnswer(text, len(self.backbone.tokens(Piece(text))), truncated=False))
+        watch(len(closed))
+        return found
 
     def _request(self, question: Question) -> Request:
         pair = formulate(question.example, question.task, self.template, with_answer=False)
         length = 0 if question.vectors is None else question.vectors.shape[0]
-        row = self.backbone.encode(pair, name=question.example.id, reserve=length + self.limits.tokens)
+        row = self.backbone.encode(pair, name=question.example.id, reserve=length + self.generation.tokens)
         return Request(row, question.vectors, question.placement)
 
-    def _provenance(self, question: Question) -> dict[str, str]:
+    def _provenance(self, question: Question, *, chosen: bool) -> dict[str, str]:
+        manner = "greedy" if self.generation.beams == 1 else f"{self.generation.beams} beams"
         return {
             "task": question.task.name,
             "prompt": question.prompt_name,
             "backbone": self.backbone.fingerprint,
             "engine": "local",
             "dtype": str(self.backbone.embeddings.dtype).removeprefix("torch."),
-            "decoding": f"greedy, at most {self.limits.tokens} tokens",
+            "decoding": "likeliest choice" if chosen else f"{manner}, at most {self.generation.tokens} tokens",
         }

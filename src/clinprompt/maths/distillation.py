@@ -2,22 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def logit_divergence(
-    student: Float[Tensor, "A V"], teacher: Float[Tensor, "A V"], *, temperature: float
-) -> Float[Tensor, " A"]:
+@dataclass(frozen=True, slots=True)
+class Softened:
+    """A teacher's distributions at ``A`` answer tokens, softened by a temperature, of which the likeliest are kept.
+
+    ``kept`` ``[A, K]`` are natural logarithms of true probabilities over the whole vocabulary, ``tokens`` ``[A, K]``
+    whose they are, and ``tail`` ``[A]`` is the logarithm of what all other tokens have together. ``tokens`` and
+    ``tail`` are ``None`` when nothing is left out; ``kept`` is then ``[A, V]`` in the vocabulary's order.
+    """
+
+    kept: Tensor
+    tokens: Tensor | None = None
+    tail: Tensor | None = None
+
+    def parts(self) -> tuple[Tensor | None, ...]:
+        """The tensors, in the order in which the record is made of them."""
+        return self.kept, self.tokens, self.tail
+
+
+def soften(logits: Float[Tensor, "A V"], *, temperature: float, top_k: int | None = None) -> Softened:
+    """Return the ``top_k`` likeliest tokens of each softened distribution and the mass of the rest (``None``: all)."""
+    logits = logits / temperature
+    total = torch.logsumexp(logits, dim=-1)  # [A]
+    if top_k is None or top_k >= logits.shape[-1]:
+        return Softened(logits - total[:, None])
+    kept, tokens = logits.topk(top_k, dim=-1)
+    # From the other tokens themselves: one minus the kept mass would lose a small tail to rounding.
+    tail = torch.logsumexp(logits.scatter(-1, tokens, -torch.inf), dim=-1) - total
+    return Softened(kept - total[:, None], tokens, tail)
+
+
+def logit_divergence(student: Float[Tensor, "A V"], teacher: Softened, *, temperature: float) -> Float[Tensor, " A"]:
     """Return T² · KL(teacher ‖ student) per answer token, in nats, of both distributions softened by T.
 
     The teacher stands first, as in arXiv 2303.02861 (L_logits). The factor T² keeps the size of the gradient
-    independent of the temperature (Hinton et al. 2015). Zero exactly when the softened distributions are equal.
+    independent of the temperature (Hinton et al. 2015). Tokens that the teacher's record leaves out count as one
+    outcome for both. Merging outcomes never raises a divergence (data-processing inequality, Cover and Thomas,
+    section 2.8), so the value is a lower bound of the whole divergence and equals it when nothing is left out.
+    ``temperature`` must be the one that the teacher was softened by.
     """
-    log_student = torch.log_softmax(student / temperature, dim=-1)
-    log_teacher = torch.log_softmax(teacher / temperature, dim=-1)
-    return temperature**2 * (log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1)
+    student = student / temperature
+    if teacher.tokens is None or teacher.tail is None:
+        log_student = torch.log_softmax(student, dim=-1)
+        return temperature**2 * (teacher.kept.exp() * (teacher.kept - log_student)).sum(dim=-1)
+    total = torch.logsumexp(student, dim=-1)
+    log_student = student.gather(-1, teacher.tokens) - total[:, None]
+    tail = torch.logsumexp(student.scatter(-1, teacher.tokens, -torch.inf), dim=-1) - total
+    kept = (teacher.kept.exp() * (teacher.kept - log_student)).sum(dim=-1)
+    return temperature**2 * (kept + teacher.tail.exp() * (teacher.tail - tail))
 
 
 def hidden_distance(student: Float[Tensor, "A M"], teacher: Float[Tensor, "A M"]) -> Float[Tensor, " A"]:

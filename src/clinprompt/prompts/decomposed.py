@@ -4,38 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from clinprompt.maths.decomposition import TaskFactors, compose
+from clinprompt.prompts.padded import padded
 from clinprompt.prompts.source import ParameterGroup
 
 
 class DecomposedPrompts:
     """N members' factors with one metaprompt for all (``shared``: the source stage) or one each (targets).
 
-    ``metaprompt`` is ``[P, H]``. A target's own copy trains with the factors unless ``train_metaprompt`` is off; the
-    papers leave open which of the two 2604.06650 does.
+    ``metaprompt`` is ``[P, H]``, or for targets a sequence of such, one per member. A target's own copy trains with
+    the factors unless ``train_metaprompt`` is off; the papers leave open which of the two 2604.06650 does. Members
+    may differ in length and rank. A member whose factors have fewer rows than the metaprompt uses its first vectors.
+    Missing components have zero rows *and* zero columns: each is the other's gradient, so both stay zero for ever.
+    Raises ``ValueError`` when a member's factors have more rows than its metaprompt.
     """
 
     def __init__(
         self,
-        metaprompt: Float[Tensor, "P H"],
+        metaprompt: Float[Tensor, "P H"] | Sequence[Float[Tensor, "_ H"]],
         factors: Sequence[TaskFactors],
         *,
         shared: bool,
         train_metaprompt: bool = True,
     ) -> None:
         self.n_members, self.shared, self.train_metaprompt = len(factors), shared, train_metaprompt
-        copies = 1 if shared else self.n_members
-        self.metaprompt = metaprompt.detach().float().expand(copies, -1, -1).clone().requires_grad_(train_metaprompt)
-        self.rows = torch.stack([factor.rows for factor in factors]).detach().clone().float().requires_grad_()
-        self.cols = torch.stack([factor.cols for factor in factors]).detach().clone().float().requires_grad_()
+        self.lengths = tuple(pair.rows.shape[0] for pair in factors)
+        self.ranks = tuple(pair.rank for pair in factors)
+        if isinstance(metaprompt, Tensor):
+            own = [metaprompt] if shared else [metaprompt[:length] for length in self.lengths]
+        else:
+            own = list(metaprompt)
+        if len(own) != (1 if shared else self.n_members):
+            raise ValueError(f"{len(own)} metaprompts for {self.n_members} members, shared: {shared}")
+        if any(length > len(own[0 if shared else n]) for n, length in enumerate(self.lengths)):
+            raise ValueError("a member's factors have more rows than its metaprompt has vectors")
+        self.metaprompt = padded(own).requires_grad_(train_metaprompt)
+        self.rows = padded(pair.rows for pair in factors).requires_grad_()
+        self.cols = padded(pair.cols for pair in factors).requires_grad_()
 
-    def vectors(self, members: Int[Tensor, " B"]) -> Float[Tensor, "B P H"]:
-        """The members' composed prompts, row by row."""
-        return self._composed()[members]
+    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"]:
+        """The members' composed prompts, padded to the longest of all; only these are composed."""
+        P = self.rows.shape[1]
+        metaprompt = self.metaprompt[:, :P]
+        metaprompt = metaprompt.expand(len(members), -1, -1) if self.shared else metaprompt[members]
+        return compose(metaprompt, self.rows[members], self.cols[members])
 
     def groups(self) -> list[ParameterGroup]:
         """``metaprompt`` (when it trains), ``rows`` and ``cols``."""
@@ -47,14 +62,23 @@ class DecomposedPrompts:
             groups.insert(0, ParameterGroup("metaprompt", self.metaprompt, per_member=not self.shared))
         return groups
 
-    def folded(self) -> Float[Tensor, "N P H"]:
-        """The finished prompts as free vectors, without gradient: prediction needs no decomposition."""
-        return self._composed().detach().clone()
+    def folded(self) -> list[Float[Tensor, "_ H"]]:
+        """The finished prompts in their own lengths, without gradient: prediction needs no decomposition."""
+        found = zip(self.metaprompts(), self.factors(), strict=True)
+        return [compose(vectors, pair.rows, pair.cols) for vectors, pair in found]
+
+    def metaprompts(self) -> list[Float[Tensor, "_ H"]]:
+        """What each member multiplies its factors with, in its own length, without gradient."""
+        whole = self.metaprompt.detach().expand(self.n_members, -1, -1)
+        return [vectors[:length].clone() for vectors, length in zip(whole, self.lengths, strict=True)]
 
     def factors(self) -> list[TaskFactors]:
-        """The members' factor pairs, without gradient."""
-        pairs = zip(self.rows.detach(), self.cols.detach(), strict=True)
-        return [TaskFactors(rows.clone(), cols.clone()) for rows, cols in pairs]
+        """The members' factor pairs in their own lengths and ranks, without gradient."""
+        whole = zip(self.rows.detach(), self.cols.detach(), self.lengths, self.ranks, strict=True)
+        return [TaskFactors(u[:length, :rank].clone(), v[:rank].clone()) for u, v, length, rank in whole]
 
-    def _composed(self) -> Float[Tensor, "N P H"]:
-        return compose(self.metaprompt.expand(self.n_members, -1, -1), self.rows, self.cols)
+    def trainable(self, member: int) -> int:
+        """How many numbers a member trains, with its metaprompt when that trains."""
+        pair = self.factors()[member]
+        own = self.metaprompts()[member].numel() if self.train_metaprompt else 0
+        return own + pair.rows.numel() + pair.cols.numel()

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clinprompt.prompts.padded import padded
 from clinprompt.prompts.source import ParameterGroup
 
 
 class PlainPrompts:
-    """N free prompts of one length, started at ``start`` ``[N, P, H]`` (float32)."""
+    """N free prompts, each ``[P, H]`` and trained in float32; their lengths may differ."""
 
-    def __init__(self, start: Float[Tensor, "N P H"]) -> None:
-        self.n_members = start.shape[0]
-        self.values = start.detach().clone().float().requires_grad_()
+    def __init__(self, start: Float[Tensor, "N P H"] | Sequence[Float[Tensor, "_ H"]]) -> None:
+        self.lengths = tuple(len(vectors) for vectors in start)
+        self.n_members = len(self.lengths)
+        self.values = padded(start).requires_grad_()
 
-    def vectors(self, members: Int[Tensor, " B"]) -> Float[Tensor, "B P H"]:
-        """The members' prompts, row by row."""
+    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"]:
+        """The members' prompts, padded to the longest of all."""
         return self.values[members]
 
     def groups(self) -> list[ParameterGroup]:
         """One group, ``prompt``."""
         return [ParameterGroup("prompt", self.values, per_member=True)]
 
-    def folded(self) -> Float[Tensor, "N P H"]:
-        """The finished prompts, without gradient."""
-        return self.values.detach().clone()
+    def folded(self) -> list[Float[Tensor, "_ H"]]:
+        """The finished prompts in their own lengths, without gradient."""
+        return [values[:length].clone() for values, length in zip(self.values.detach(), self.lengths, strict=True)]
+
+    def trainable(self, member: int) -> int:
+        """How many numbers a member trains."""
+        return self.folded()[member].numel()

@@ -22,4 +22,4 @@ def trainable_numbers(*, length: int, rank: int, hidden: int) -> dict[str, int]:
         "mpt": DecomposedPrompts(start, factors, shared=False),
         "mpt, factors only": DecomposedPrompts(start, factors, shared=False, train_metaprompt=False),
     }
-    return {name: sum(group.tensor[0].numel() for group in source.groups()) for name, source in sources.items()}
+    return {name: source.trainable(0) for name, source in sources.items()}

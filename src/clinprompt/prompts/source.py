@@ -20,12 +20,17 @@ class ParameterGroup:
 
 
 class PromptSource(Protocol):
-    """Prompts of N members side by side; one prompt per row of a batch."""
+    """Prompts of N members side by side.
+
+    ``lengths`` holds how many vectors each member's prompt has, 0 for methods without prompt. Members may differ:
+    their tensors are padded to the longest, and what pads them is zero, looked at by nothing and without gradient.
+    """
 
     n_members: int
+    lengths: tuple[int, ...]
 
-    def vectors(self, members: Int[Tensor, " B"]) -> Float[Tensor, "B P H"] | None:
-        """The prompts of the members that the rows of a batch belong to; ``None`` for methods without prompt."""
+    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"] | None:
+        """The prompts of these members, one each, padded to the longest; ``None`` for methods without prompt."""
         ...
 
     def groups(self) -> Sequence[ParameterGroup]:

@@ -42,6 +42,7 @@ def adapt(
         inputs=inputs,
         fingerprints={"backbone": opened.backbone.fingerprint},
         force=force,
+        together=True,
     )
     if run.done:
         return run
@@ -54,7 +55,8 @@ def adapt(
             cells = adapt_weights(settings, plans, opened=opened, run=run, progress=progress)
         else:
             cells = [_untrained(plan, settings) for plan in plans]
-        write_adapted(run.outputs, cells)
+        if run.writes:
+            write_adapted(run.outputs, cells)
         run.finish({"cells": len(cells), "trainable": max(cell.trainable for cell in cells)})
     return run
 

@@ -91,10 +91,10 @@ def _adapt(
             )
         best = winners(members, budget, result)
     folded = start.source.folded()
-    trainable = sum(group.tensor[0].numel() for group in start.source.groups()) if learns else 0
     done = []
     for i, plan in enumerate(plans):
         name = members[best[i]].name if learns else ""
+        trainable = start.source.trainable(best[i]) if learns else 0
         adapted = Adapted(
             task=plan.cell.task.name,
             shots=plan.shots,
@@ -122,7 +122,8 @@ def _adapt(
             shots=None if plan.shots == "full" else int(plan.shots),
             sources=metaprompt.card.tasks if metaprompt else (),
         )
-        save_prompt(run.outputs / adapted.file, SoftPrompt(folded[best[i]], card))
+        if run.writes:
+            save_prompt(run.outputs / adapted.file, SoftPrompt(folded[best[i]], card))
         done.append(adapted)
     return done
 
@@ -184,15 +185,16 @@ def _lowest_loss(
     if len(options) == 1:
         return next(iter(options))
     placement = Placement(metaprompt.card.placement)
+    notes = opened.backbone.note_cache() if placement is Placement.suffix else None
     rows: list[Row] = opened.rows(cell.train[:most], cell.task, reserve=metaprompt.vectors.shape[0])
     losses = {}
     for name, pair in options.items():
-        prompt = compose(metaprompt.vectors, pair.rows, pair.cols)
+        prompt = compose(metaprompt.vectors, pair.rows, pair.cols)[None]
         total, tokens = 0.0, 0
         for at in range(0, len(rows), 8):
             part = rows[at : at + 8]
-            vectors = prompt.expand(len(part), -1, -1)
-            values = token_losses(opened.backbone.forward(part, PromptVectors(vectors, placement)))
+            prompts = PromptVectors(prompt, placement, owner=(0,) * len(part))
+            values = token_losses(opened.backbone.forward(part, prompts, notes=notes))
             total, tokens = total + float(values.sum()), tokens + len(values)
         losses[name] = total / tokens
     return min(losses, key=losses.__getitem__)

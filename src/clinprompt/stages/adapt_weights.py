@@ -68,7 +68,8 @@ def _cell(settings: AdaptSettings, plan: Plan, *, opened: Opened, run: RunFolder
                 save_every=300.0,  # a checkpoint of every weight is large
                 watch=watcher(run, [member], advance),
             )
-            source.save(scratch / str(number) / name)
+            if run.writes:
+                source.save(scratch / str(number) / name)
         members.append(member)
         trainable = source.trainable
         together.losses |= result.losses
@@ -84,9 +85,10 @@ def _cell(settings: AdaptSettings, plan: Plan, *, opened: Opened, run: RunFolder
         train_examples=len(cell.train),
         file=f"{cell.name}/{name}",
     )
-    _move(scratch / str(best) / name, run.outputs / found.file)
-    write_json(record, asdict(found))
-    shutil.rmtree(scratch)
+    if run.writes:
+        _move(scratch / str(best) / name, run.outputs / found.file)
+        write_json(record, asdict(found))
+        shutil.rmtree(scratch)
     return found
 
 

@@ -17,12 +17,21 @@ class Settings(BaseModel):
 
 
 class BackboneSettings(Settings):
-    """Which backbone, and in which precision it runs."""
+    """Which backbone, in which precision and where it runs, and how tasks are put to it.
+
+    ``weights`` keeps the frozen linear layers in fewer bits, ``device`` ``spread`` divides the layers over all
+    accelerators, ``sharded`` the weights of each layer among the processes of torchrun, ``recompute`` keeps one state
+    per layer in training and computes the rest twice, ``template`` is a name of
+    `clinprompt show templates` or ``chat``, the backbone's own chat template.
+    """
 
     path: str = "embedded"
     dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
     autocast: Literal["none", "bfloat16", "float16"] = "none"
+    weights: Literal["full", "int8", "nf4"] = "full"
     device: str = "auto"
+    sharded: bool = False
+    recompute: bool = False
     template: str | None = None
 
 
@@ -30,7 +39,7 @@ class PromptSettings(Settings):
     """Shape and place of a prompt."""
 
     length: int = Field(16, ge=1, le=4096)
-    placement: Literal["prefix", "suffix"] = "suffix"
+    placement: Literal["prefix", "suffix", "both"] = "suffix"
 
 
 class Budget(Settings):
@@ -75,6 +84,7 @@ class DistillSettings(Settings):
 
     Loss = answer + ``weight`` · (T² KL(teacher ‖ student) + hidden distance), answer tokens only.
     ``weight`` 0 is multitask training without distillation. The papers' λ, T, layers, rank and start are not public.
+    Of each distribution of a teacher the ``teacher_top_k`` likeliest tokens are kept and the rest as one (null: all).
     """
 
     backbone: BackboneSettings = BackboneSettings()
@@ -85,6 +95,7 @@ class DistillSettings(Settings):
     weight: float = Field(1.0, ge=0)
     temperature: float = Field(1.0, gt=0)
     hidden_layers: tuple[int, ...] = (-1,)
+    teacher_top_k: int | None = Field(256, ge=1)
     mixing: Mixing = "proportional"
     mixing_cap: int = Field(2**18, ge=1)
     mixing_temperature: float = Field(2.0, gt=0)
@@ -151,6 +162,12 @@ class AdaptSettings(Settings):
     seed: int = 1
 
     @model_validator(mode="after")
+    def _weights_can_be_trained(self) -> AdaptSettings:
+        if self.method.kind == "fine-tuning" and self.backbone.weights != "full":
+            raise ValueError("weights in fewer bits cannot be fine-tuned; set backbone.weights to full")
+        return self
+
+    @model_validator(mode="after")
     def _metaprompt_is_there(self) -> AdaptSettings:
         if (self.method.kind == "mpt") != (self.metaprompt is not None):
             raise ValueError(
@@ -158,6 +175,19 @@ class AdaptSettings(Settings):
                 "backbone; without one use --method prompt-tuning"
             )
         return self
+
+
+class DecodingSettings(Settings):
+    """How answers are found: ``greedy`` token by token, by ``beams``, or as the likeliest of the possible ``choices``.
+
+    ``choices`` is for classes and multiple choice; other tasks are then answered greedily. An answer also ends where
+    one of the texts in ``stop`` begins.
+    """
+
+    kind: Literal["greedy", "beams", "choices"] = "greedy"
+    beams: int = Field(4, ge=2, le=64)
+    length_penalty: float = 1.0
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
 
 class EvaluateSettings(Settings):
@@ -169,6 +199,7 @@ class EvaluateSettings(Settings):
     part: Literal["dev", "test"] = "test"
     limit: int | None = Field(None, ge=1)
     answer_tokens: int = Field(128, ge=1)
+    decoding: DecodingSettings = DecodingSettings()
     resamples: int = Field(10_000, ge=100)
     seed: int = 0
 
@@ -184,3 +215,4 @@ class PredictSettings(Settings):
     writer: Literal["brat", "jsonl"] = "brat"
     window: int | None = Field(None, ge=40)
     answer_tokens: int = Field(192, ge=1)
+    decoding: DecodingSettings = DecodingSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import Tensor
@@ -26,8 +27,9 @@ from clinprompt.training.gang import Mixture
 from clinprompt.training.loop import train
 from clinprompt.training.objectives import Distillation
 from clinprompt.training.seeds import derive
+from clinprompt.training.truncation import measure_truncation
 
-STAGE, VERSION = "distill", 1
+STAGE, VERSION = "distill", 2
 FILE = "metaprompt.safetensors"
 
 
@@ -52,6 +54,7 @@ def distill(
         inputs={"teachers": settings.teachers} | {item.task.name: item.path for item in prepared},
         fingerprints={"backbone": opened.backbone.fingerprint},
         force=force,
+        together=True,
     )
     if run.done:
         return run
@@ -76,6 +79,7 @@ def distill(
             reserve=P,
             rates=lambda _, rate: {"metaprompt": rate * unit, "rows": factor_rate, "cols": factor_rate},
         )
+        distillation = _distillation(settings, teachers, placement)
         with progress(STAGE, settings.budget.steps) as advance:
             result = train(
                 opened.backbone,
@@ -83,7 +87,7 @@ def distill(
                 members,
                 placement=Placement(placement),
                 mixture=_mixture(settings, cells),
-                distillation=_distillation(settings, teachers, placement),
+                distillation=distillation,
                 tokens_per_forward=settings.budget.tokens_per_forward,
                 dev_every=dev_every(settings.budget),
                 checkpoint=run.checkpoints / "loop.safetensors",
@@ -96,8 +100,18 @@ def distill(
                 fix="give lower `rates` and `factor_rate`, or a lower `clip`",
             )
         _save(run, opened, prepared, source, settings, placement)
-        run.finish({"tasks": names, "losses": result.losses, "dev_loss": result.dev_losses[members[0].name],
-                    "seconds": result.seconds})  # fmt: skip
+        lost = distillation and measure_truncation(
+            opened.backbone, source, members, distillation, placement=Placement(placement)
+        )
+        run.finish(
+            {
+                "tasks": names,
+                "losses": result.losses,
+                "dev_loss": result.dev_losses[members[0].name],
+                "teacher_truncation": asdict(lost) if lost else None,
+                "seconds": result.seconds,
+            }
+        )
     return run
 
 
@@ -123,9 +137,10 @@ def _distillation(settings: DistillSettings, teachers: Tensor, placement: str) -
     return Distillation(
         teachers,
         Placement(placement),
-        weight=settings.weight,
+        weights=[settings.weight] * len(teachers),
         temperature=settings.temperature,
         hidden_layers=settings.hidden_layers,
+        top_k=settings.teacher_top_k,
     )
 
 
@@ -149,4 +164,5 @@ def _save(
         run=run.id,
         seed=settings.seed,
     )
-    save_metaprompt(run.outputs / FILE, Metaprompt(vectors, factors, card))
+    if run.writes:
+        save_metaprompt(run.outputs / FILE, Metaprompt(vectors, factors, card))

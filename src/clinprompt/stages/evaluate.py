@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from clinprompt.backbones.protocol import Limits
 from clinprompt.data.records import prediction_record
 from clinprompt.errors import InputError
 from clinprompt.evaluation.score import score_task, task_counts
-from clinprompt.inference.predictor import Predictor, Question
+from clinprompt.inference.predictor import Question
 from clinprompt.schema.example import Example, Split
 from clinprompt.schema.prediction import Prediction
 from clinprompt.stages.adapted import Adapted, applied, open_adapted
@@ -46,6 +45,7 @@ def evaluate(
         inputs={"adapted": settings.adapted} | {name: item.path for name, item in prepared.items()},
         fingerprints={"backbone": opened.backbone.fingerprint},
         force=force,
+        together=settings.backbone.sharded,
     )
     if run.done:
         return run
@@ -61,7 +61,8 @@ def evaluate(
                 item, examples = prepared[cell.task], parts[cell.task]
                 predictions = _predict(opened, outputs, cell, item, examples, settings, advance)
                 records.append(_record(run, cell, item, examples, predictions, settings))
-        write_json(run.outputs / FILE, {"part": settings.part, "cells": records})
+        if run.writes:
+            write_json(run.outputs / FILE, {"part": settings.part, "cells": records})
         run.finish({"cells": len(records)})
     return run
 
@@ -91,8 +92,8 @@ def _predict(
     settings: EvaluateSettings,
     advance: Advance,
 ) -> list[Prediction]:
-    predictor = Predictor(opened.backbone, opened.template, limits=Limits(settings.answer_tokens))
     with applied(opened, outputs, cell) as (vectors, placement):
+        predictor = opened.predictor(settings.decoding, tokens=settings.answer_tokens)
         questions = [Question(example, item.task, vectors, placement, cell.key) for example in examples]
         return predictor.predict(questions, watch=lambda rows: advance(rows))
 
@@ -107,8 +108,9 @@ def _record(
 ) -> dict[str, Any]:
     scores = score_task(item.task, examples, predictions, resamples=settings.resamples, seed=settings.seed)
     lines = [json.dumps(prediction_record(found), ensure_ascii=False) for found in predictions]
-    write_text(run.outputs / cell.key / "predictions.jsonl", "\n".join(lines) + "\n")
-    write_json(run.outputs / cell.key / COUNTS, task_counts(item.task, examples, predictions))
+    if run.writes:
+        write_text(run.outputs / cell.key / "predictions.jsonl", "\n".join(lines) + "\n")
+        write_json(run.outputs / cell.key / COUNTS, task_counts(item.task, examples, predictions))
     return {
         **asdict(cell),
         "kind": item.task.kind.value,

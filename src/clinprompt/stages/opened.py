@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clinprompt.backbones.causal import CausalBackbone
+from clinprompt.backbones.chat import chat_frame
 from clinprompt.backbones.loading import load_backbone
-from clinprompt.backbones.protocol import Row
+from clinprompt.backbones.protocol import Generation, Row
+from clinprompt.inference.predictor import Predictor
 from clinprompt.prompts.card import BackboneIdentity
+from clinprompt.registry import unknown_name
 from clinprompt.schema.example import Example
-from clinprompt.stages.configs import BackboneSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings
 from clinprompt.tasks.formulations.generative import formulate
 from clinprompt.tasks.task import Task
-from clinprompt.tasks.template import TEMPLATES, Template
+from clinprompt.tasks.template import CHAT, TEMPLATES, Template, chat_template
+from clinprompt.training.parallel import world
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,12 @@ class Opened:
             hidden=self.backbone.hidden_size,
         )
 
+    def predictor(self, decoding: DecodingSettings, *, tokens: int) -> Predictor:
+        """A predictor for the weights as they are now."""
+        beams = decoding.beams if decoding.kind == "beams" else 1
+        generation = Generation(tokens, beams, decoding.length_penalty, decoding.stop)
+        return Predictor(self.backbone, self.template, generation=generation, choices=decoding.kind == "choices")
+
     def rows(self, examples: Sequence[Example], task: Task, *, reserve: int) -> list[Row]:
         """Token ids of examples with their gold answers; ``reserve`` is the prompt's length."""
         return [
@@ -43,5 +53,27 @@ class Opened:
 
 def open_backbone(settings: BackboneSettings) -> Opened:
     """Load what the settings name; the template is the one they name, else the backbone's own."""
-    backbone = load_backbone(settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast)
-    return Opened(backbone, TEMPLATES[settings.template or backbone.template])
+    world()  # each process takes its own GPU before anything is put there
+    backbone = load_backbone(
+        settings.path,
+        dtype=settings.dtype,
+        device=settings.device,
+        autocast=settings.autocast,
+        weights=settings.weights,
+        sharded=settings.sharded,
+        recompute=settings.recompute,
+    )
+    return Opened(backbone, template_of(backbone, settings.template or backbone.template))
+
+
+def template_of(backbone: CausalBackbone, name: str) -> Template:
+    """The template of this name; ``chat`` is made from the backbone's own chat template.
+
+    Raises :class:`InputError` for an unknown name, and for ``chat`` when the backbone has no chat template.
+    """
+    if name == CHAT:
+        frame = chat_frame(backbone.tokenizer, where=f"backbone {backbone.name}")
+        return chat_template(before=frame.before, after=frame.after)
+    if name not in TEMPLATES:
+        raise unknown_name("template", name, [*TEMPLATES, CHAT])
+    return TEMPLATES[name]

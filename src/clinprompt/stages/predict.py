@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from clinprompt import __version__
-from clinprompt.backbones.protocol import Limits, Placement
+from clinprompt.backbones.protocol import Placement
 from clinprompt.data.files import file_hash
 from clinprompt.data.readers import READERS
 from clinprompt.data.windows import merge, windows
 from clinprompt.data.writers import brat, jsonl
 from clinprompt.errors import InputError
-from clinprompt.inference.predictor import Predictor, Question
+from clinprompt.inference.predictor import Question
 from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import Answer, Example, TaskKind
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.adapted import open_prompt
 from clinprompt.stages.configs import PredictSettings
-from clinprompt.stages.opened import Opened, open_backbone
+from clinprompt.stages.opened import Opened, open_backbone, template_of
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.tasks.task import Task
-from clinprompt.tasks.template import TEMPLATES, Template
+from clinprompt.tasks.template import Template
 
 SPAN_KINDS = (TaskKind.entities, TaskKind.relations)
 WINDOW = 600
@@ -62,7 +62,7 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     opened = opened or open_backbone(settings.backbone)
     prompts = [open_prompt(path, opened) for path in settings.prompts]
     tasks = [_task(prompt, path) for prompt, path in zip(prompts, settings.prompts, strict=True)]
-    template = _template(prompts, settings.prompts)
+    template = _template(prompts, settings.prompts, opened)
     _check_output(settings, tasks)
     items = list(READERS[settings.reader](settings.notes))
     asks = [
@@ -71,7 +71,7 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
         for prompt, task in zip(prompts, tasks, strict=True)
         for ask in _asks(i, item, prompt, task, settings.window)
     ]
-    predictor = Predictor(opened.backbone, template, limits=Limits(settings.answer_tokens))
+    predictor = replace(opened, template=template).predictor(settings.decoding, tokens=settings.answer_tokens)
     with progress("predict", len(asks)) as advance:
         found = predictor.predict([ask.question for ask in asks], watch=lambda rows: advance(rows))
     return _write(settings, items, tasks, asks, found, prompts)
@@ -87,8 +87,8 @@ def _task(prompt: SoftPrompt, path: Path) -> Task:
     return prompt.card.task
 
 
-def _template(prompts: Sequence[SoftPrompt], paths: Sequence[Path]) -> Template:
-    template = TEMPLATES[prompts[0].card.template]
+def _template(prompts: Sequence[SoftPrompt], paths: Sequence[Path], opened: Opened) -> Template:
+    template = template_of(opened.backbone, prompts[0].card.template)
     for prompt, path in zip(prompts, paths, strict=True):
         if prompt.card.template_hash != template.hash:
             raise InputError(

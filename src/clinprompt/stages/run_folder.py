@@ -11,27 +11,34 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
+from clinprompt.errors import InputError
 from clinprompt.stages.atomic import plain, write_json, write_text, write_yaml
 from clinprompt.stages.environment import describe_environment
 from clinprompt.stages.identity import folder_content, input_content, record, run_id
 from clinprompt.stages.lock import Lock
+from clinprompt.training.parallel import World, world
 
 State = Literal["fresh", "interrupted", "done"]
 """``fresh``: nothing was there; ``interrupted``: begun and not finished; ``done``: finished, to be reused."""
+
+_STATES: tuple[State, ...] = get_args(State)
 
 
 class RunFolder:
     """One run of one stage; made by :func:`open_run`, used in a ``with`` block, ended by :meth:`finish`.
 
-    Leaving the block without :meth:`finish` (an error, an interrupt) keeps everything for the next attempt.
+    Leaving the block without :meth:`finish` (an error, an interrupt) keeps everything for the next attempt. Of
+    several processes only the first writes: elsewhere ``writes`` is false, what is logged goes nowhere, and
+    :meth:`finish` waits for the first process to be done.
     """
 
-    def __init__(self, path: Path, *, state: State, lock: Lock | None) -> None:
-        self.path, self.state, self._lock = path, state, lock
+    def __init__(self, path: Path, *, state: State, lock: Lock | None, processes: World) -> None:
+        self.path, self.state, self._lock, self.processes = path, state, lock, processes
+        self.writes = processes.leads
         self._began = time.monotonic()
 
     def __enter__(self) -> RunFolder:
@@ -77,6 +84,8 @@ class RunFolder:
 
     def keep_metrics(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the metric lines that ``keep`` refuses: on resuming, those after the last checkpoint."""
+        if not self.writes:
+            return
         rows = [row for row in self.metrics() if keep(row)]
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
@@ -86,19 +95,21 @@ class RunFolder:
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Declare the run finished: ``done.json`` is written last, after all else is on disk."""
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
-        self.log("finished")
-        write_json(
-            self.path / "done.json",
-            {
-                "finished": _now(),
-                "seconds": round(time.monotonic() - self._began, 3),
-                "outputs": record(folder_content(self.outputs)),
-                "summary": dict(summary or {}),
-            },
-        )
+        if self.writes:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            self.log("finished")
+            write_json(
+                self.path / "done.json",
+                {
+                    "finished": _now(),
+                    "seconds": round(time.monotonic() - self._began, 3),
+                    "outputs": record(folder_content(self.outputs)),
+                    "summary": dict(summary or {}),
+                },
+            )
+            shutil.rmtree(_aside(self.path), ignore_errors=True)
+        self.processes.gather(0)
         self.state = "done"
-        shutil.rmtree(_aside(self.path), ignore_errors=True)
         self.close()
 
     def summary(self) -> dict[str, Any]:
@@ -111,6 +122,8 @@ class RunFolder:
             self._lock.release()
 
     def _append(self, name: str, line: str) -> None:
+        if not self.writes:
+            return
         with (self.path / name).open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
@@ -125,21 +138,26 @@ def open_run(
     fingerprints: Mapping[str, str] | None = None,
     device: str = "cpu",
     force: bool = False,
+    together: bool = False,
 ) -> RunFolder:
     """The folder ``root/<stage>/<id>`` of this run, locked for this process unless it is done.
 
     ``inputs`` are files and folders that count by their content; ``fingerprints`` names inputs whose content
     is already known by a string (a backbone). The same config and contents give the same folder. ``version``
     is the stage's own and grows when its results change. ``force`` starts anew: the old folder stands aside
-    until the new one is finished. Raises :class:`InputError` for a missing or unfinished input and a run in
-    use.
+    until the new one is finished. Of several processes the first works alone and the others come back with the
+    finished run, unless they work ``together``. Raises :class:`InputError` for a missing or unfinished input and a
+    run in use.
     """
+    processes = world()
     found = {name: input_content(path, name=name) for name, path in inputs.items()}
     contents = {name: content.sha256 for name, content in found.items()} | dict(fingerprints or {})
     identity = run_id(stage=stage, version=version, config=config, inputs=inputs, contents=contents)
     path = root / stage / identity
+    if not processes.leads:
+        return _follow(path, processes, together=together)
     if _finished(path) and not force:
-        return RunFolder(path, state="done", lock=None)
+        return _announced(RunFolder(path, state="done", lock=None, processes=processes))
 
     lock = Lock(path.parent / f".{identity}.lock")
     lock.take()
@@ -148,8 +166,9 @@ def open_run(
             _set_aside(path)
         elif _finished(path):  # another process finished it while we came here
             lock.release()
-            return RunFolder(path, state="done", lock=None)
-        run = RunFolder(path, state="interrupted" if (path / "inputs.json").exists() else "fresh", lock=lock)
+            return _announced(RunFolder(path, state="done", lock=None, processes=processes))
+        state: State = "interrupted" if (path / "inputs.json").exists() else "fresh"
+        run = RunFolder(path, state=state, lock=lock, processes=processes)
         run.outputs.mkdir(parents=True, exist_ok=True)
         _describe(run, stage=stage, version=version, config=config, device=device)
         entries: dict[str, Any] = {
@@ -158,7 +177,27 @@ def open_run(
         entries |= {name: {"kind": "fingerprint", "sha256": text} for name, text in (fingerprints or {}).items()}
         write_json(path / "inputs.json", {"stage": stage, "version": version, "inputs": entries})
         run.log(f"{'resumed' if run.state == 'interrupted' else 'begun'} in process {os.getpid()}")
+        return _announced(run)
+
+
+def _announced(run: RunFolder) -> RunFolder:
+    """Tell the other processes how the run stands; they wait for it in :func:`_follow`."""
+    run.processes.gather(_STATES.index(run.state))
     return run
+
+
+def _follow(path: Path, processes: World, *, together: bool) -> RunFolder:
+    state = _STATES[processes.gather(0)[0]]
+    if state != "done" and not together:
+        processes.gather(0)  # the first process's `finish`
+        state = "done"
+    if not path.is_dir():
+        raise InputError(
+            f"process {processes.rank} does not see what process 0 writes",
+            where=str(path),
+            fix="give --runs a folder on a file system that all machines share",
+        )
+    return RunFolder(path, state=state, lock=None, processes=processes)
 
 
 def _describe(run: RunFolder, *, stage: str, version: int, config: BaseModel, device: str) -> None:

@@ -42,6 +42,7 @@ def teach(
         inputs={item.task.name: item.path for item in prepared},
         fingerprints={"backbone": opened.backbone.fingerprint},
         force=force,
+        together=True,
     )
     if run.done:
         return run
@@ -81,7 +82,8 @@ def teach(
                 run=run.id,
                 seed=settings.seed,
             )
-            save_prompt(run.outputs / f"{item.task.name}.safetensors", SoftPrompt(folded[best], card))
+            if run.writes:
+                save_prompt(run.outputs / f"{item.task.name}.safetensors", SoftPrompt(folded[best], card))
             table[item.task.name] = {
                 "member": name, "loss": result.losses[name], "dev_loss": result.dev_losses[name]
             }  # fmt: skip

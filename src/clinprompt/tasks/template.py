@@ -22,12 +22,16 @@ class Template:
     """Text with ``{slots}``; a part in ``[brackets]`` is dropped when a slot in it is absent or empty.
 
     ``context`` is what the model reads, ``cue`` the last words before the answer: a prompt placed as
-    ``suffix`` stands between the two.
+    ``suffix`` stands between the two. ``before`` and ``after`` are literal text around them, taken as it is (brackets
+    and braces of a chat template mean nothing here), ``joint`` is what stands between the cue and an answer.
     """
 
     name: str
     context: str
     cue: str
+    before: str = ""
+    after: str = ""
+    joint: str = " "
 
     def __post_init__(self) -> None:
         unknown = sorted(set(_SLOT.findall(self.context + self.cue)) - set(SLOTS))
@@ -36,8 +40,10 @@ class Template:
 
     @property
     def hash(self) -> str:
-        """Sixteen hex digits of the SHA-256 of context and cue; the name does not count."""
-        return hashlib.sha256(f"{self.context}\0{self.cue}".encode()).hexdigest()[:16]
+        """Sixteen hex digits of the SHA-256 of all its texts; the name does not count."""
+        frame = (self.before, self.after, self.joint)
+        parts = (self.context, self.cue, *(frame if frame != ("", "", " ") else ()))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @property
     def slots(self) -> frozenset[str]:
@@ -67,10 +73,22 @@ def render(template: Template, inputs: Mapping[str, str], instruction: str) -> R
             f"the inputs {unseen} have no slot in template {template.name!r}",
             allowed=", ".join(sorted(template.slots)),
         )
+    context = _pieces(template.context, texts, name=template.name)
+    cue = _pieces(template.cue, texts, name=template.name)
     return Rendered(
-        context=_pieces(template.context, texts, name=template.name),
-        cue=_pieces(template.cue, texts, name=template.name),
+        context=_joined((Piece(template.before, trusted=True), *context)),
+        cue=_joined((*cue, Piece(template.after, trusted=True))),
     )
+
+
+def _joined(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """The pieces with neighbouring trusted ones joined, so that they are tokenised as one text, and no empty one."""
+    joined: list[Piece] = []
+    for piece in pieces:
+        if joined and joined[-1].trusted and piece.trusted:
+            piece = Piece(joined.pop().text + piece.text, trusted=True)
+        joined.append(piece)
+    return tuple(piece for piece in joined if piece.text)
 
 
 def _pieces(source: str, texts: Mapping[str, str], *, name: str) -> tuple[Piece, ...]:
@@ -119,6 +137,19 @@ PLAIN_FIRST = Template(
     ),
     cue="Answer:",
 )
+
+CHAT = "chat"
+"""Name of the template that is the backbone's own: see :func:`chat_template`."""
+
+
+def chat_template(*, before: str, after: str) -> Template:
+    """The plain words as one turn of a person, in the literal text of a backbone's chat template.
+
+    ``before`` stands before the turn's words; ``after`` ends the turn and begins the model's, whose first word is the
+    answer's, without a blank.
+    """
+    return Template(CHAT, context=PLAIN.context.rstrip("\n"), cue="", before=before, after=after, joint="")
+
 
 TEMPLATES = Registry(
     "template",

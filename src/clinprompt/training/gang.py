@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
+import torch
 
-from clinprompt.backbones.protocol import Row
+from clinprompt.backbones.protocol import Placement, PromptVectors, Row
 from clinprompt.errors import InputError
 from clinprompt.maths.mixture import draw_tasks
+from clinprompt.prompts.source import PromptSource
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,27 @@ def rows_for_step(
         member = members[n]
         for i in range(cursors.drawn[n], cursors.drawn[n] + count):
             epoch, place = divmod(i, len(member.rows))
-            picked.append((n, member.rows[_order(len(member.rows), member.seed, epoch)[place]]))
+            picked.append((n, member.rows[epoch_order(len(member.rows), member.seed, epoch)[place]]))
         cursors.drawn[n] += count
     return picked
 
 
+def batch_prompts(source: PromptSource, members: Sequence[int], placement: Placement) -> PromptVectors | None:
+    """Each member's prompt once, however many of the rows are its; ``members`` holds one member per row."""
+    present = sorted(set(members))
+    vectors = source.vectors(torch.tensor(present))
+    if vectors is None:
+        return None
+    place = {n: i for i, n in enumerate(present)}
+    return PromptVectors(
+        vectors,
+        placement,
+        owner=tuple(place[n] for n in members),
+        lengths=tuple(source.lengths[n] for n in present),
+    )
+
+
 @lru_cache(maxsize=1024)
-def _order(size: int, seed: int, epoch: int) -> tuple[int, ...]:
+def epoch_order(size: int, seed: int, epoch: int) -> tuple[int, ...]:
+    """The order in which a member of this seed draws its ``size`` rows in an epoch."""
     return tuple(np.random.default_rng([seed, epoch]).permutation(size).tolist())

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from clinprompt.backbones.protocol import Backbone, Placement, PromptVectors, Row
+from clinprompt.backbones.protocol import Backbone, Output, Placement, Row
+from clinprompt.backbones.sharding import is_sharded
 from clinprompt.maths.distillation import member_means
 from clinprompt.maths.schedule import rate_factor
 from clinprompt.prompts.source import ParameterGroup, PromptSource
 from clinprompt.training.checkpoint import load_checkpoint, save_checkpoint
-from clinprompt.training.gang import Cursors, Member, Mixture, rows_for_step
-from clinprompt.training.objectives import Distillation, distillation_losses, token_losses
+from clinprompt.training.gang import Cursors, Member, Mixture, batch_prompts, rows_for_step
+from clinprompt.training.gradients import refuse_silence
+from clinprompt.training.objectives import Distillation, Targets, token_losses
 from clinprompt.training.optimiser import GangAdamW
+from clinprompt.training.parallel import even_runs, world
 from clinprompt.training.selection import Selection
+from clinprompt.training.teacher_targets import TeacherTargets
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ def train(
     Each member's loss is the mean over its own answer tokens of the step; members' losses are summed, so that a
     gang of N gives each member the gradient it would have alone. A member whose loss is not finite leaves with the
     values it had. With ``checkpoint`` the state is saved at least every ``save_every`` seconds and a later call with
-    the same arguments continues exactly.
+    the same arguments continues exactly. Several processes (:func:`~clinprompt.training.parallel.world`) share the
+    rows of every step and make the same step; the first of them saves and watches.
     """
     loop = _Loop(backbone, source, members, placement, mixture, distillation, tokens_per_forward)
     total = max(member.steps for member in members)
@@ -73,10 +78,12 @@ def train(
         last = step + 1 == total
         if (step + 1) % dev_every == 0 or last:
             loop.selection.consider(loop.dev_losses(), loop.groups)
+        if not loop.world.leads:
+            continue
+        watch(StepReport(step + 1, total, losses))  # first, so that no step is saved and not reported
         if checkpoint is not None and (last or time.monotonic() - saved > save_every):
             loop.save(checkpoint)
             saved = time.monotonic()
-        watch(StepReport(step + 1, total, losses))
     loop.selection.restore(loop.groups)
     return loop.result(time.monotonic() - begun)
 
@@ -94,11 +101,18 @@ class _Loop:
         distillation: Distillation | None,
         tokens_per_forward: int,
     ) -> None:
+        self.world = world()
+        self.lockstep = self.world.size > 1 and is_sharded(backbone)
         self.backbone, self.source, self.members = backbone, source, members
         self.placement, self.mixture, self.distillation = placement, mixture, distillation
         self.tokens_per_forward = tokens_per_forward
         self.groups: list[ParameterGroup] = list(source.groups())
-        self.notes = backbone.note_cache() if placement is Placement.suffix else None
+        # In lockstep, processes that lack different notes would wait for each other for ever.
+        cached = placement is Placement.suffix and not self.lockstep
+        self.notes = backbone.note_cache() if cached else None
+        self.teachers = distillation and TeacherTargets(
+            backbone, members, distillation, tokens_per_forward=tokens_per_forward, notes=self.notes
+        )
         self.optimiser = GangAdamW(self.groups, n_members=len(members))
         self.selection = Selection(self.groups, n_members=len(members))
         self.clip = torch.tensor([member.clip for member in members])
@@ -111,70 +125,109 @@ class _Loop:
         """Run one optimiser step; returns the answer losses of the members that took part."""
         picked = rows_for_step(self.members, self.alive, self.cursors, step=step, mixture=self.mixture)
         self.step = step + 1
-        counts = torch.zeros(len(self.members))
+        tokens = [0] * len(self.members)
         for n, row in picked:
-            counts[n] += len(row.answer)
+            tokens[n] += len(row.answer)
+        counts = torch.tensor(tokens, dtype=torch.float32)
         answer = torch.zeros(len(self.members))
-        for chunk in self._chunks(picked):
-            answer += self._backward(chunk, counts)
+        chunks = self._shared(picked)
+        for (chunk, counted), targets in zip(chunks, self._targets(chunks), strict=True):
+            answer += self._backward(chunk, targets, counts if counted else torch.full_like(counts, math.inf))
+        self._sum(answer)
         active = counts > 0
-        for n in active.nonzero().flatten().tolist():
-            self.last_losses[n] = float(answer[n])
-            if not math.isfinite(float(answer[n])):
-                self.alive[n] = False
+        for n, loss in enumerate(answer.tolist()):
+            if tokens[n]:
+                self.last_losses[n], self.alive[n] = loss, math.isfinite(loss)
         if self.mixture is not None and not all(self.alive):
             # A shared metaprompt has taken part of the bad gradient: nothing of this step may be kept.
             self._forget_gradients()
             return self._reported(active)
         active &= torch.tensor(self.alive)
         if bool(active.any()):
+            new = active & (self.optimiser.steps == 0)
+            if bool(new.any()):
+                refuse_silence(self.groups, [member.name for member in self.members], answer, new=new)
             self.optimiser.step(self._rates(step), active=active, clip=self.clip)
         return self._reported(active)
 
-    def _backward(self, chunk: list[tuple[int, Row]], counts: Tensor) -> Tensor:
-        members = torch.tensor([n for n, _ in chunk])
-        rows = [row for _, row in chunk]
-        vectors = self.source.vectors(members)
-        prompts = None if vectors is None else PromptVectors(vectors, self.placement)
-        layers = self.distillation.hidden_layers if self.distillation else ()
-        output = self.backbone.forward(rows, prompts, hidden_layers=layers, notes=self.notes)
+    def _shared(self, picked: Sequence[tuple[int, Row]]) -> list[tuple[list[tuple[int, Row]], bool]]:
+        """This process's chunks and whether they count: on a sharded backbone all processes run equally many."""
+        mine = self.world.share(picked, weight=lambda pair: pair[1].length)
+        chunks = [(chunk, True) for chunk in self._chunks(mine)]
+        if not self.lockstep or not picked:
+            return chunks
+        shortest = min(picked, key=lambda pair: pair[1].length)
+        return self.world.level(chunks, idle=([shortest], False))
+
+    def _sum(self, answer: Tensor) -> None:
+        """Add up losses and gradients of all processes."""
+        if self.world.size == 1:
+            return
+        for group in self.groups:
+            if group.tensor.grad is None:  # no row of it was in this process's share
+                group.tensor.grad = torch.zeros_like(group.tensor)
+        self.world.sum([answer, *(group.tensor.grad for group in self.groups)])
+
+    def _targets(self, chunks: Sequence[tuple[list[tuple[int, Row]], bool]]) -> Iterable[Targets | None]:
+        """What the teachers say of each chunk; in lockstep of all at once, with as many runs on every process."""
+        if self.teachers is None:
+            return [None] * len(chunks)
+        targets = (self.teachers.of(chunk, step=self.step) for chunk, _ in chunks)
+        if not self.lockstep or not chunks:
+            return targets
+        shortest = min((pair for chunk, _ in chunks for pair in chunk), key=lambda pair: pair[1].length)
+        with even_runs(self.backbone, self.world, idle=lambda: self._forward([shortest])):
+            return list(targets)
+
+    def _backward(self, chunk: list[tuple[int, Row]], targets: Targets | None, counts: Tensor) -> Tensor:
+        output = self._forward(chunk, hidden_layers=self.distillation.hidden_layers if self.distillation else ())
         answer = token_losses(output)
         values = answer
-        if self.distillation is not None:
-            values = values + distillation_losses(
-                self.backbone, rows, members, output, self.distillation, notes=self.notes
-            )
-        token_member = members.to(output.row.device)[output.row]
+        if self.teachers:
+            values = values + self.teachers.losses(chunk, output, targets)
+        owner = self._owners(chunk, output)
         counts = counts.to(values.device)
-        member_means(values, token_member, counts).sum().backward()
-        return member_means(answer.detach(), token_member, counts).cpu()
+        member_means(values, owner, counts).sum().backward()
+        return member_means(answer.detach(), owner, counts).cpu()
+
+    def _forward(self, chunk: list[tuple[int, Row]], *, hidden_layers: Sequence[int] = ()) -> Output:
+        prompts = batch_prompts(self.source, [n for n, _ in chunk], self.placement)
+        rows = [row for _, row in chunk]
+        return self.backbone.forward(rows, prompts, hidden_layers=hidden_layers, notes=self.notes)
+
+    def _owners(self, chunk: list[tuple[int, Row]], output: Output) -> Tensor:
+        """The member of each answer token ``[A]``."""
+        return torch.tensor([n for n, _ in chunk], device=output.row.device)[output.row]
 
     def _chunks(self, picked: list[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
-        """Rows of similar length together, at most ``tokens_per_forward`` padded tokens at a time."""
+        """Rows of similar length together, at most ``tokens_per_forward`` tokens and prompt vectors at a time."""
         chunk: list[tuple[int, Row]] = []
-        for item in sorted(picked, key=lambda pair: pair[1].length):
-            if chunk and (len(chunk) + 1) * item[1].length > self.tokens_per_forward:
+        tokens = 0
+        for n, row in sorted(picked, key=lambda pair: (pair[1].length, pair[0])):
+            needed = row.length + self.source.lengths[n]
+            if chunk and tokens + needed > self.tokens_per_forward:
                 yield chunk
-                chunk = []
-            chunk.append(item)
+                chunk, tokens = [], 0
+            chunk.append((n, row))
+            tokens += needed
         if chunk:
             yield chunk
 
     @torch.no_grad()
     def dev_losses(self) -> list[float]:
         """Each member's answer loss on its dev rows; NaN where it has none or has left."""
-        losses = [math.nan] * len(self.members)
-        for n, member in enumerate(self.members):
-            if not member.dev or not self.alive[n]:
+        rows = [(n, row) for n, member in enumerate(self.members) if self.alive[n] for row in member.dev]
+        totals = torch.zeros(len(self.members), dtype=torch.float64)
+        counts = torch.zeros_like(totals)
+        for chunk, counted in self._shared(rows):
+            output = self._forward(chunk)
+            if not counted:
                 continue
-            total, tokens = 0.0, 0
-            for chunk in self._chunks([(n, row) for row in member.dev]):
-                vectors = self.source.vectors(torch.tensor([n] * len(chunk)))
-                prompts = None if vectors is None else PromptVectors(vectors, self.placement)
-                values = token_losses(self.backbone.forward([row for _, row in chunk], prompts, notes=self.notes))
-                total, tokens = total + float(values.sum()), tokens + len(values)
-            losses[n] = total / tokens
-        return losses
+            losses, owner = token_losses(output).double().cpu(), self._owners(chunk, output).cpu()
+            totals.index_add_(0, owner, losses)
+            counts.index_add_(0, owner, torch.ones_like(losses))
+        self.world.sum([totals, counts])
+        return (totals / counts).tolist()  # 0 / 0 is NaN
 
     def _rates(self, step: int) -> dict[str, Tensor]:
         factors = [rate_factor(step, steps=member.steps, warmup=member.warmup) for member in self.members]

@@ -26,11 +26,13 @@ def low_rank(backbone: CausalBackbone, *, rank: int, alpha: float, targets: str,
         config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=modules, task_type="CAUSAL_LM")
         with _known_warning_silenced():
             wrapped = get_peft_model(backbone.model, config)
+    backbone.altered = True
     try:
         yield LoraSource(backbone, wrapped)
     finally:
         wrapped.unload()
         backbone.freeze()
+        backbone.altered = False
 
 
 class LoraSource(WeightSource):
@@ -53,11 +55,13 @@ def low_rank_applied(backbone: CausalBackbone, folder: Path) -> Iterator[None]:
     with _known_warning_silenced():
         wrapped = PeftModel.from_pretrained(backbone.model, str(folder), is_trainable=False)
     wrapped.eval()
+    backbone.altered = True
     try:
         yield
     finally:
         wrapped.unload()
         backbone.freeze()
+        backbone.altered = False
 
 
 @contextmanager

@@ -8,24 +8,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clinprompt.backbones.note_cache import NoteCache
-from clinprompt.backbones.protocol import Backbone, Output, Placement, PromptVectors, Row
-from clinprompt.maths.distillation import hidden_distance, logit_divergence
+from clinprompt.backbones.protocol import Output, Placement
+from clinprompt.maths.distillation import Softened, hidden_distance, logit_divergence
 
 
 @dataclass(frozen=True)
 class Distillation:
     """Teachers of the members and how much they count: loss = answer + λ (divergence + hidden distance).
 
-    ``teachers`` is ``[N, P, H]``, one prompt per member, on the same backbone. ``hidden_layers`` are the layers
-    whose states are compared (empty: none). The papers' λ, temperature and layers are not public.
+    ``teachers`` holds one prompt ``[P, H]`` per member, on the same backbone, and ``weights`` each member's λ (0:
+    without teacher). ``hidden_layers`` are the layers whose states are compared (empty: none). The papers' λ,
+    temperature and layers are not public. Of each of the teachers' distributions the ``top_k`` likeliest tokens are
+    kept (``None``: all); ``budget`` bytes of what the teachers say are kept in memory.
     """
 
-    teachers: Tensor
+    teachers: Sequence[Tensor]
     placement: Placement
-    weight: float = 1.0
+    weights: Sequence[float]
     temperature: float = 1.0
     hidden_layers: tuple[int, ...] = (-1,)
+    top_k: int | None = None
+    budget: int = 2 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What a teacher says of ``A`` answer tokens: softened distributions and hidden states ``[A, M]``, if compared."""
+
+    softened: Softened
+    hidden: Tensor | None
 
 
 def token_losses(output: Output) -> Tensor:
@@ -33,24 +44,12 @@ def token_losses(output: Output) -> Tensor:
     return torch.nn.functional.cross_entropy(output.logits, output.targets, reduction="none")
 
 
-def distillation_losses(
-    backbone: Backbone,
-    rows: Sequence[Row],
-    members: Tensor,
-    output: Output,
-    distillation: Distillation,
-    *,
-    notes: NoteCache | None = None,
-) -> Tensor:
-    """λ-weighted teacher terms of each answer token ``[A]``; the teacher runs on its own, without gradient."""
-    with torch.no_grad():
-        teacher = backbone.forward(
-            rows,
-            PromptVectors(distillation.teachers[members], distillation.placement),
-            hidden_layers=distillation.hidden_layers,
-            notes=notes,
-        )
-    terms = logit_divergence(output.logits, teacher.logits, temperature=distillation.temperature)
-    if output.hidden is not None and teacher.hidden is not None:
-        terms = terms + hidden_distance(output.hidden, teacher.hidden)
-    return distillation.weight * terms
+def teacher_losses(logits: Tensor, hidden: Tensor | None, targets: Targets, *, temperature: float) -> Tensor:
+    """Divergence and hidden distance of each answer token ``[A]`` from its teacher, before any weight.
+
+    ``logits`` ``[A, V]`` and ``hidden`` ``[A, M]`` are the student's.
+    """
+    losses = logit_divergence(logits, targets.softened, temperature=temperature)
+    if hidden is not None and targets.hidden is not None:
+        losses = losses + hidden_distance(hidden, targets.hidden)
+    return losses

@@ -1,4 +1,4 @@
-"""AdamW for a gang: moments, rates, clipping and step counts of every member apart, arithmetic for all at once."""
+"""AdamW for a gang: moments, rates, clipping and step counts of every member apart."""
 
 from __future__ import annotations
 
@@ -40,32 +40,23 @@ class GangAdamW:
         ``rates`` maps group names to learning rates, ``[N]`` for per-member groups and scalar for shared ones;
         ``active`` is bool ``[N]``; ``clip`` ``[N]`` is the largest gradient norm of a member (infinite for none).
         """
-        chosen = active.nonzero().flatten()
-        self.steps[chosen] += 1
+        chosen = active.nonzero().flatten().tolist()
+        self.steps += active
         self.shared_steps += 1
-        member_scale = self._scale([g for g in self.groups if g.per_member], chosen, clip[chosen])
-        shared_scale = self._shared_scale(clip[chosen].min())
+        own, shared = self._divisors(clip, chosen)
         for group, first, second in zip(self.groups, self.first, self.second, strict=True):
-            gradient = group.tensor.grad
+            gradient, device = group.tensor.grad, group.tensor.device
             if gradient is None:
                 continue
+            rate = rates[group.name].tolist()
             if group.per_member:
-                rows = chosen.to(group.tensor.device)
-                shape = (-1,) + (1,) * (group.tensor.ndim - 1)
-                scale, rate, count = (
-                    x.to(group.tensor.device, torch.float32).view(shape)
-                    for x in (member_scale, rates[group.name][chosen], self.steps[chosen])
-                )
-                values, m, v = group.tensor[rows], first[rows], second[rows]
-                values, m, v = self._adam(values, m, v, gradient[rows] * scale, rate, count)
-                group.tensor[rows], first[rows], second[rows] = values, m, v
+                counts, divisors = self.steps.to(device, torch.float32), own.to(device)
+                columns = [x.unbind() for x in (group.tensor, gradient, first, second, counts, divisors)]
+                for n in chosen:
+                    self._update(*(column[n] for column in columns), rate=rate[n])
             else:
-                rate = rates[group.name].to(group.tensor.device)
-                count = self.shared_steps.to(group.tensor.device, torch.float32)
-                values, m, v = self._adam(group.tensor, first, second, gradient * shared_scale, rate, count)
-                group.tensor.copy_(values)
-                first.copy_(m)
-                second.copy_(v)
+                counts = self.shared_steps.to(device, torch.float32)
+                self._update(group.tensor, gradient, first, second, counts, shared.to(device), rate=rate)
             group.tensor.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
@@ -80,27 +71,48 @@ class GangAdamW:
         for name, tensor in self.tensors().items():
             tensor.copy_(state[name])
 
-    def _adam(
-        self, values: Tensor, m: Tensor, v: Tensor, gradient: Tensor, rate: Tensor, count: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        b1, b2 = self.betas
-        m = b1 * m + (1 - b1) * gradient
-        v = b2 * v + (1 - b2) * gradient.square()
-        denominator = (v / (1 - b2**count)).sqrt() + self.eps
-        step = (m / (1 - b1**count)) / denominator
-        return values * (1 - rate * self.weight_decay) - rate * step, m, v
+    def _update(
+        self,
+        values: Tensor,
+        gradient: Tensor,
+        first: Tensor,
+        second: Tensor,
+        count: Tensor,
+        divisor: Tensor,
+        *,
+        rate: float,
+    ) -> None:
+        # The kernel of torch.optim.AdamW(fused=True): one pass over memory, where its steps one by one take about ten.
+        torch._fused_adamw_(
+            [values],
+            [gradient],
+            [first],
+            [second],
+            [],
+            [count],
+            lr=rate,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            weight_decay=self.weight_decay,
+            eps=self.eps,
+            amsgrad=False,
+            maximize=False,
+            grad_scale=divisor,
+        )
 
-    def _scale(self, groups: list[ParameterGroup], chosen: Tensor, clip: Tensor) -> Tensor:
-        square = torch.zeros(len(chosen))
-        for group in groups:
-            if group.tensor.grad is not None:
-                rows = group.tensor.grad[chosen.to(group.tensor.device)]
-                square += rows.flatten(1).float().square().sum(dim=1).cpu()
-        return (clip / (square.sqrt() + 1e-6)).clamp_max(1.0)
-
-    def _shared_scale(self, clip: Tensor) -> float:
-        grads = [g.tensor.grad for g in self.groups if not g.per_member and g.tensor.grad is not None]
-        if not grads:
-            return 1.0
-        norm = torch.stack([grad.float().norm().cpu() for grad in grads]).norm()
-        return float((clip / (norm + 1e-6)).clamp_max(1.0))
+    def _divisors(self, clip: Tensor, chosen: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """What gradients are divided by to be clipped: of each member ``[N]``, and of all shared groups together."""
+        squares, shared = torch.zeros(len(clip)), torch.zeros(())
+        for group in self.groups:
+            gradient = group.tensor.grad
+            if gradient is None:
+                continue
+            exact = torch.promote_types(gradient.dtype, torch.float32)
+            if group.per_member:
+                squares += torch.linalg.vector_norm(gradient.flatten(1), dim=1, dtype=exact).square().cpu()
+            else:
+                shared += torch.linalg.vector_norm(gradient, dtype=exact).square().cpu()
+        return tuple(
+            ((norm.sqrt() + 1e-6) / most).clamp_min(1.0)
+            for norm, most in ((squares, clip), (shared, clip[chosen].min()))
+        )

@@ -18,6 +18,7 @@ class WeightSource:
     """A source without prompts whose one member is the backbone itself: its trainable weights."""
 
     n_members = 1
+    lengths = (0,)
 
     def __init__(self, backbone: CausalBackbone) -> None:
         self.named = {name: weight for name, weight in backbone.model.named_parameters() if weight.requires_grad}
@@ -45,13 +46,13 @@ def all_weights(backbone: CausalBackbone) -> Iterator[WeightSource]:
     """Make every weight trainable; on leaving, the backbone is as it was before, bit for bit."""
     before = {name: weight.detach().clone() for name, weight in backbone.model.named_parameters()}
     backbone.model.requires_grad_(True)
+    backbone.altered = True
     try:
         yield WeightSource(backbone)
     finally:
         backbone.freeze()
-        with torch.no_grad():
-            for name, weight in backbone.model.named_parameters():
-                weight.copy_(before[name])
+        _copy(backbone, before)
+        backbone.altered = False
 
 
 @contextmanager
@@ -59,11 +60,13 @@ def weights_applied(backbone: CausalBackbone, path: Path) -> Iterator[None]:
     """The backbone with saved weights in place of its own, for the length of a ``with``."""
     saved = load_file(path)
     own = {name: weight.detach().clone() for name, weight in backbone.model.named_parameters() if name in saved}
+    backbone.altered = True
     try:
         _copy(backbone, saved)
         yield
     finally:
         _copy(backbone, own)
+        backbone.altered = False
 
 
 @torch.no_grad()

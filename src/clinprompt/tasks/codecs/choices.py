@@ -24,6 +24,10 @@ class ChoicesCodec:
             )
         return example.answer.label
 
+    def options(self, example: Example, task: Task) -> tuple[str, ...]:
+        """The keys of the example's options."""
+        return tuple(key for key, _ in example.choices)
+
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The option that the text names, ``None`` when it names none or several; never raises."""
         key = _named_key(answer, example.choices)

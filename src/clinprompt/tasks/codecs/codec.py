@@ -16,6 +16,10 @@ class Codec(Protocol):
         """The gold answer as text; raises :class:`InputError` for an answer outside the task's schema."""
         ...
 
+    def options(self, example: Example, task: Task) -> tuple[str, ...] | None:
+        """Every answer text that could be right, or ``None`` where there is no closed list."""
+        ...
+
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """What a model's text says; never raises, and counts what could not be read in the report."""
         ...

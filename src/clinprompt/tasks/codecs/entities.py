@@ -67,6 +67,9 @@ class EntitiesCodec:
             start = fragments[0][0]
         return "; ".join(items) or NOTHING
 
+    def options(self, example: Example, task: Task) -> None:
+        """No closed list: any text may be right."""
+
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The spans that the text names, each at its place in the note; never raises."""
         grounder, wording = Grounder(example.note), Wording(task.labels, task)

@@ -17,6 +17,9 @@ class FreeTextCodec:
             raise InputError("the gold answer has no text", where=f"example {example.id} of task {task.name}")
         return example.answer.text
 
+    def options(self, example: Example, task: Task) -> None:
+        """No closed list: any text may be right."""
+
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The text unchanged; never raises. Nothing but white space counts as unreadable."""
         report = DecodeReport(items=1, unreadable=int(not answer.strip()))

@@ -22,6 +22,10 @@ class LabelsCodec:
             )
         return task.words(example.answer.label)
 
+    def options(self, example: Example, task: Task) -> tuple[str, ...]:
+        """The words of every class."""
+        return tuple(task.words(label) for label in task.labels)
+
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The class that the text names; never raises."""
         label = Wording(task.labels, task).label(answer)

@@ -72,6 +72,9 @@ class RelationsCodec:
             walk.step(link)
         return "; ".join(items) or NOTHING
 
+    def options(self, example: Example, task: Task) -> None:
+        """No closed list: any text may be right."""
+
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The relations that the text names, with spans for their ends; never raises."""
         walk, wording = _Walk(Grounder(example.note)), Wording(task.relations, task)

@@ -17,9 +17,15 @@ def formulate(example: Example, task: Task, template: Template, *, with_answer: 
     :class:`InputError` for inputs that the template cannot show and answers outside the task's schema.
     """
     rendered = render(template, example.inputs, task.instruction)
-    # The blank belongs to the answer: a model that joins blank and word then predicts the word as one token.
-    answer = " " + CODECS[task.codec].encode(example, task) if with_answer else ""
+    # A blank belongs to the answer: a model that joins blank and word then predicts the word as one token.
+    answer = template.joint + CODECS[task.codec].encode(example, task) if with_answer else ""
     return TextPair(context=rendered.context, cue=rendered.cue, answer=answer)
+
+
+def possible_answers(example: Example, task: Task, template: Template) -> tuple[str, ...] | None:
+    """The answer texts among which the task's codec allows to choose; ``None`` where any text may be right."""
+    options = CODECS[task.codec].options(example, task)
+    return None if options is None else tuple(template.joint + option for option in options)
 
 
 def read_back(raw: str, example: Example, task: Task) -> Prediction:

@@ -1,0 +1,61 @@
+"""What a network must do before prompts are trained on it: lie in memory, give its own logits, and pass gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from clinprompt.errors import InputError
+
+
+@torch.no_grad()
+def check_logits(model: Any, *, where: str) -> None:
+    """Raise unless the output head alone turns last hidden states into logits: some families scale or cap them."""
+    ids = _ids(model)
+    own = model(input_ids=ids, use_cache=False).logits
+    ours = model.get_output_embeddings()(model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state)
+    if not torch.allclose(ours.to(own.device), own, rtol=1e-2, atol=1e-2 * float(own.abs().max()), equal_nan=True):
+        raise InputError(
+            "this network changes its logits after the output head, which is not supported",
+            where=where,
+            allowed="families such as Llama, Mistral, Qwen and gpt-oss",
+        )
+
+
+def check_gradient(model: Any, *, where: str) -> None:
+    """Raise unless a change of the first token's vector reaches the last token's logits backwards.
+
+    Some quantised products have no backward pass: training then runs without an error and without any effect. Only
+    attention and the layers above it join the two tokens, so a gradient there has come through the whole network.
+    """
+    model.requires_grad_(False)
+    vectors = model.get_input_embeddings()(_ids(model)).detach().requires_grad_()  # [1, T, H]
+    found = None
+    try:
+        model(inputs_embeds=vectors, use_cache=False).logits[0, -1].float().square().sum().backward()
+        found = vectors.grad
+    except (NotImplementedError, RuntimeError):  # products without a backward pass say so in these two ways
+        found = None
+    if found is None or not bool(found[0, 0].isfinite().all()) or not bool(found[0, 0].any()):
+        raise InputError(
+            "no gradient passes through the quantised weights of this backbone, so that no prompt could be trained",
+            where=where,
+            allowed="weights full, int8 or nf4 of an unquantised folder; MXFP4 files of gpt-oss",
+            fix="take an unquantised copy of the backbone; `clinprompt check` says what memory it needs",
+        )
+
+
+def check_placed(model: Any, *, where: str) -> None:
+    """Raise when layers were left on the disk, from where every training step would read them."""
+    if "disk" in getattr(model, "hf_device_map", {}).values():
+        raise InputError(
+            "the layers of this backbone do not fit on the accelerators together",
+            where=where,
+            fix="choose dtype bfloat16, weights int8 or nf4, or a machine with more memory",
+        )
+
+
+def _ids(model: Any) -> Any:
+    device = model.get_input_embeddings().weight.device
+    return torch.arange(4, device=device)[None] % model.config.get_text_config().vocab_size
