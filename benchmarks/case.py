@@ -94,19 +94,28 @@ def compare(case: Case, steps: Mapping[str, Step]) -> dict[str, float]:
 
 
 def kept(outcome: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """An outcome in double precision that the next step cannot change."""
-    return {name: value.detach().to("cpu", torch.float64, copy=True) for name, value in outcome.items()}
+    """An outcome that the next step cannot change."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in outcome.items()}
 
 
 def difference(outcome: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
-    """Largest relative difference ‖a − b‖ / ‖b‖ over what both outcomes hold; raises when that is nothing."""
+    """Largest relative difference ‖a − b‖ / ‖b‖ over what both outcomes hold; raises when that is nothing.
+
+    It is infinite for tensors of different shapes and for tokens, which are whole numbers, that are not the same.
+    """
     shared = set(outcome) & set(expected)
     if not shared:
         raise AssertionError("the outcomes have nothing in common to compare")
-    if any(outcome[name].shape != expected[name].shape for name in shared):
+    found = torch.tensor([_distance(outcome[name], expected[name]) for name in shared])
+    return float(found.max())  # unlike Python's, this maximum does not lose a NaN
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    if one.shape != other.shape:
         return float("inf")
-    found = [(outcome[name] - expected[name]).norm() / expected[name].norm() for name in shared]
-    return float(torch.stack(found).max())  # unlike Python's, this maximum does not lose a NaN
+    if not other.is_floating_point():
+        return 0.0 if torch.equal(one, other) else float("inf")
+    return float((one.double() - other.double()).norm() / other.double().norm())
 
 
 def fastest(lines: list[Line], *, case: str, prefix: str, than: str) -> float | None:

@@ -6,8 +6,8 @@ Greedy answers of 16 tokens. peft's prompt tuning generates for one task after a
 full-rank factors so that they hold the same prompts, for all tasks in one batch (all rows are equally long, so none
 is padded); LoRA (rank 8 on all linear layers) switches adapters. Ours with prompts before the note runs the note for
 every task, ours with prompts after it reads the note once. Every call has a new note, so that nothing is kept of it,
-while prompts stay loaded. Prompts before the note give the same tokens as peft's in
-float32, which is asserted first; bfloat16 breaks ties of a random model another way and is only timed.
+while prompts stay loaded. In float32 prompts before the note give the same tokens as peft's, and prompts after it the
+same as task by task, which is asserted first; bfloat16 breaks ties of a random model another way and is only timed.
 
 Work: 12 prompts of 100 vectors, notes of 256 and 1,024 tokens, 32k vocabulary.
 Hardware: CPU of 2 cores about half an hour; a GPU with a Llama of the 1B shape, minutes.

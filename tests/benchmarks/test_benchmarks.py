@@ -76,8 +76,9 @@ def case_of(outcomes, *, dtype="float32"):
 
 
 def test_ways_that_differ_are_not_timed():
-    reference = {"loss": 2.0, "prompt": [3.0, 4.0]}
-    for wrong in ({"loss": 2.001}, {"prompt": [3.0, 4.01]}, {"prompt": [3.0]}, {"prompt": [3.0, float("nan")]}):
+    reference = {"loss": 2.0, "prompt": [3.0, 4.0], "tokens": [30000, 30000]}
+    wrongs = ({"loss": 2.001}, {"prompt": [3.0, 4.01]}, {"prompt": [3.0]}, {"prompt": [3.0, float("nan")]})
+    for wrong in (*wrongs, {"tokens": [30000, 30001]}):
         case = case_of({"reference": reference, "ours": reference | wrong})
         with pytest.raises(AssertionError, match="a case: ours is"):
             measure(case, rounds=1, device="cpu")

@@ -96,10 +96,9 @@ def test_a_worker_of_torchrun_is_killed_and_the_run_goes_on_later(work, tmp_path
     with quickly(15):
         said, _ = torchrun.communicate(timeout=30)
     assert torchrun.returncode != 0
-    paragraph = " ".join(said.split())
-    assert "error: process 1 of the 2 of this run has ended" in paragraph, said
-    assert "Run the same command again: it goes on from the last checkpoint" in paragraph
-    assert "Traceback" not in said.partition("ChildFailedError")[0].partition("torch/distributed/run.py")[0]
+    ours = said.partition("Traceback")[0]  # torchrun itself ends with one
+    assert "error: process 1 of the 2 of this run has ended" in ours, said
+    assert "Run the same command again: it goes on from the last checkpoint" in ours
     assert not list((work / "two").rglob("done.json")) and not list((work / "two").rglob("*.part"))
 
 

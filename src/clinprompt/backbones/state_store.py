@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import OrderedDict
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -45,10 +46,10 @@ class StateStore:
         """Keep states under a key."""
         self._keep(key, states)
         if self.folder is not None and not self._file(key).exists():
-            self._make_room(states.nbytes)
             handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")  # mode 0600
             os.close(handle)
             save_file({"states": states.detach().cpu().contiguous()}, name)
+            self._make_room(Path(name).stat().st_size)
             os.replace(name, self._file(key))
 
     def _file(self, key: str) -> Path:
@@ -77,8 +78,6 @@ class StateStore:
 
 def content_key(identity: str, tensor: Tensor) -> str:
     """Hash of a tensor's values, type and shape, and of what made the states besides."""
-    from hashlib import sha256
-
     values = tensor.detach().cpu().contiguous()
     said = f"{identity}|{values.dtype}|{tuple(values.shape)}|".encode()
     return sha256(said + values.view(torch.uint8).numpy().tobytes()).hexdigest()

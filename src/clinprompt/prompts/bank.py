@@ -95,7 +95,8 @@ def _save(path: Path, tensors: dict[str, Tensor], card: PromptCard) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         floats = {name: tensor.detach().to("cpu", torch.float32) for name, tensor in tensors.items()}
-        save_file(floats, part, metadata={"format": "pt", "card": card.model_dump_json()})
+        # One entry: the order of several is drawn by chance, and equal prompts would be unequal files.
+        save_file(floats, part, metadata={"card": card.model_dump_json()})
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

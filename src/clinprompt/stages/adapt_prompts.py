@@ -34,6 +34,8 @@ def adapt_prompts(
     if settings.metaprompt is not None:
         metaprompt = load_metaprompt(settings.metaprompt, backbone=opened.identity)
     placement = metaprompt.card.placement if metaprompt else settings.prompt.placement
+    if isinstance(settings.method, PromptTuning) and settings.method.placement:
+        placement = settings.method.placement
     trained = [plan for plan in plans if plan.cell.train]
     untrained = [plan for plan in plans if not plan.cell.train]
     done = []

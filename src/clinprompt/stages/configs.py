@@ -111,10 +111,14 @@ class Instruction(Settings):
 
 
 class PromptTuning(Settings):
-    """A free prompt per task, started from the task's words or from sampled vocabulary."""
+    """A free prompt per task, started from the task's words or from sampled vocabulary.
+
+    ``placement`` is for comparisons: in place of the one in the prompt's settings.
+    """
 
     kind: Literal["prompt-tuning"] = "prompt-tuning"
     start: Literal["text", "vocabulary"] = "text"
+    placement: Literal["prefix", "suffix", "both"] | None = None
     budget: Budget = Budget()
 
 
