@@ -170,6 +170,8 @@ def table(result: dict[str, Any]) -> str:
     text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     for aim in result.get("aims", []):
         text.append(f"{'met' if aim['met'] else 'NOT MET':8} {aim['aim']}: {aim['reached']:.2f}")
+    shown = {"benchmark", "machine", "versions", "settings", "lines", "aims"}
+    text += [f"{name}: {json.dumps(value)}" for name, value in result.items() if name not in shown]
     return "\n".join(text)
 
 

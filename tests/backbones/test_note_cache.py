@@ -91,10 +91,10 @@ def test_notes_in_a_folder_are_found_again_but_not_by_another_backbone_dtype_tem
     ran = []
 
     def cache(folder, *, dtype="float32"):
-        backbone = load_backbone(str(folder), dtype=dtype)
+        backbone = load_backbone(str(folder), dtype=dtype, note_folder=tmp_path / "notes")
         prefill = backbone.states
         backbone.states = lambda contexts: ran.extend(contexts) or prefill(contexts)
-        return backbone, backbone.note_cache(StateStore(folder=tmp_path / "notes"))
+        return backbone, backbone.note_cache()
 
     def count(notes, context):
         ran.clear()
@@ -113,7 +113,7 @@ def test_notes_in_a_folder_are_found_again_but_not_by_another_backbone_dtype_tem
         weights = WeightSource(backbone).named or dict(backbone.model.named_parameters())
         save_file({name: weight + 1 for name, weight in weights.items() if "layers.0" in name}, tmp_path / "w")
     with weights_applied(backbone, tmp_path / "w"):
-        changed = backbone.note_cache(StateStore(folder=tmp_path / "notes"))
+        changed = backbone.note_cache()
         assert count(changed, context) == 1
         assert not torch.allclose(changed.states([context])[0], notes.states([context])[0])
     assert count(cache(first)[1], context) == 0

@@ -14,7 +14,7 @@ from tests.made_backbones import tiny_folder
 from tests.zygote import REPOSITORY, ended, free_port, quickly, zygote
 
 HERE = "tests.stages.test_parallel_job"
-STEPS = 24
+STEPS = 12
 
 
 def command(arguments: list[str], save_every: float) -> None:
@@ -61,7 +61,7 @@ def test_a_killed_command_goes_on_to_the_same_bytes(work, tmp_path):
     assert zygote().wait(start("straight")) == 0
     for _ in range(3):
         worker = start("killed")
-        wait_for_lines(work / "killed", 3)
+        wait_for_lines(work / "killed", 2)
         worker.kill()
         assert zygote().wait(worker) == -9
         assert not list((work / "killed").rglob("done.json"))

@@ -12,6 +12,7 @@ from clinprompt.backbones.protocol import RawAnswer
 from clinprompt.data.files import file_hash
 from clinprompt.data.readers import brat
 from clinprompt.errors import InputError
+from clinprompt.inference.engines.local import LocalEngine
 from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.cards import prompt_card
@@ -82,17 +83,17 @@ def links(text):
 def speaking(*, drugs=entities, links=links, flag=lambda text: " drug"):
     """A backbone that reads the row back into text and answers by the task's instruction."""
 
-    def answer(self, rows, prompts, limits):
+    def answers(self, requests, generation, *, watch):
         said = []
-        for row in rows:
-            whole = self.tokenizer.decode(list(row.context))
+        for request in requests:
+            whole = self.backbone.tokenizer.decode(list(request.row.context))
             text, _, instruction = whole.removeprefix("<note>").partition("<task>")
-            assert prompts is not None and prompts.vectors.shape == (len(rows), 4, 32)
+            assert request.vectors.shape == (4, 32)
             speaks = links if "link" in instruction else drugs
             said.append(RawAnswer(speaks(text), 3, False))
         return said
 
-    return patch.object(CausalBackbone, "answer", answer)
+    return patch.object(LocalEngine, "answers", answers)
 
 
 def test_answers_that_say_nothing_readable_give_no_span_and_are_counted(settings, opened):
@@ -182,7 +183,7 @@ def refused(settings, opened, match, **changed):
 
 
 def test_an_output_that_is_there_is_refused_before_anything_is_read(settings, opened, monkeypatch):
-    monkeypatch.setattr(CausalBackbone, "answer", lambda *_: pytest.fail("notes were read for nothing"))
+    monkeypatch.setattr(LocalEngine, "answers", lambda *_, **__: pytest.fail("notes were read for nothing"))
     settings.out.mkdir()
     (settings.out / "old.ann").write_text("")
     refused(settings, opened, "there already")

@@ -12,10 +12,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clinprompt.backbones.loading import load_backbone
 from clinprompt.backbones.protocol import Placement
 from clinprompt.errors import InputError
 from clinprompt.prompts.plain import PlainPrompts
 from clinprompt.training.gang import Member
+from clinprompt.training.loop import train
 from clinprompt.training.objectives import Distillation
 from clinprompt.training.optimiser import GangAdamW
 from clinprompt.training.parallel import World, world
@@ -47,7 +49,6 @@ class StandingStill(GangAdamW):
 
 def compare(path: str, family: str, sharded: bool, out: str) -> None:
     """Prompts, losses and dev losses of a whole run, and the gradients of one."""
-    from clinprompt.backbones.loading import load_backbone
     from clinprompt.training import loop
 
     processes = world()
@@ -128,6 +129,28 @@ def test_one_process_alone_needs_nobody():
     assert alone.gather(7) == [7]
     assert alone.share([3, 1, 2], weight=int) == [3, 1, 2]
     assert alone.level([1], idle=0) == [1]
+
+
+def test_processes_that_see_different_checkpoints_stop(tiny_backbone, make_rows, tmp_path, monkeypatch):
+    class Elsewhere(World):
+        def gather(self, number):
+            return [number, number + 1]
+
+    monkeypatch.setattr("clinprompt.training.loop.world", Elsewhere)
+    member = Member("a", make_rows(2), steps=1, batch=1, seed=0, rates={"prompt": 0.1})
+    with pytest.raises(InputError, match="same checkpoint"):
+        train(
+            tiny_backbone,
+            PlainPrompts(starts(1)),
+            [member],
+            placement=Placement.prefix,
+            checkpoint=tmp_path / "a.safetensors",
+        )
+
+
+def test_sharding_needs_processes_to_share_with(tmp_path):
+    with pytest.raises(InputError, match=r"several processes.*torchrun"):
+        load_backbone(folder("llama", str(tmp_path / "tiny")), sharded=True)
 
 
 @given(st.lists(st.integers(1, 500), max_size=30), st.integers(1, 5))

@@ -40,6 +40,7 @@ class Layout(Protocol):
         ...
 
 
+@torch.compiler.disable  # a layout is different in every batch: tracing it would compile every batch anew
 def _attention(
     module: Any,
     query: Tensor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from clinprompt.backbones.pack import Pack, Segment
 from clinprompt.backbones.protocol import Output, Placement, PromptVectors, Row
 from clinprompt.backbones.recompute import recompute_layers
 from clinprompt.backbones.row_segments import lay_rows
-from clinprompt.backbones.state_store import StateStore
+from clinprompt.backbones.state_store import MEMORY, StateStore
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
 
@@ -48,6 +49,8 @@ class CausalBackbone:
         packed: bool = True,
         recompute: bool = False,
         compiled: bool = False,
+        note_memory: int = MEMORY,
+        note_folder: Path | None = None,
         extra_ends: frozenset[int] = frozenset(),
         weights: str = "full",
     ) -> None:
@@ -66,6 +69,7 @@ class CausalBackbone:
         self.stops, self.weights = extra_ends | {self.eos}, weights
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (self.eos or 0)
         self.recompute = recompute
+        self.note_memory, self.note_folder = note_memory, note_folder
         self.altered = False
         self.freeze()
         if compiled:
@@ -133,16 +137,15 @@ class CausalBackbone:
         numbers = f"{self.embeddings.dtype}, weights {self.weights}, {self.autocast}"
         return f"{self.fingerprint}, {numbers}, {self.device.type}, {versions}"
 
-    def note_cache(self, store: StateStore | None = None) -> NoteCache | None:
-        """A cache of contexts; ``None`` where it would be wrong, when weights train.
+    def state_store(self) -> StateStore:
+        """A store for keys and values; weights that are not the backbone's own keep out of the folder."""
+        return StateStore(budget=self.note_memory, folder=None if self.altered else self.note_folder)
 
-        A store with a folder is shared with other runs, so weights that are not the backbone's own keep out of it.
-        """
+    def note_cache(self, store: StateStore | None = None, *, together: bool = False) -> NoteCache | None:
+        """A cache of contexts, run one by one or ``together``; ``None`` where it would be wrong, when weights train."""
         if not self.packed or any(weight.requires_grad for weight in self.model.parameters()):
             return None
-        if store is not None and store.folder is not None and self.altered:
-            store = None
-        return NoteCache(self.states, identity=self.identity, store=store)
+        return NoteCache(self.states, identity=self.identity, store=store or self.state_store(), together=together)
 
     def forward(
         self,

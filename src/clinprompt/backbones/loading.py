@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
-from clinprompt.backbones.guards import check_gradient, check_logits, check_placed
+from clinprompt.backbones.guards import can_be_packed, check_gradient, check_logits, check_placed
 from clinprompt.backbones.memory import GIB, free_memory
 from clinprompt.backbones.published import PUBLISHED, meta_model, meta_network
 from clinprompt.backbones.quantised import keep_backward, quantisation, stored_method, weight_bytes
@@ -77,15 +77,19 @@ def load_backbone(
     weights: str = "full",
     sharded: bool = False,
     recompute: bool = False,
+    compiled: bool = False,
+    note_memory: int = 2048,
+    note_folder: Path | None = None,
 ) -> CausalBackbone:
     """Load a frozen causal backbone with its tokenizer.
 
     ``dtype`` is that of the weights, ``autocast`` that of the products (``none`` or a dtype); ``weights`` keeps the
     linear layers in fewer bits (:mod:`clinprompt.backbones.quantised`). ``device`` ``spread`` divides the layers over
     all accelerators, ``sharded`` the weights of each layer over all processes, ``recompute`` trades time for memory.
-    Only safetensors are read and no code of the folder is run. Raises :class:`InputError` for a folder that cannot be
-    read, lacks weights or does not fit into memory, and for a network that does not give its own logits through the
-    path used here or lets no gradient through.
+    ``compiled`` has torch compile the layers; notes that were read once are kept in ``note_memory`` MiB and in
+    ``note_folder``. Only safetensors are read and no code of the folder is run. Raises :class:`InputError` for a
+    folder that cannot be read, lacks weights or does not fit into memory, and for a network that does not give its
+    own logits through the path used here or lets no gradient through.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -146,7 +150,7 @@ def load_backbone(
     check_logits(keep_backward(model), where=str(folder))
     if weights != "full" or stored_method(config):
         check_gradient(model, where=str(folder))
-    return CausalBackbone(
+    loaded = CausalBackbone(
         shard(model, target[0]) if sharded else model,
         tokenizer,
         fingerprint=folder_fingerprint(folder),
@@ -157,7 +161,12 @@ def load_backbone(
         recompute=recompute,
         extra_ends=ends,
         weights=weights,
+        compiled=compiled,
+        note_memory=note_memory * 2**20,
+        note_folder=note_folder,
     )
+    loaded.packed = can_be_packed(loaded)
+    return loaded
 
 
 def blueprint(backbone: str) -> Any:

@@ -22,20 +22,22 @@ Prefill = Callable[[Sequence[Context]], list[Tensor]]
 class NoteCache:
     """States of contexts by a hash of their tokens and of ``identity``: backbone, dtype and library versions.
 
-    It belongs to one state of the backbone's weights and must not outlive a change of them.
+    It belongs to one state of the backbone's weights and must not outlive a change of them. Contexts are run one by
+    one, because the last bits of what a batch gives depend on the neighbours, and a training run that resumes, or
+    finds states of another run in a folder, would have had others; ``together`` runs them in batches, which is faster.
     """
 
-    def __init__(self, prefill: Prefill, *, identity: str, store: StateStore | None = None) -> None:
-        self.prefill, self.identity = prefill, identity
-        self.store = store or StateStore()
+    def __init__(self, prefill: Prefill, *, identity: str, store: StateStore, together: bool = False) -> None:
+        self.prefill, self.identity, self.store = prefill, identity, store
+        self.together = together and store.folder is None
 
     def states(self, contexts: Sequence[Context]) -> list[Tensor]:
         """The states of these contexts, computed for those that are not kept; equal contexts share a tensor."""
         keys = {context: content_key(self.identity, torch.tensor(context)) for context in contexts}
         found = {context: self.store.get(key) for context, key in keys.items()}
-        for context in [context for context, states in found.items() if states is None]:
-            # Alone: the last bits of what a batch gives depend on the neighbours, and a run that resumes, or finds
-            # states of another run in a folder, would have had others.
-            [found[context]] = self.prefill([context])
-            self.store.put(keys[context], found[context])
+        missing = sorted((context for context, states in found.items() if states is None), key=len)
+        for batch in [missing] if self.together and missing else [[context] for context in missing]:
+            for context, states in zip(batch, self.prefill(batch), strict=True):
+                found[context] = states
+                self.store.put(keys[context], states)
         return [states for context in contexts if (states := found[context]) is not None]

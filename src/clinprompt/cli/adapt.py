@@ -63,7 +63,8 @@ def _report(run: RunFolder, out: Path | None) -> None:
     ]
     columns = ["task", "shots", "draw", "trainable", "rate", "loss", "dev loss"]
     console.table(columns, rows, title="Adapted")
-    copied = [] if out is None else [_copied(cell, cells, run, out) for cell in cells if cell.is_prompt]
+    wanted = out is not None and run.writes
+    copied = [_copied(cell, cells, run, out) for cell in cells if cell.is_prompt] if wanted else []
     for path in copied:
         console.line(f"prompt: {path}")
     console.line(f"run: {run.path}")

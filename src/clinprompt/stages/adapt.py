@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clinprompt.errors import InputError
 from clinprompt.stages.adapt_prompts import adapt_prompts
 from clinprompt.stages.adapt_weights import adapt_weights
 from clinprompt.stages.adapted import Adapted, Plan, plan_cells, write_adapted
@@ -29,6 +30,13 @@ def adapt(
 
     Methods on a frozen backbone train all cells as one gang; methods that change its weights train cell by cell.
     """
+    row = method(settings.method.kind)
+    if settings.backbone.sharded and row.weights != "frozen":
+        raise InputError(
+            f"{row.name} changes the backbone's weights, and sharded weights cannot be changed",
+            where="backbone.sharded",
+            fix="leave it out, or adapt with mpt or prompt-tuning",
+        )
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.targets]
     inputs = {item.task.name: item.path for item in prepared}
@@ -48,7 +56,6 @@ def adapt(
         return run
     with run:
         plans = plan_cells(prepared, shots=settings.shots, draws=settings.draws, seed=settings.seed)
-        row = method(settings.method.kind)
         if row.gangs:
             cells = adapt_prompts(settings, plans, opened=opened, run=run, progress=progress)
         elif row.trains:

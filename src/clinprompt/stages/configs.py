@@ -21,7 +21,8 @@ class BackboneSettings(Settings):
 
     ``weights`` keeps the frozen linear layers in fewer bits, ``device`` ``spread`` divides the layers over all
     accelerators, ``sharded`` the weights of each layer among the processes of torchrun, ``recompute`` keeps one state
-    per layer in training and computes the rest twice, ``template`` is a name of
+    per layer in training and computes the rest twice, ``compiled`` has torch compile the layers. Notes that were read
+    once are kept in ``note_memory`` MiB, and in ``note_folder`` for later runs. ``template`` is a name of
     `clinprompt show templates` or ``chat``, the backbone's own chat template.
     """
 
@@ -32,6 +33,9 @@ class BackboneSettings(Settings):
     device: str = "auto"
     sharded: bool = False
     recompute: bool = False
+    compiled: bool = False
+    note_memory: int = Field(2048, ge=0)
+    note_folder: Path | None = None
     template: str | None = None
 
 

@@ -9,6 +9,7 @@ from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.chat import chat_frame
 from clinprompt.backbones.loading import load_backbone
 from clinprompt.backbones.protocol import Generation, Row
+from clinprompt.errors import InputError
 from clinprompt.inference.predictor import Predictor
 from clinprompt.prompts.card import BackboneIdentity
 from clinprompt.registry import unknown_name
@@ -53,7 +54,13 @@ class Opened:
 
 def open_backbone(settings: BackboneSettings) -> Opened:
     """Load what the settings name; the template is the one they name, else the backbone's own."""
-    world()  # each process takes its own GPU before anything is put there
+    # Joined first: each process takes its own GPU before anything is put there.
+    if world().size > 1 and settings.device == "spread":
+        raise InputError(
+            "every process would take all accelerators",
+            where="backbone.device",
+            fix="give `backbone.sharded=true` in place of `spread`, or start one process",
+        )
     backbone = load_backbone(
         settings.path,
         dtype=settings.dtype,
@@ -62,6 +69,9 @@ def open_backbone(settings: BackboneSettings) -> Opened:
         weights=settings.weights,
         sharded=settings.sharded,
         recompute=settings.recompute,
+        compiled=settings.compiled,
+        note_memory=settings.note_memory,
+        note_folder=settings.note_folder,
     )
     return Opened(backbone, template_of(backbone, settings.template or backbone.template))
 

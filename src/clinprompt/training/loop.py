@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clinprompt.backbones.protocol import Backbone, Output, Placement, Row
 from clinprompt.backbones.sharding import is_sharded
+from clinprompt.errors import InputError
 from clinprompt.maths.distillation import member_means
 from clinprompt.maths.schedule import rate_factor
 from clinprompt.prompts.source import ParameterGroup, PromptSource
@@ -72,6 +73,13 @@ def train(
     total = max(member.steps for member in members)
     if checkpoint is not None:
         loop.resume(checkpoint)
+        # Also a meeting: nobody may finish, and take the checkpoint away, before all have read it.
+        if len(set(loop.world.gather(loop.step))) > 1:
+            raise InputError(
+                "the processes of this run do not see the same checkpoint",
+                where=str(checkpoint),
+                fix="give --runs a folder on a file system that all machines share",
+            )
     begun = saved = time.monotonic()
     for step in range(loop.step, total):
         losses = loop.advance(step)

@@ -125,7 +125,7 @@ def world() -> World:
     alone = World(dist.get_rank(), dist.get_world_size())
     found = World(alone.rank, alone.size, _watched(alone))
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGTERM, functools.partial(_stop, found))
     return found
 
 
@@ -160,7 +160,7 @@ def _watched(alone: World) -> dict[int, int]:
     }
 
 
-def _stop(number: int, frame: FrameType | None) -> Any:
+def _stop(here: World, number: int, frame: FrameType | None) -> None:
     """Torchrun ends all processes when one has ended: say so instead of vanishing."""
     signal.signal(number, signal.SIG_DFL)
-    raise world().stopped()
+    raise here.stopped()

@@ -13,6 +13,7 @@ from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.decoding import Line
 from clinprompt.backbones.protocol import Generation, Placement, PromptVectors, RawAnswer, Row
 from clinprompt.backbones.state_store import StateStore, content_key
+from clinprompt.errors import InputError
 from clinprompt.inference.beams import search
 from clinprompt.inference.greedy import Greedy, finished
 
@@ -37,8 +38,8 @@ class LocalEngine:
         self, backbone: CausalBackbone, *, store: StateStore | None = None, rows: int = 64, tokens: int = 8192
     ) -> None:
         self.backbone, self.rows, self.tokens = backbone, rows, tokens
-        self.store = store or StateStore()
-        self.notes = backbone.note_cache(self.store)
+        self.store = store or backbone.state_store()
+        self.notes = backbone.note_cache(self.store, together=True)
 
     def answers(
         self,
@@ -51,6 +52,12 @@ class LocalEngine:
         found: list[RawAnswer | None] = [None] * len(requests)
         order = self._order(requests)
         if not self.backbone.packed:
+            if generation.beams > 1:
+                raise InputError(
+                    "beams are not to be had on this backbone, whose attention is of its own kind",
+                    where=f"backbone {self.backbone.name}",
+                    fix="answer greedily",
+                )
             self._padded(requests, order, generation, found, watch)
         elif generation.beams > 1:
             wide = max(1, self.rows // generation.beams)
@@ -134,7 +141,6 @@ class LocalEngine:
         watch: Callable[[int], None],
     ) -> None:
         """Greedy answers through the stock network, for attention that cannot be replaced."""
-        assert generation.beams == 1, "beams need the packed way"
         for chunk in _chunks([requests[i].row.length for i in order], self.tokens):
             chosen = [order[c] for c in chunk]
             for placement, members in _by_placement([requests[i] for i in chosen]).items():
