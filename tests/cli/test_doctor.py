@@ -6,13 +6,14 @@ import tomllib
 
 import pytest
 
+from clinprompt.backbones.published import PUBLISHED
 from clinprompt.cli import doctor
-from clinprompt.cli.capacity import BACKBONES, verdict
 
 
 def write_model(folder, *, vocabulary: int = 8) -> None:
     folder.mkdir()
-    sizes = {"vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes = {"vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2,
+             "model_type": "llama", "intermediate_size": 4}  # fmt: skip
     (folder / "config.json").write_text(json.dumps(sizes))
     (folder / "tokenizer.json").write_text("{}")
     entry = {"dtype": "F32", "shape": [vocabulary, 4], "data_offsets": [0, vocabulary * 16]}
@@ -32,10 +33,8 @@ def test_the_report_is_complete_and_fits_json(clinprompt, model):
     ended = clinprompt("doctor", "--json")
     report = json.loads(ended.out)
     assert report["machine"]["cores"] >= 1 and report["machine"]["torch"]
-    assert report["embedded"] == {
-        "present": True, "parameters": 32, "fault": "", "layers": 1, "hidden": 4, "heads": 2,
-    }  # fmt: skip
-    assert [row["name"] for row in report["backbones"]] == ["embedded", *(size.name for size in BACKBONES)]
+    assert report["embedded"] == {"present": True, "parameters": 32, "fault": ""}
+    assert [row["name"] for row in report["backbones"]] == ["embedded", *PUBLISHED]
     assert report["backbones"][0]["predict"] == "yes"
     assert report["switches"]["HF_HUB_OFFLINE"] == "1"
     assert ended.code == (2 if report["faults"] else 0)
@@ -44,7 +43,7 @@ def test_the_report_is_complete_and_fits_json(clinprompt, model):
 def test_the_screen_says_the_same(clinprompt, model):
     write_model(model)
     screen = clinprompt("doctor").out
-    for words in ("Python", "torch", "processor", "embedded", "Llama-3.1-8B", "gpt-oss-20B", "GiB"):
+    for words in ("Python", "torch", "processor", "embedded", "Llama-3.1-8B", "gpt-oss-20b", "GiB"):
         assert words in screen
 
 
@@ -82,11 +81,14 @@ def test_every_extra_has_a_purpose(repository):
     assert set(project["optional-dependencies"]) == set(doctor.EXTRAS)
 
 
-def test_memory_of_the_backbones_of_the_paper():
-    llama, _, gpt = BACKBONES
-    assert llama.weights == pytest.approx(16.06e9)
-    assert llama.train - llama.predict == 32 * 34 * 1024 * 4096
-    assert gpt.train - gpt.predict == 24 * (34 * 1024 * 2880 + 5 * 64 * 1024**2)
-    assert verdict(llama.train, 24e9, accelerator=True, parameters=8e9) == "yes"
-    assert verdict(llama.train, 32e9, accelerator=False, parameters=8e9) == "slow"
-    assert verdict(gpt.weights, 40e9, accelerator=True, parameters=21e9) == "no"
+def test_what_fits_depends_on_the_memory_and_the_kind_of_device(model):
+    def fits(memory, *, devices=()):
+        machine = {"devices": [{"memory_bytes": size} for size in devices], "memory_bytes": memory}
+        rows = {row["name"]: row for row in doctor._backbones(machine, {"fault": "none here"})}
+        assert list(rows) == list(PUBLISHED)
+        return [(rows[name]["predict"], rows[name]["train"]) for name in ("Llama-3.1-8B", "gpt-oss-20b")]
+
+    assert fits(16e9) == [("no", "no")] * 2
+    assert fits(64e9) == [("slow", "slow")] * 2
+    assert fits(16e9, devices=[24e9, 80e9]) == [("yes", "yes")] * 2
+    assert fits(999e9, devices=[24e9]) == [("yes", "yes"), ("no", "no")]

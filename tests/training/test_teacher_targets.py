@@ -120,7 +120,7 @@ def test_a_step_runs_no_row_twice_even_when_nothing_can_be_kept(tiny_backbone, m
         members,
         placement=Placement.suffix,
         distillation=shared,
-        tokens_per_forward=twins[0].length + 4,  # each row in a chunk of its own
+        tokens_per_forward=len(twins[0].cue) + len(twins[0].answer) + 4,  # each row in a chunk of its own
     )
     assert [len(call) for call in runs[1:]] == [1, 1] * 3
 

@@ -131,6 +131,11 @@ class CausalBackbone:
         return row
 
     @property
+    def tokens_at_once(self) -> int:
+        """How many tokens to run at once in training: as many as a processor's caches hold, or an accelerator fills."""
+        return 2048 if self.device.type == "cpu" else 8192
+
+    @property
     def identity(self) -> str:
         """What the states of a token run depend on besides its tokens."""
         versions = f"torch {torch.__version__}, transformers {transformers.__version__}"

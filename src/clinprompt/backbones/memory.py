@@ -95,9 +95,8 @@ def estimate(
 ) -> Estimate:
     """The memory of ``work`` on a network, which may be on the meta device.
 
-    Scores are kept where attention is not fused: for sinks, notes read before, rows that share a prompt before them on
-    an ``accelerator`` (the fused products there take no mask together with shared key heads), and rows of up to 1,024
-    tokens in half precision on a processor (plain products are quicker there).
+    Scores are kept where attention is not fused: for sinks, notes read before, and, unless there is an
+    ``accelerator``, rows of up to 1,024 tokens in half precision (plain products are quicker on a processor).
     """
     shape = _Shape.of(model)
     b = dtype.itemsize
@@ -111,7 +110,7 @@ def estimate(
     reading = shape.layer(whole.prefixes + whole.batch * whole.run, whole, b, scores=shape.sinks)
     if work.train:
         notes = work.placement is Placement.suffix
-        plain = work.shared if accelerator else b < 4 and work.seen <= 1024
+        plain = not accelerator and b < 4 and work.seen <= 1024
         scores = notes or shape.sinks or plain
         tokens = work.prefixes + work.batch * work.run
         layer = shape.layer(tokens, work, b, scores=scores)

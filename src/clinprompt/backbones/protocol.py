@@ -113,6 +113,7 @@ class Backbone(Protocol):
     fingerprint: str
     hidden_size: int
     n_layers: int
+    tokens_at_once: int
 
     def encode(self, pair: TextPair, *, name: str, reserve: int) -> Row:
         """Token ids of a text pair; raises :class:`InputError` when they do not fit the context."""

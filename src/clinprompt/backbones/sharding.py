@@ -24,7 +24,7 @@ def shard(model: Any, device: torch.device) -> Any:
             where="backbone.sharded",
             fix="start the command with torchrun, as in docs/guides/several-gpus.md",
         )
-    if any(not weight.is_floating_point() for weight in model.parameters()):
+    if any(type(weight.data) is not torch.Tensor or not weight.is_floating_point() for weight in model.parameters()):
         raise InputError(
             "quantised weights cannot be sharded", where="backbone.sharded", fix="leave one of the two out"
         )

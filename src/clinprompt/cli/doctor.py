@@ -131,11 +131,7 @@ def _embedded() -> dict[str, Any]:
         found["fault"] = f"the embedded backbone cannot be read ({type(error).__name__}); install clinprompt again"
         return found
     found["parameters"] = sum(math.prod(shape) for shape in shapes.values())
-    found |= {name: config[key] for name, key in _CONFIG_NAMES.items()}
     return found
-
-
-_CONFIG_NAMES = {"layers": "num_hidden_layers", "hidden": "hidden_size", "heads": "num_attention_heads"}
 
 
 def tensor_shapes(file: Path) -> dict[str, list[int]]:
@@ -147,23 +143,27 @@ def tensor_shapes(file: Path) -> dict[str, list[int]]:
 
 
 def _backbones(machine: dict[str, Any], embedded: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each backbone needs in bfloat16 on the largest device, and whether it fits."""
-    from clinprompt.cli.capacity import BACKBONES, Size, verdict
+    """What each backbone needs in bfloat16 on the largest device, and whether it fits; more by `clinprompt check`."""
+    import torch
 
-    sizes = list(BACKBONES)
-    if not embedded["fault"]:
-        numbers = {name: embedded[name] for name in ("parameters", *_CONFIG_NAMES)}
-        sizes.insert(0, Size("embedded", **numbers))
+    from clinprompt.backbones.loading import EMBEDDED, blueprint
+    from clinprompt.backbones.memory import Work, estimate
+    from clinprompt.backbones.published import PUBLISHED
+
     accelerator = bool(machine["devices"])
     memory = max((device["memory_bytes"] for device in machine["devices"]), default=machine["memory_bytes"])
     rows = []
-    for size in sizes:
-        fits = {
-            use: verdict(need, memory, accelerator=accelerator, parameters=size.parameters)
-            for use, need in (("predict", size.predict), ("train", size.train))
-        }
-        needs = {"weights_bytes": size.weights, "predict_bytes": size.predict, "train_bytes": size.train}
-        rows.append({"name": size.name, **needs, **fits})
+    for name in [*([] if embedded["fault"] else [EMBEDDED]), *PUBLISHED]:
+        model = blueprint(name)
+        slow = not accelerator and sum(weight.numel() for weight in model.parameters()) > 1e9
+        row: dict[str, Any] = {"name": name}
+        for use in ("predict", "train"):
+            need = estimate(
+                model, Work(train=use == "train", batch=1, notes=1), dtype=torch.bfloat16, accelerator=accelerator
+            )
+            row |= {"weights_bytes": need.parts["weights"], f"{use}_bytes": need.total}
+            row[use] = "no" if not need.fits(memory) else "slow" if slow else "yes"
+        rows.append(row)
     return rows
 
 
@@ -195,7 +195,11 @@ def _show(report: dict[str, Any]) -> None:
          _gib(row["train_bytes"]), row["train"])
         for row in report["backbones"]
     ]  # fmt: skip
-    console.table(columns, table, title="\nwhat this machine can run (estimates; one row of 1,024 tokens)")
+    console.table(
+        columns,
+        table,
+        title="\nwhat this machine can run (one row of 1,024 tokens; other work: clinprompt check)",
+    )
     for fault in report["faults"]:
         console.warn(fault)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Backbone, Config, Force, Runs, Sets, overrides
+from clinprompt.cli.options import Backbone, Config, Decoding, Force, Runs, Sets, overrides
 
 
 def evaluate(
@@ -18,6 +18,7 @@ def evaluate(
     ] = None,
     part: Annotated[str | None, typer.Option(help="dev or test.", show_default="test")] = None,
     limit: Annotated[int | None, typer.Option(help="Score only the first so many examples.")] = None,
+    decoding: Decoding = None,
     backbone: Backbone = None,
     config: Config = None,
     sets: Sets = None,
@@ -30,7 +31,8 @@ def evaluate(
     from clinprompt.stages.evaluate import read_scores
     from clinprompt.stages.overrides import load_config
 
-    flags = overrides(sets, targets=data, adapted=prompt, part=part, limit=limit, backbone__path=backbone)
+    flags = overrides(sets, targets=data, adapted=prompt, part=part, limit=limit,
+                      decoding__kind=decoding, backbone__path=backbone)  # fmt: skip
     settings = load_config(config, EvaluateSettings, flags)
     console.stage("evaluate", f"{len(settings.targets)} task(s), {settings.part} part")
     run = stage(settings, runs=runs, progress=console.progress, force=force)

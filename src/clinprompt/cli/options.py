@@ -17,6 +17,14 @@ Backbone = Annotated[
     str | None, typer.Option("--backbone", "-b", help="`embedded`, a model folder, or a cached hub id.")
 ]
 
+Decoding = Annotated[
+    str | None,
+    typer.Option(
+        help="greedy, beams, or choices: the likeliest of the possible answers, for classes and multiple choice.",
+        show_default="greedy",
+    ),
+]
+
 
 def overrides(sets: Sequence[str] | None, **flags: Any) -> list[str]:
     """Flags that were given, as overrides, before the user's own ``--set``: ``a__b=1`` sets ``a.b``."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Backbone
+from clinprompt.cli.options import Backbone, Decoding
 
 
 def predict(
@@ -20,6 +20,7 @@ def predict(
     window: Annotated[int | None, typer.Option(help="Longest stretch of a note read at once, in characters.",
                                                show_default="the task's")] = None,
     answer_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 192,
+    decoding: Decoding = None,
     backbone: Backbone = None,
 ) -> None:  # fmt: skip
     """Read notes with one prompt or several: every returned span is in the note at the offsets given."""
@@ -31,7 +32,7 @@ def predict(
 
     flags = overrides(
         None, notes=notes, prompts=prompt, out=out, writer=to, reader=reader, window=window,
-        answer_tokens=answer_tokens, backbone__path=backbone,
+        answer_tokens=answer_tokens, decoding__kind=decoding, backbone__path=backbone,
     )  # fmt: skip
     settings = load_config(None, PredictSettings, flags)
     console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")

@@ -50,7 +50,8 @@ class Budget(Settings):
     """How long and how fast to train. ``rates`` of prompts are multiples of the start prompt's RMS.
 
     With several ``rates`` each is tried and the one with the lowest dev loss is kept: every method of a
-    comparison gets the same number of tries.
+    comparison gets the same number of tries. ``tokens_per_forward`` bounds what is run at once (null: 2,048 tokens on a
+    processor, whose caches hold no more, 8,192 on an accelerator); a step's gradients are added up.
     """
 
     steps: int = Field(200, ge=1)
@@ -61,7 +62,7 @@ class Budget(Settings):
     keep: Literal["best", "last"] = "last"
     dev_every: int = Field(50, ge=1)
     dev_limit: int = Field(64, ge=1)
-    tokens_per_forward: int = Field(8192, ge=64)
+    tokens_per_forward: int | None = Field(None, ge=64)
 
 
 class PrepareSettings(Settings):

@@ -55,7 +55,7 @@ def train(
     placement: Placement,
     mixture: Mixture | None = None,
     distillation: Distillation | None = None,
-    tokens_per_forward: int = 8192,
+    tokens_per_forward: int | None = None,
     dev_every: int = 50,
     checkpoint: Path | None = None,
     save_every: float = 20.0,
@@ -107,19 +107,19 @@ class _Loop:
         placement: Placement,
         mixture: Mixture | None,
         distillation: Distillation | None,
-        tokens_per_forward: int,
+        tokens_per_forward: int | None,
     ) -> None:
         self.world = world()
         self.lockstep = self.world.size > 1 and is_sharded(backbone)
         self.backbone, self.source, self.members = backbone, source, members
         self.placement, self.mixture, self.distillation = placement, mixture, distillation
-        self.tokens_per_forward = tokens_per_forward
+        self.tokens_per_forward = tokens_per_forward or backbone.tokens_at_once
         self.groups: list[ParameterGroup] = list(source.groups())
         # In lockstep, processes that lack different notes would wait for each other for ever.
         cached = placement is Placement.suffix and not self.lockstep
         self.notes = backbone.note_cache() if cached else None
         self.teachers = distillation and TeacherTargets(
-            backbone, members, distillation, tokens_per_forward=tokens_per_forward, notes=self.notes
+            backbone, members, distillation, tokens_per_forward=self.tokens_per_forward, notes=self.notes
         )
         self.optimiser = GangAdamW(self.groups, n_members=len(members))
         self.selection = Selection(self.groups, n_members=len(members))
@@ -211,8 +211,8 @@ class _Loop:
         """Rows of similar length together, at most ``tokens_per_forward`` tokens and prompt vectors at a time."""
         chunk: list[tuple[int, Row]] = []
         tokens = 0
-        for n, row in sorted(picked, key=lambda pair: (pair[1].length, pair[0])):
-            needed = row.length + self.source.lengths[n]
+        for n, row in sorted(picked, key=lambda pair: (self._run(pair[1]), pair[0])):
+            needed = self._run(row) + self.source.lengths[n]
             if chunk and tokens + needed > self.tokens_per_forward:
                 yield chunk
                 chunk, tokens = [], 0
@@ -220,6 +220,10 @@ class _Loop:
             tokens += needed
         if chunk:
             yield chunk
+
+    def _run(self, row: Row) -> int:
+        """Tokens of a row that are run in a step, without prompt vectors."""
+        return row.length - (len(row.context) if self.notes else 0)
 
     @torch.no_grad()
     def dev_losses(self) -> list[float]:
