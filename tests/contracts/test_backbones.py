@@ -90,7 +90,8 @@ def test_logits_hidden_states_and_prompt_gradients_are_those_of_each_row_alone(b
         for found in (output.logits, logits):
             torch.nn.functional.cross_entropy(found, output.targets, reduction="sum").backward()
         assert float(vectors[0].grad.abs().max()) > 0
-        torch.testing.assert_close(vectors[0].grad, vectors[1].grad, rtol=1e-5, atol=1e-7)  # prompts are float32
+        # Prompts and what norms compute are float32, and ours sum it up in another order.
+        torch.testing.assert_close(vectors[0].grad, vectors[1].grad, rtol=1e-5, atol=5e-6)
 
 
 @settings(max_examples=10)

@@ -68,6 +68,11 @@ def _attention(
 AttentionInterface.register(NAME, _attention)
 
 
+def is_routed(model: Any) -> bool:
+    """Whether the model's layers call the layout's attention now."""
+    return model.config.get_text_config()._attn_implementation == NAME
+
+
 @contextlib.contextmanager
 def routed(model: Any) -> Iterator[None]:
     """Let the model's layers call the layout's attention while inside."""

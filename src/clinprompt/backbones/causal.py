@@ -15,6 +15,7 @@ from torch import Tensor
 from clinprompt.backbones import padded
 from clinprompt.backbones.attention import routed
 from clinprompt.backbones.decoding import Decoding, Line
+from clinprompt.backbones.frozen_layers import lighten
 from clinprompt.backbones.last_layer import last_layer, only_at
 from clinprompt.backbones.note_cache import NoteCache
 from clinprompt.backbones.pack import Pack, Segment
@@ -29,11 +30,13 @@ from clinprompt.schema.formulated import Piece, TextPair
 class CausalBackbone:
     """A frozen causal language model with its tokenizer.
 
-    The general path: the stock transformers model through ``inputs_embeds``, masks, positions and its own cache,
-    right for every family. ``autocast`` runs the network's products in that dtype; prompts, logits and losses
-    stay float32. ``packed`` off runs rows padded instead, as a reference and for networks with an attention of their
-    own. ``recompute`` keeps one state per layer and computes the rest again on the way back: less memory, a third
-    more work. ``compiled`` lets torch compile the layers.
+    The stock transformers model, over rows that lie one behind the other in one sequence, with an attention that knows
+    which tokens see which: right for every family whose attention can be replaced. ``packed`` off runs rows padded
+    instead, as a reference and for networks with an attention of their own. ``autocast`` runs the network's products
+    in that dtype; prompts, logits and losses stay float32. ``recompute`` keeps one state per layer and computes the
+    rest again on the way back: less memory, a third more work. ``compiled`` lets torch compile the layers. States of
+    notes are kept in ``note_memory`` bytes and in ``note_folder``. ``extra_ends`` are tokens that end an answer besides
+    the tokenizer's own, ``weights`` names what the frozen layers are kept in.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class CausalBackbone:
         self.note_memory, self.note_folder = note_memory, note_folder
         self.altered = False
         self.freeze()
+        lighten(model)
         if compiled:
             for layer in self.decoder.layers:
                 layer.compile(dynamic=True)

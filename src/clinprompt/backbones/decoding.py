@@ -64,10 +64,13 @@ class Decoding:
             self.bundles.append(_Bundle(at, end, stack_states(trunks).to(device), lengths))
             at = end
         own = [line.own for line in self.lines]
-        self.written = torch.tensor([states.shape[3] for states in own], device=device)  # [B]
+        self.count = [states.shape[3] for states in own]
+        self.written = torch.tensor(self.count, device=device)  # [B]
         self.first = torch.tensor([line.trunk.shape[3] for line in self.lines], device=device)
         self.own = stack_states(own).to(device)  # [L, 2, B, heads, U, D]
         self.rows = torch.arange(len(self.lines), device=device)
+        self.seen: dict[int | None, Tensor] = {}
+        self.trunk_seen: dict[tuple[int, int | None], Tensor | None] = {}
 
     @property
     def positions(self) -> Tensor:
@@ -76,22 +79,22 @@ class Decoding:
 
     def prepare(self) -> None:
         """Make room for the tokens of the next step."""
-        if int(self.written.max()) >= self.own.shape[4]:
+        if max(self.count) >= self.own.shape[4]:
             self.own = torch.nn.functional.pad(self.own, (0, 0, 0, ROOM))
+        self.seen = {}
+        self.trunk_seen = {key: mask for key, mask in self.trunk_seen.items() if key[1] is None}
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, terms: AttentionTerms) -> Tensor:
         """Attention of one new token per line; see :class:`Layout`."""
         keys, values = self.own[terms.layer, 0], self.own[terms.layer, 1]  # [B, heads, U, D]
         keys[self.rows, :, self.written] = key.to(keys.dtype)
         values[self.rows, :, self.written] = value.to(values.dtype)
-        U = int(self.written.max()) + 1
-        column = torch.arange(U, device=query.device)
-        seen = column <= self.written[:, None]
-        if terms.window is not None:
-            seen &= column > self.written[:, None] - terms.window
+        seen = self._seen(terms.window)
+        U = seen.shape[1]
         found = []
-        for bundle in self.bundles:
+        for i, bundle in enumerate(self.bundles):
             chosen = slice(bundle.first, bundle.end)
+            trunk = Trunk(bundle.trunks[terms.layer, 0], bundle.trunks[terms.layer, 1], self._seen_of(i, terms.window))
             found.append(
                 attend(
                     query[chosen, None],
@@ -99,7 +102,7 @@ class Decoding:
                     values[chosen, :, :U].transpose(1, 2),
                     terms,
                     seen=seen[chosen, None],
-                    trunk=self._trunk(bundle, terms),
+                    trunk=trunk,
                 )
             )
         return torch.cat(found)[:, 0]
@@ -107,20 +110,35 @@ class Decoding:
     def advance(self) -> None:
         """Count the tokens of the step that was run."""
         self.written = self.written + 1
+        self.count = [count + 1 for count in self.count]
 
-    def reorder(self, source: Tensor) -> None:
+    def reorder(self, source: Sequence[int]) -> None:
         """Let each line go on from what line ``source[b]``, which stands on the same trunk, has written."""
-        self.own, self.written = self.own.index_select(2, source), self.written[source]
+        chosen = torch.tensor(source, device=self.device)
+        self.own, self.written = self.own.index_select(2, chosen), self.written[chosen]
+        self.count = [self.count[b] for b in source]
 
     def line(self, b: int) -> Line:
         """A line as it stands now, by its number in this layout."""
-        return Line(self.lines[b].trunk, self.own[:, :, b, :, : int(self.written[b])].clone())
+        return Line(self.lines[b].trunk, self.own[:, :, b, :, : self.count[b]].clone())
 
-    def _trunk(self, bundle: _Bundle, terms: AttentionTerms) -> Trunk | None:
-        S = bundle.trunks.shape[4]
-        column = torch.arange(S, device=bundle.trunks.device)
-        seen = column < bundle.lengths[:, None]
-        if terms.window is not None:
-            seen &= column > self.positions[bundle.first : bundle.end, None] - terms.window
-        mask = None if bool(seen.all()) else seen[:, None]
-        return Trunk(bundle.trunks[terms.layer, 0], bundle.trunks[terms.layer, 1], mask)
+    def _seen(self, window: int | None) -> Tensor:
+        """Which of their own tokens the lines see in this step, the new one included: bool ``[B, U]``."""
+        if window not in self.seen:
+            column = torch.arange(max(self.count) + 1, device=self.device)
+            mask = column <= self.written[:, None]
+            if window is not None:
+                mask &= column > self.written[:, None] - window
+            self.seen[window] = mask
+        return self.seen[window]
+
+    def _seen_of(self, i: int, window: int | None) -> Tensor | None:
+        """Which tokens of its trunks bundle ``i`` sees: bool ``[B, 1, S]``, ``None`` for all."""
+        if (i, window) not in self.trunk_seen:
+            bundle = self.bundles[i]
+            column = torch.arange(bundle.trunks.shape[4], device=self.device)
+            mask = column < bundle.lengths[:, None]
+            if window is not None:
+                mask &= column > self.positions[bundle.first : bundle.end, None] - window
+            self.trunk_seen[i, window] = None if bool(mask.all()) else mask[:, None]
+        return self.trunk_seen[i, window]

@@ -4,11 +4,11 @@ Weights, prompts and key/value states are exact. Activations follow the tensors 
 weights are frozen (a linear layer then keeps nothing), for N tokens of b bytes, H hidden numbers, a heads of d and k
 key heads, I inner numbers of the MLP, e experts per token:
 
-- two norms: 8 N H (float32 copies of what is normed), and 4 N (a + k) d where heads are normed too
+- two norms: 2 b N H (what is normed), and b N (a + k) d where heads are normed too
 - queries and result: 2 b N a d; keys and values of what each row sees: 2 b S k d, S summed over the rows
 - scores of Q queries of a row and the S' tokens it sees: a fused product keeps its mask, if it has one, b Q S'; else
   4 a Q S' float32 weights and b a Q S' in a smaller dtype
-- MLP: 3 b N I; experts: b N e (6 I + H)
+- MLP: 2 b N I (both halves of the gate); experts: b N e (6 I + H)
 
 The last layer runs its MLP for the answers' positions only. Where activations are recomputed, all layers but the last
 keep b N H, and one at a time the rest.
@@ -192,17 +192,17 @@ class _Shape:
 
     def layer(self, tokens: int, work: Work, b: int, *, scores: bool) -> int:
         """Bytes that one layer keeps for its backward pass; the formula is in the module's docstring."""
-        norm = 4 * tokens * self.hidden
+        norm = b * tokens * self.hidden
         # Keys of a batch: what prompts see of themselves, and what each row sees that is not a note read before.
         own = work.seen - (work.tokens if work.placement is Placement.suffix else 0)
         keys = work.batch * own + work.prefixes * work.shared
         attention = 2 * b * (tokens * self.query_width + keys * self.key_width)
         if self.head_norms:
-            attention += 4 * tokens * (self.query_width + self.key_width)
+            attention += b * tokens * (self.query_width + self.key_width)
         attention += tokens * work.seen * (self.heads * (4 + b * (b < 4)) if scores else b * work.shared)
         return norm + attention + self.block(tokens, b)
 
     def block(self, tokens: int, b: int) -> int:
         """The part of it for the norm and the MLP behind the attention."""
-        inner = self.experts * (6 * self.inner + self.hidden) if self.experts else 3 * self.inner
-        return tokens * (4 * self.hidden + b * inner)
+        inner = self.experts * (6 * self.inner + self.hidden) if self.experts else 2 * self.inner
+        return tokens * b * (self.hidden + inner)

@@ -54,7 +54,7 @@ def search(backbone: CausalBackbone, logits: Tensor, lines: Sequence[Line], gene
         if last or all(one.over for one in searches):
             break
         scores = torch.tensor(kept, dtype=torch.float64, device=device)
-        decoding.reorder(torch.tensor(source, device=device))
+        decoding.reorder(source)
         logits = backbone.step(decoding, torch.tensor(tokens, device=device)).view(G, W, -1)
     return [_answer(backbone, one.done[0][1], generation) for one in searches]
 
