@@ -150,17 +150,17 @@ def _attend_in_parts(
         seen = torch.ones(T, U, dtype=torch.bool, device=query.device).tril().expand(B, T, U)
     grouped = query.view(B, T, k, g, D).permute(0, 2, 3, 1, 4) * terms.scaling  # [B, k, g, T, D]
     own = (grouped.reshape(B, k, g * T, D) @ key.permute(0, 2, 3, 1)).view(B, k, g, T, U)
-    scores = [_hidden_unless(own, seen)]
+    scores = [_hide(own, seen)]
     if trunk is not None:
         G, S = trunk.key.shape[0], trunk.key.shape[2]
         R = B // G
         shared = grouped.view(G, R, k, g, T, D).transpose(1, 2).reshape(G, k, R * g * T, D)
         far = (shared @ trunk.key.transpose(2, 3)).view(G, k, R, g, T, S).transpose(1, 2).reshape(B, k, g, T, S)
-        scores.insert(0, _hidden_unless(far, trunk.seen))
+        scores.insert(0, _hide(far, trunk.seen))
     if terms.sinks is not None:
         scores.append(terms.sinks.view(1, k, g, 1, 1).expand(B, k, g, T, 1).to(own.dtype))
     joined = torch.cat(scores, dim=-1) if len(scores) > 1 else scores[0]
-    weights = joined.softmax(dim=-1, dtype=torch.promote_types(joined.dtype, torch.float32)).to(value.dtype)
+    weights = joined.softmax(dim=-1).to(value.dtype)  # computed in single precision also for half
     at = 0 if trunk is None else trunk.key.shape[2]
     found = (weights[..., at : at + U].reshape(B, k, g * T, U) @ value.transpose(1, 2)).view(B, k, g, T, D)
     if trunk is not None:
@@ -169,8 +169,11 @@ def _attend_in_parts(
     return found.permute(0, 3, 1, 2, 4).reshape(B, T, heads, D)
 
 
-def _hidden_unless(scores: Tensor, seen: Tensor | None) -> Tensor:
-    """Scores ``[B, k, g, T, S]`` with those not seen (bool ``[B, T, S]``) at the lowest finite value."""
+def _hide(scores: Tensor, seen: Tensor | None) -> Tensor:
+    """Scores ``[B, k, g, T, S]`` with those not seen (bool ``[B, T, S]``) too low to count; the same tensor."""
     if seen is None:
         return scores
-    return scores.masked_fill(~seen[:, None, None], torch.finfo(scores.dtype).min)
+    low = torch.zeros(seen.shape, dtype=scores.dtype, device=scores.device)
+    low.masked_fill_(~seen, torch.finfo(scores.dtype).min)
+    # In place: the product that made the scores does not need them again, and what does not count has no gradient.
+    return scores.add_(low[:, None, None])

@@ -6,8 +6,7 @@ key heads, I inner numbers of the MLP, e experts per token:
 
 - two norms: 2 b N H (what is normed), and b N (a + k) d where heads are normed too
 - queries and result: 2 b N a d; keys and values of what each row sees: 2 b S k d, S summed over the rows
-- scores of Q queries of a row and the S' tokens it sees: a fused product keeps its mask, if it has one, b Q S'; else
-  4 a Q S' float32 weights and b a Q S' in a smaller dtype
+- weights of Q queries of a row and the S' tokens it sees: b a Q S'; a fused product keeps its mask only, b Q S'
 - MLP: 2 b N I (both halves of the gate); experts: b N e (6 I + H)
 
 The last layer runs its MLP for the answers' positions only. Where activations are recomputed, all layers but the last
@@ -199,7 +198,7 @@ class _Shape:
         attention = 2 * b * (tokens * self.query_width + keys * self.key_width)
         if self.head_norms:
             attention += b * tokens * (self.query_width + self.key_width)
-        attention += tokens * work.seen * (self.heads * (4 + b * (b < 4)) if scores else b * work.shared)
+        attention += tokens * work.seen * b * (self.heads if scores else work.shared)
         return norm + attention + self.block(tokens, b)
 
     def block(self, tokens: int, b: int) -> int:
