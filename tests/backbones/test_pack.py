@@ -80,6 +80,24 @@ def test_attention_and_gradients_are_those_of_each_token_alone(window, sinks, se
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("window", [None, 30])
+def test_long_rows_behind_a_shared_start_are_attended_in_causal_order(window, monkeypatch):
+    monkeypatch.setattr("clinprompt.backbones.pack.SHORT", 60)
+    segments = [Segment([0] * 20), *(Segment([0] * size, first=20, parent=0) for size in (50, 47, 45, 9))]
+    pack = Pack(segments)
+    assert sorted((group.causal, tuple(group.query.shape)) for group in pack.groups) == [
+        (False, (1, 9)),
+        (True, (1, 20)),
+        (True, (3, 70)),
+    ]
+    generator = torch.Generator().manual_seed(1)
+    shapes = [(HEADS, D), (KEY_HEADS, D), (KEY_HEADS, D)]
+    tensors = [torch.randn(len(pack.ids), *shape, dtype=torch.float64, generator=generator) for shape in shapes]
+    terms = AttentionTerms(0, 0.4, window, None)
+    expected = naive(segments, pack.starts, *tensors, terms)
+    torch.testing.assert_close(pack.attend(*tensors, terms), expected, rtol=1e-9, atol=1e-9)
+
+
 def test_what_follows_kept_states_cannot_be_followed():
     past = torch.zeros(1, 2, KEY_HEADS, 3, D)
     with pytest.raises(ValueError, match="segment 1"):

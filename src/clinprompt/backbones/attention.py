@@ -20,6 +20,10 @@ NAME = "clinprompt"
 """Name under which transformers knows this attention."""
 
 
+SHORT = 512
+"""Keys up to which plain products beat the fused kernel on a processor in half precision, backwards above all."""
+
+
 @dataclass(frozen=True, slots=True)
 class AttentionTerms:
     """What a layer says about its attention: number, scale of the scores, window (``None``: all), sinks ``[heads]``."""
@@ -112,8 +116,7 @@ def attend(
     ``seen`` is bool ``[B, T, U]`` (``None``: all, or those not later when ``causal``, which needs T = U). With a trunk
     the softmax runs over both parts, without joining their keys. Returns ``[B, T, heads, D]``.
     """
-    # On a CPU in half precision the fused kernel's backward is slower than plain products, until they get too large.
-    plain = query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16) and key.shape[1] <= 1024
+    plain = query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16) and key.shape[1] <= SHORT
     if trunk is None and terms.sinks is None and not plain:
         mask = None if seen is None else seen[:, None]
         if mask is not None and query.device.type == "cuda":

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clinprompt.backbones.attention import AttentionTerms, Trunk, attend
+from clinprompt.backbones.attention import SHORT, AttentionTerms, Trunk, attend
 
 NEVER = 2**30
 """Position of padding keys: later than every query."""
@@ -97,9 +97,18 @@ class Pack:
         table = torch.tensor(slots, dtype=torch.long, device=device).reshape(-1, 2)
         self.ids, self.positions = torch.tensor(ids, device=device), torch.tensor(self._positions, device=device)
         self.slot, self.slot_vector = table[:, 0], table[:, 1]
-        similar = self._similar()
-        self.groups = [self._group(chosen, device) for chosen in similar]
-        self.where = self._where(similar).to(device)
+        where = torch.zeros(self.starts[-1], dtype=torch.long)
+        self.groups: list[_Group] = []
+        offset = 0
+        for chosen in self._similar():
+            group, leads = self._group(chosen, device)
+            self.groups.append(group)
+            for i, lead in zip(chosen, leads, strict=True):
+                where[self.starts[i] : self.starts[i + 1]] = torch.arange(
+                    offset + lead, offset + lead + self._length(i)
+                )
+                offset += group.query.shape[1]
+        self.where = where.to(device)  # place of each token's result in the groups' rectangles one behind the other
         self.kept: list[tuple[Tensor, Tensor]] = []
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, terms: AttentionTerms) -> Tensor:
@@ -160,37 +169,31 @@ class Pack:
         before = [] if parent is None else self._chain(parent)
         return before + list(range(self.starts[i], self.starts[i + 1]))
 
-    def _group(self, chosen: list[int], device: torch.device | str) -> _Group:
-        queries = [range(self.starts[i], self.starts[i + 1]) for i in chosen]
+    def _group(self, chosen: list[int], device: torch.device | str) -> tuple[_Group, list[int]]:
+        """A rectangle of attention, and where each segment's own queries begin in it."""
         keys = [self._chain(i) for i in chosen]
+        leads = [len(line) - self._length(i) for line, i in zip(keys, chosen, strict=True)]
+        # Long rows ask for their parents' tokens once more: plain causal order is worth more than these few queries.
+        whole = max(map(len, keys)) > SHORT and all(len(k) >= 3 * lead for k, lead in zip(keys, leads, strict=True))
+        leads = leads if whole else [0] * len(chosen)
+        queries = keys if whole else [range(self.starts[i], self.starts[i + 1]) for i in chosen]
         pasts = [past for i in chosen if (past := self.segments[i].past) is not None]
         distinct = list({id(past): past for past in pasts}.values())
         past_at = _rectangle([range(past.shape[3]) for past in pasts], fill=NEVER) if pasts else None
-        return _Group(
+        group = _Group(
             # A padding query repeats the last one: it sees what that one sees, so that no softmax is empty.
             query=_rectangle(queries, fill=None).to(device),
             query_at=_rectangle([self._at(line) for line in queries], fill=None).to(device),
             key=_rectangle(keys, fill=0).to(device),
             key_at=_rectangle([self._at(line) for line in keys], fill=NEVER).to(device),
-            causal=all(self.segments[i].parent is None for i in chosen),
+            causal=whole or all(self.segments[i].parent is None for i in chosen),
             past=distinct,
             past_at=None if past_at is None else past_at.to(device),
         )
+        return group, leads
 
     def _at(self, places: Sequence[int]) -> list[int]:
         return [self._positions[place] for place in places]
-
-    def _where(self, groups: list[list[int]]) -> Tensor:
-        """Place of each token's result in the groups' rectangles laid one behind the other."""
-        where = torch.zeros(self.starts[-1], dtype=torch.long)
-        offset = 0
-        for chosen in groups:
-            T = max(len(self.segments[i].ids) for i in chosen)
-            for i in chosen:
-                length = len(self.segments[i].ids)
-                where[self.starts[i] : self.starts[i + 1]] = torch.arange(offset, offset + length)
-                offset += T
-        return where
 
 
 def _runs(items: Sequence[Any], size: Callable[[Any], int]) -> list[list[Any]]:
