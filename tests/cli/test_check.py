@@ -44,7 +44,7 @@ def test_a_folder_and_a_published_name(clinprompt, free, tmp_path):
 
 
 def test_what_does_not_fit_says_what_would_and_it_does(clinprompt, free):
-    free(22)
+    free(12)
     asked = ("check", "--backbone", "Llama-3.1-8B", "--dtype", "bfloat16", "--json")
     ended = clinprompt(*asked)
     found = told(ended)
@@ -55,7 +55,7 @@ def test_what_does_not_fit_says_what_would_and_it_does(clinprompt, free):
 
 
 def test_single_changes_are_named_one_by_one(clinprompt, free):
-    free(36)
+    free(28)
     asked = ("check", "--backbone", "Llama-3.1-8B", "--members", "21", "--json")
     found = told(clinprompt(*asked))
     assert found["remedies"] == ["--batch 4", "--recompute", "--weights int8", "--weights nf4"]

@@ -56,7 +56,7 @@ def evaluate(
             raise InputError(f"the run has cells of tasks that are not among the targets: {', '.join(missing)}")
         parts = {name: _part(item, settings) for name, item in prepared.items()}
         records = []
-        with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance:
+        with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
             for cell in cells:
                 item, examples = prepared[cell.task], parts[cell.task]
                 predictions = _predict(opened, outputs, cell, item, examples, settings, advance)

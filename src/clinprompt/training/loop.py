@@ -82,10 +82,11 @@ def train(
             )
     begun = saved = time.monotonic()
     for step in range(loop.step, total):
-        losses = loop.advance(step)
         last = step + 1 == total
-        if (step + 1) % dev_every == 0 or last:
-            loop.selection.consider(loop.dev_losses(), loop.groups)
+        with loop.world.guarded():
+            losses = loop.advance(step)
+            if (step + 1) % dev_every == 0 or last:
+                loop.selection.consider(loop.dev_losses(), loop.groups)
         if not loop.world.leads:
             continue
         watch(StepReport(step + 1, total, losses))  # first, so that no step is saved and not reported

@@ -88,14 +88,31 @@ class World:
         except RuntimeError as error:
             raise self.stopped() from error
 
-    def stopped(self) -> InputError:
-        """Why this run cannot go on: which process has ended, as far as this one can tell, and what to do."""
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Tell of a process that has ended when a sharded backbone fails to reach it in the middle of a layer.
+
+        Raises :class:`InputError` in place of the library's error; other errors pass.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.size > 1 and ("gloo" in str(error).lower() or "nccl" in str(error).lower() or self._gone()):
+                raise self.stopped() from error
+            raise
+
+    def _gone(self) -> list[str]:
+        """Numbers of this machine's other processes that have ended."""
         poll = select.poll()
         for handle in self.watched.values():
             poll.register(handle, select.POLLIN)
         # A process closes its connections a moment before it counts as ended.
         ended = {handle for handle, _ in poll.poll(1000)} if self.watched else set()
-        gone = [str(rank) for rank, handle in self.watched.items() if handle in ended]
+        return [str(rank) for rank, handle in self.watched.items() if handle in ended]
+
+    def stopped(self) -> InputError:
+        """Why this run cannot go on: which process has ended, as far as this one can tell, and what to do."""
+        gone = self._gone()
         which = f"process {', '.join(gone)}" if gone else "a process"
         return InputError(
             f"{which} of the {self.size} of this run has ended or was stopped, so all of them stop",
