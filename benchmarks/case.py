@@ -22,7 +22,7 @@ class Variant:
     """A way to do a case's work.
 
     ``build`` loads what it needs and returns the step. ``like`` names the variant whose outcome it must reproduce
-    within the tolerance of ``dtype`` (itself: it is the reference). A variant that is not ``timed`` is there to
+    within ``tolerance``, or else that of ``dtype`` (itself: it is the reference). A variant that is not ``timed`` is there to
     compare with. ``operations`` is the useful arithmetic of one step in floating-point operations.
     """
 
@@ -31,6 +31,12 @@ class Variant:
     like: str | None = None
     timed: bool = True
     operations: float | None = None
+    tolerance: float | None = None
+
+    @property
+    def allowed(self) -> float:
+        """Largest relative difference from the variant that it must be like."""
+        return TOLERANCE[self.dtype] if self.tolerance is None else self.tolerance
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def compare(case: Case, steps: Mapping[str, Step]) -> dict[str, float]:
     found = {}
     for name, variant in compared.items():
         found[name] = difference(outcomes[name], outcomes[variant.like])
-        if not found[name] <= TOLERANCE[variant.dtype]:
+        if not found[name] <= variant.allowed:
             raise AssertionError(f"{case.name}: {name} is {found[name]:.2g} away from {variant.like}")
     return found
 

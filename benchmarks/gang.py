@@ -31,6 +31,8 @@ from clinprompt.training.gang import Cursors, Member, rows_for_step
 from clinprompt.training.loop import train
 
 STEPS, EXAMPLES, RATE = 3, 5, 0.005
+MOVED = 2e-3
+"""Largest relative difference of how far prompts have moved; the gradients themselves agree within 1e-6."""
 
 
 def cases(options: Options) -> Iterator[Case]:
@@ -62,11 +64,16 @@ def _case(options: Options, tokens: int, batch: int) -> Case:
 
     variants, alone = {}, [slice(n, n + 1) for n in range(runs)]
     for dtype, timed in options.all_dtypes.items():
-        # In half precision rounding decides the sign of small gradients and Adam's first steps with it.
+        # Rounding decides the sign of the smallest gradients and Adam's first steps with it: in half precision of so
+        # many that nothing can be compared, in single precision of a few.
         like = "peft one by one float32" if dtype == "float32" else None
         variants[f"peft one by one {dtype}"] = Variant(peer(dtype), dtype, like=like, timed=timed)
-        variants[f"ours one by one {dtype}"] = Variant(ours(dtype, alone), dtype, like=like, timed=timed)
-        variants[f"gang {dtype}"] = Variant(ours(dtype, [slice(0, runs)]), dtype, like=like, timed=timed)
+        variants[f"ours one by one {dtype}"] = Variant(
+            ours(dtype, alone), dtype, like=like, timed=timed, tolerance=MOVED
+        )
+        variants[f"gang {dtype}"] = Variant(
+            ours(dtype, [slice(0, runs)]), dtype, like=like, timed=timed, tolerance=MOVED
+        )
     return Case(
         f"{runs} runs, {tokens} tokens, batch {batch}",
         variants,
