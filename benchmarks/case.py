@@ -22,8 +22,8 @@ class Variant:
     """A way to do a case's work.
 
     ``build`` loads what it needs and returns the step. ``like`` names the variant whose outcome it must reproduce
-    within ``tolerance``, or else that of ``dtype`` (itself: it is the reference). A variant that is not ``timed`` is there to
-    compare with. ``operations`` is the useful arithmetic of one step in floating-point operations.
+    within ``tolerance``, or else that of ``dtype`` (itself: it is the reference). A variant that is not ``timed`` is
+    there to compare with. ``operations`` is the useful arithmetic of one step in floating-point operations.
     """
 
     build: Callable[[], Step]
