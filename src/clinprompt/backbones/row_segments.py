@@ -52,11 +52,11 @@ def lay_rows(
     pasts: Sequence[Tensor] | None = None,
     with_answers: bool = True,
 ) -> LaidRows:
-    """Lay out rows; ``pasts`` are the states of what stands before each row's last stretch, run before.
+    """Lay out rows one behind the other.
 
     What several rows begin with is laid out once: a prompt before its rows, a note of several tasks, a question whose
-    answers are compared. The last answer token is only ever a target, never an input. ``pasts`` stand for each row's
-    first stretch: a prompt that stands before, or else the context.
+    answers are compared. The last answer token is only ever a target, never an input. ``pasts`` are states that were
+    run before and stand for each row's first stretch: a prompt that stands before everything, or else the context.
     """
     start = () if bos is None else (bos,)
     owners = (0,) * len(rows) if prompts is None else prompts.owners(len(rows))
