@@ -44,3 +44,12 @@ def test_a_key_depends_on_values_type_shape_and_identity():
     assert len(keys) == 8
     assert content_key("x", values.clone()) == content_key("x", values)
     assert content_key("x", torch.arange(8.0)[::2]) == content_key("x", torch.arange(0.0, 8.0, 2))
+
+
+def test_a_damaged_file_is_no_file(tmp_path):
+    StateStore(folder=tmp_path).put("a", states(1))
+    [file] = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:20])
+    assert StateStore(folder=tmp_path).get("a") is None
+    StateStore(folder=tmp_path).put("a", states(2))
+    assert torch.equal(StateStore(folder=tmp_path).get("a"), states(2))

@@ -86,11 +86,6 @@ class CausalBackbone:
         return self.model.get_input_embeddings().weight
 
     @property
-    def embedding_rms(self) -> float:
-        """Root mean square of the embedding table: the unit in which prompt learning rates are given."""
-        return float(self.embeddings.detach().float().square().mean().sqrt())
-
-    @property
     def device(self) -> torch.device:
         """Where the embedding table lives and batches are sent."""
         return self.embeddings.device

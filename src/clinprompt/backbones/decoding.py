@@ -22,11 +22,6 @@ class Line:
     trunk: Tensor
     own: Tensor
 
-    @property
-    def position(self) -> int:
-        """Position of its next token."""
-        return self.trunk.shape[3] + self.own.shape[3]
-
 
 @dataclass(slots=True)
 class _Bundle:

@@ -57,8 +57,8 @@ def lighten(model: Any) -> None:
     A module is changed only when it then gives exactly what it gave; the others stay as they are.
     """
     for module in model.modules():
-        if hasattr(module, "_hf_hook"):
-            continue  # accelerate has put something of its own in the place of the forward
+        if "forward" in module.__dict__:
+            continue  # done before, or accelerate has put something of its own there
         if hasattr(module, "variance_epsilon") and isinstance(getattr(module, "weight", None), Tensor):
             _lighten_norm(model, module)
         elif all(hasattr(module, name) for name in ("gate_proj", "up_proj", "down_proj", "act_fn")):

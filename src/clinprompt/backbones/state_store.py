@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -37,8 +38,12 @@ class StateStore:
             return self.kept[key]
         if self.folder is None or not self._file(key).is_file():
             return None
-        os.utime(self._file(key))
-        states = load_file(self._file(key))["states"]
+        try:
+            os.utime(self._file(key))
+            states = load_file(self._file(key))["states"]
+        except (SafetensorError, KeyError, FileNotFoundError):  # cut off by a power cut, or dropped by another run
+            self._file(key).unlink(missing_ok=True)
+            return None
         self._keep(key, states)
         return states
 

@@ -13,14 +13,14 @@ from clinprompt.errors import InputError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, sole: bool = False) -> Iterator[Path]:
     """A sibling path to write to; it takes the place of ``path`` when the block ends well, else it is
-    removed.
+    removed. With ``sole``, for paths that only one process ever writes, what a kill left behind is written over.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = _sibling(path, "part")
-    part.touch(exist_ok=False)
+    part = path.with_name(f".{path.name}.part") if sole else _sibling(path, "part")
+    part.touch(exist_ok=sole)
     try:
         yield part
         _to_disk(part)
