@@ -5,7 +5,15 @@ import pytest
 
 from clinprompt.errors import InputError
 from clinprompt.metrics import intervals
-from clinprompt.metrics.intervals import bootstrap_interval, draws, pooled_interval, resampled_values
+from clinprompt.metrics.intervals import (
+    bootstrap_interval,
+    draws,
+    mean_of_parts,
+    mean_of_runs,
+    pooled_interval,
+    resampled_values,
+    run_values,
+)
 from clinprompt.metrics.labels import macro_f1
 from clinprompt.metrics.spans import span_f1
 
@@ -123,3 +131,26 @@ def test_the_pooled_interval_equals_the_naive_two_level_bootstrap():
         documents, runs = rng.integers(0, 8, 8), rng.integers(0, 3, 3)
         means.append(np.mean([MICRO(counts[run][documents].sum(axis=0)) for run in runs]))
     assert (low, high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=1.0)
+
+
+def test_runs_side_by_side_are_each_as_if_alone_and_share_the_documents():
+    counts = np.stack([random_counts(seed, 8) for seed in range(3)])
+    together = run_values(counts, MICRO, resamples=50, seed=2)
+    assert together.shape == (50, 3)
+    for number, run in enumerate(counts):
+        np.testing.assert_allclose(together[:, number], resampled_values(run, MICRO, resamples=50, seed=2))
+
+
+def test_drawn_runs_are_the_same_for_a_seed_and_others_for_another_stream():
+    by_run = np.arange(12.0).reshape(1, 12).repeat(200, axis=0)
+    first, again, other = mean_of_runs(by_run), mean_of_runs(by_run), mean_of_runs(by_run, stream=2)
+    np.testing.assert_array_equal(first, again)
+    assert abs(np.corrcoef(first, other)[0, 1]) < 0.2
+
+
+def test_parts_vary_independently_and_a_pair_in_step():
+    part, gain = np.random.default_rng(0).normal(size=(2, 2000))
+    np.testing.assert_array_equal(np.sort(mean_of_parts([part])), np.sort(part))
+    assert mean_of_parts([part, part]).var() == pytest.approx(part.var() / 2, rel=0.1)  # not part.var()
+    both = mean_of_parts([part + gain, part]) - mean_of_parts([part, part])
+    np.testing.assert_allclose(both, mean_of_parts([gain, np.zeros(2000)]), atol=1e-12)

@@ -1,5 +1,6 @@
 """The whole job on a tiny random backbone: every stage really runs, is reused, and resumes exactly."""
 
+import json
 from contextlib import contextmanager
 
 import pytest
@@ -10,6 +11,7 @@ from clinprompt.errors import InputError
 from clinprompt.prompts.bank import load_metaprompt, load_prompt
 from clinprompt.stages.configs import BackboneSettings, Budget, FineTuning, Instruction, Lora, Mpt, PromptTuning
 from clinprompt.stages.opened import open_backbone
+from clinprompt.study.difference import BETTER
 from clinprompt.study.job import run_job, write_table
 from clinprompt.study.recipe import Recipe, Scoring, Sources
 from clinprompt.study.score_table import TRIVIAL
@@ -34,7 +36,7 @@ def recipe(backbone):
         name="tiny",
         backbone=BackboneSettings(path=str(backbone)),
         sources=Sources(tasks=("medications", "impression"), teach=SHORT, distill=SHORT),
-        targets=("medications-site-b", "lab-flag"),
+        targets=("substance-use-site-b", "lab-flag"),
         limits={"train": 6, "dev": 3, "test": 4},
         methods={
             "instruction": Instruction(),
@@ -43,6 +45,7 @@ def recipe(backbone):
             "lora": Lora(rank=2, budget=SHORT),
             "fine-tuning": FineTuning(budget=SHORT),
         },
+        compare={"mpt": ("prompt-tuning", "lora")},
         shots=(0, 2),
         draws=2,
         seeds=(1, 2),
@@ -159,6 +162,16 @@ def test_the_table_is_written_as_csv(result, tmp_path):
     text = (tmp_path / "table.csv").read_text().splitlines()
     assert text[0].startswith("method,target,kind,group,metric,shots,score,low,high")
     assert len(text) == len(result.lines) + 1
+    groups = json.loads((tmp_path / "groups.json").read_text())
+    assert groups["groups"]["all"] == ["substance-use-site-b", "lab-flag"] and groups["missing"] == []
+    assert {line["group"] for line in groups["lines"] if line["method"] == "mpt"} == {"near", "far", "all"}
+    found = json.loads((tmp_path / "differences.json").read_text())["lines"]
+    assert {(line["reference"], line["shots"]) for line in found if line["group"] == "all"} >= {
+        ("prompt-tuning", "2"), ("lora", "2"), (BETTER, "2")
+    }  # fmt: skip
+    assert all(line["paired_runs"] for line in found)
+    assert len((tmp_path / "groups.csv").read_text().splitlines()) == len(groups["lines"]) + 1
+    assert len((tmp_path / "differences.csv").read_text().splitlines()) == len(found) + 1
 
 
 def test_rows_are_long_enough_to_need_the_longer_context(opened):
@@ -169,4 +182,5 @@ def test_rows_are_long_enough_to_need_the_longer_context(opened):
 def test_the_job_becomes_a_report(recipe, result, tmp_path):
     report_job(tmp_path / "report.html", recipe, result, command="clinprompt run tiny.yaml", seconds=1.0)
     text = (tmp_path / "report.html").read_text()
-    assert "medications-site-b" in text and "<svg" in text and "fine-tuning" in text
+    assert "By group" in text and "better of the references" in text
+    assert "substance-use-site-b" in text and "<svg" in text and "fine-tuning" in text

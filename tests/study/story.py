@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from clinprompt.schema.document import Relation, Span
 from clinprompt.schema.example import Answer
 from clinprompt.schema.prediction import DecodeReport
+from clinprompt.study.difference import Difference, differences
 from clinprompt.study.examples_shown import ShownExample
+from clinprompt.study.group_table import GroupTable, group_table
+from clinprompt.study.replicates import Replicates
 from clinprompt.study.report import SourceStory, SourceTask
 from clinprompt.study.table import Line
 
 TARGETS = {
     "patient-summary": ("summarisation", "rouge-l", "far"),
-    "problems-site-b": ("entities", "span-f1", "near"),
+    "substance-use-site-b": ("entities", "span-f1", "near"),
     "cause-of-event-site-b": ("relations", "relation-f1", "near"),
     "lab-flag": ("question-answering", "accuracy", "far"),
     "imaging-statements": ("inference", "macro-f1", "far"),
@@ -46,6 +51,30 @@ def made_up_lines() -> list[Line]:
     return lines
 
 
+def made_up_replicates(lines: list[Line], *, resamples: int = 40) -> dict[tuple[str, str, str], Replicates]:
+    """Resamples around each line's score: those of a target rise and fall together, as on shared documents."""
+    documents = np.random.default_rng(5).normal(0, 1, resamples)
+    drawn = {}
+    for number, found in enumerate(lines):
+        own, other = np.random.default_rng(number).normal(0, 0.6, (2, resamples))
+        drawn[found.method, found.target, found.shots] = Replicates(
+            tuple((1, draw) for draw in range(found.draws)),
+            found.documents,
+            found.score + documents + own,
+            found.score + documents + other,
+        )
+    return drawn
+
+
+COMPARE = {"mpt": ("prompt-tuning", "lora"), "prompt-tuning": ("fine-tuning",)}
+
+
+def made_up_groups(lines: list[Line]) -> tuple[GroupTable, list[Difference]]:
+    drawn = made_up_replicates(lines)
+    table = group_table(lines, drawn)
+    return table, differences(lines, table, drawn, COMPARE)
+
+
 def span(label: str, *fragments: tuple[int, int], name: str = "") -> Span:
     return Span(label=label, fragments=fragments, id=name)
 
@@ -72,7 +101,9 @@ def entities_example() -> ShownExample:
             span("Problem", at("cough")),
         )
     )
-    return shown("entities", "problems-site-b", gold, predicted, DecodeReport(items=5, unlocated=1, ambiguous=1), 50.0)
+    return shown(
+        "entities", "substance-use-site-b", gold, predicted, DecodeReport(items=5, unlocated=1, ambiguous=1), 50.0
+    )
 
 
 def relations_example() -> ShownExample:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clinprompt.study.report import trained, write_report
-from tests.study.story import FACTS, NOTE, SOURCES, TARGETS, made_up_examples, made_up_lines
+from tests.study.story import FACTS, NOTE, SOURCES, TARGETS, made_up_examples, made_up_groups, made_up_lines
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 COMMAND = "clinprompt study run 'a <b>.yaml'"
@@ -48,8 +48,10 @@ class Reader(HTMLParser):
 
 
 def report(folder: Path, **changes) -> str:
+    groups, differences = made_up_groups(changes.get("lines", made_up_lines()))
     content = {
-        "recipe_name": "made <up>", "description": "a & b", "lines": made_up_lines(), "sources": SOURCES,
+        "recipe_name": "made <up>", "description": "a & b", "lines": made_up_lines(), "groups": groups,
+        "differences": differences, "sources": SOURCES,
         "shown": made_up_examples(), "facts": FACTS, "command": COMMAND,
     }  # fmt: skip
     write_report(folder / "report.html", **{**content, **changes})
@@ -113,13 +115,29 @@ def test_every_line_is_there_with_its_interval_and_n(read):
 def test_one_described_panel_per_target_and_one_key_per_method(read):
     pictures = [attributes for name, attributes in read.elements if name == "svg"]
     described = [attributes["aria-label"] for attributes in pictures if attributes.get("role") == "img"]
-    assert len(described) == len(TARGETS)
+    assert len(described) == len(TARGETS) + 3
+    for title in ("near · mean of 2 targets. ", "far · mean of 4 targets. ", "all · mean of 6 targets. "):
+        assert sum(words.startswith(title) for words in described) == 1
     for target in TARGETS:
         assert sum(words.startswith(f"{target} · ") for words in described) == 1
     assert "mpt, 5 shots: 45.3" in next(words for words in described if words.startswith("cause-of-event"))
-    assert len(pictures) - len(described) == 6
+    assert len(pictures) - len(described) == 2 * 6
     colours = re.findall(r"var\(--m\d\)", str(read.elements))
     assert len(set(colours)) == 5
+
+
+def test_groups_and_differences_stand_in_a_section_of_their_own(read):
+    groups, differences = made_up_groups(made_up_lines())
+    section = re.sub(r"\s+", " ", read.text[read.text.index("By group") : read.text.index("Scores by number")])
+    for line in groups.lines:
+        assert f"{line.score:.1f} [{line.low:.1f}–{line.high:.1f}]" in section
+    shown = [found for found in differences if not found.target]
+    assert {"no difference shown", "significantly higher, intervals apart"} < {found.verdict for found in shown}
+    for found in shown:
+        row = f"{found.group}{found.shots}{found.method}{found.minus}{found.difference:+z.1f}{found.low:+z.1f} to"
+        assert row in section and found.verdict in section
+    assert "near5mptbetter of the references: prompt-tuning" in section
+    assert section.count("substance-use-site-b") == 1  # as one of its group; its own differences are in the file only
 
 
 def test_tables_have_captions_and_their_heads_a_scope(read):

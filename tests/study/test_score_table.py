@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from clinprompt.study.console_table import console_table
+from clinprompt.study.console_table import console_differences, console_groups, console_table
 from clinprompt.study.score_table import TRIVIAL, score_table
-from tests.study.story import SHOTS, TARGETS, TRAINED, line, made_up_lines
+from tests.study.story import SHOTS, TARGETS, TRAINED, line, made_up_groups, made_up_lines
 
 
 def test_columns_stand_by_kind_and_rows_by_shots():
@@ -12,7 +12,7 @@ def test_columns_stand_by_kind_and_rows_by_shots():
     assert table.kinds == [
         ("entities", 2), ("relations", 1), ("question-answering", 1), ("inference", 1), ("summarisation", 1)
     ]  # fmt: skip
-    assert [column.target for column in table.columns][:2] == ["problems-site-b", "social-determinants"]
+    assert [column.target for column in table.columns][:2] == ["substance-use-site-b", "social-determinants"]
     titles = [block.title for block in table.blocks]
     assert titles == [
         "no model", "0 shots", "1 shot", "5 shots", "10 shots", "20 shots", "all training examples"
@@ -46,7 +46,7 @@ def test_a_score_above_the_trivial_one_has_no_low_mark_and_without_trivial_none_
 def test_the_console_table_has_a_row_per_method_and_shots_and_a_dash_where_nothing_was_run():
     lines = [found for found in made_up_lines() if (found.method, found.target) != ("lora", "lab-flag")]
     columns, rows = console_table(lines)
-    assert columns[:3] == ["method", "shots", "problems-site-b (span-f1)"]
+    assert columns[:3] == ["method", "shots", "substance-use-site-b (span-f1)"]
     assert columns[-1] == "trainable" and len(columns) == len(TARGETS) + 3
     assert all(len(row) == len(columns) for row in rows)
     assert [row[:2] for row in rows[:4]] == [
@@ -57,3 +57,17 @@ def test_the_console_table_has_a_row_per_method_and_shots_and_a_dash_where_nothi
     at = columns.index("lab-flag (accuracy)")
     assert {row[at] for row in rows if row[0] == "lora"} == {"–"}
     assert rows[-1][-1] == "1,234,560"
+
+
+def test_the_consoles_tables_of_groups_and_differences_are_compact():
+    groups, differences = made_up_groups(made_up_lines())
+    columns, rows = console_groups(groups)
+    assert columns == ["method", "shots", "far (4)", "near (2)", "all (6)"]
+    assert [row[:2] for row in rows[:4]] == [["trivial", "full"], ["instruction", "0"], ["mpt", "0"], ["mpt", "1"]]
+    assert rows[0][3].startswith("21.6 [")  # (18.13 + 25.13) / 2
+    columns, rows = console_differences(differences)
+    assert len(rows) == sum(not found.target for found in differences) > 0
+    assert all(len(row) == len(columns) for row in rows)
+    assert rows[0][:4] == ["far", "1", "mpt", "prompt-tuning"] and rows[0][5] == "significantly higher"
+    assert rows[0][4].startswith("+1.8 [+")
+    assert rows[2][3] == "better of the references: prompt-tuning"

@@ -20,23 +20,46 @@ def _group() -> None:
 @app.command()
 def pretrain(
     out: Annotated[Path, typer.Argument(help="Folder to write, an ordinary Hugging Face folder.")],
-    tokens: Annotated[int, typer.Option(help="Training tokens.")] = 26_000_000,
+    size: Annotated[str, typer.Option(help="small (0.4 M weights), base (1.5 M) or large (3 M).")] = "base",
+    tokens: Annotated[int, typer.Option(help="Training tokens, over all processes.")] = 26_000_000,
     seed: Annotated[int, typer.Option(help="Seed of notes, order and start.")] = 7,
-    threads: Annotated[int, typer.Option(help="Processor threads.")] = 2,
+    processes: Annotated[
+        int | None,
+        typer.Option(help="Processes of one thread each that share every update.", show_default="one per core"),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest learning rate.", show_default="that of the size")
+    ] = None,
 ) -> None:
-    """Train the embedded backbone from nothing on synthetic notes; about an hour on two cores for 26 M tokens."""
-    from clinprompt.backbones.embedded.pretrain import PretrainStep
-    from clinprompt.backbones.embedded.pretrain import pretrain as train
+    """Train the embedded backbone from nothing on synthetic notes.
 
-    console.stage("pretrain", f"{tokens / 1e6:.0f} M tokens of synthetic notes")
+    An interrupted run goes on from its last checkpoint when the same command is given again; the curve is kept in
+    OUT/pretraining.jsonl. An allocator such as tcmalloc, set with LD_PRELOAD, makes it a little faster.
+    """
+    from clinprompt.backbones.embedded.pretrain import pretrain as train
+    from clinprompt.backbones.embedded.progress import Progress
+    from clinprompt.backbones.embedded.size import named_size
+    from clinprompt.backbones.embedded.team import cores
+
+    shape, count = named_size(size), processes or cores()
+    console.stage("pretrain", f"{size}: {tokens / 1e6:.0f} M tokens of synthetic notes, {count} processes")
     with console.progress("pretrain (k tokens)", tokens // 1000) as advance:
         done = 0
 
-        def report(step: PretrainStep) -> None:
+        def report(now: Progress) -> None:
             nonlocal done
-            advance(step.tokens // 1000 - done, loss=step.answer_loss)
-            done = step.tokens // 1000
+            speed = round(now.tokens_per_second)
+            advance(now.tokens // 1000 - done, loss=now.answer_loss, tokens_per_second=speed)
+            done = now.tokens // 1000
 
-        result = train(out, tokens=tokens, seed=seed, threads=threads, report=report)
+        result = train(
+            out,
+            tokens=tokens,
+            seed=seed,
+            report=report,
+            size=shape,
+            processes=count,
+            learning_rate=learning_rate,
+        )
     console.line(f"written to {out}")
     console.result({"out": out, "result": str(result)})

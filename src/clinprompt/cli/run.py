@@ -33,12 +33,13 @@ def run(
     settings = load_config(recipe, Recipe, overrides(sets, data_root=data_root, backbone__path=backbone))
     folder = out or Path("results") / settings.name
     run_recipe(settings, runs=runs, out=folder)
-    console.result({"table": folder / "table.json", "report": folder / "report.html"})
+    tables = {name: folder / f"{name}.json" for name in ("table", "groups", "differences")}
+    console.result({**tables, "report": folder / "report.html"})
 
 
 def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
-    """Run a recipe, print its table, write table and report to ``out``."""
-    from clinprompt.study.console_table import console_table
+    """Run a recipe, print its tables, write tables and report to ``out``."""
+    from clinprompt.study.console_table import console_differences, console_groups, console_table
     from clinprompt.study.job import run_job, write_table
     from clinprompt.study.story import report_job
 
@@ -49,6 +50,13 @@ def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
     report_job(out / "report.html", recipe, result, command=_command(), seconds=seconds)
     columns, rows = console_table(result.lines)
     console.table(columns, rows, title=f"{recipe.name}: score in percent [95 % interval]")
+    columns, rows = console_groups(result.groups)
+    console.table(columns, rows, title="By group of targets: mean score in percent [95 % interval]")
+    for missing in result.groups.missing:
+        console.warn(f"no mean over the group: {missing}")
+    columns, rows = console_differences(result.differences)
+    if rows:
+        console.table(columns, rows, title="Differences by group in points [95 % paired interval]")
     console.line(f"{seconds / 60:.1f} minutes; table: {out / 'table.csv'}; report: {out / 'report.html'}")
     return result
 

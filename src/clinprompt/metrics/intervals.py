@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,9 @@ def resampled_values(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """The metric's value in each resample, shape ``[resamples]``.
+    """The metric's value in each resample, shape ``[resamples, ...]``.
 
-    ``counts`` are the sums per group ``[groups, C]``; ``value`` maps sums ``[..., C]`` to values ``[...]``.
+    ``counts`` are the sums per group ``[groups, C]``; ``value`` maps sums ``[resamples, C]`` to the values.
     Raises :class:`InputError` without groups.
     """
     groups = len(counts)
@@ -59,9 +59,54 @@ def bootstrap_interval(
     One group alone gives an interval of no width: it says nothing about other documents. Raises
     :class:`InputError` without groups.
     """
-    values = resampled_values(counts, value, resamples=resamples, seed=seed)
+    return percentile_interval(resampled_values(counts, value, resamples=resamples, seed=seed), level=level)
+
+
+def percentile_interval(values: NDArray[np.float64], *, level: float = 0.95) -> tuple[float, float]:
+    """Both ends of the middle ``level`` of the values ``[resamples]``."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def run_values(
+    counts: NDArray[np.float64],
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Each run's value in each resample of the groups ``[resamples, runs]``, from counts ``[runs, groups, C]``.
+
+    A resample is the same for all runs, and for any other counts of as many groups with the same seed: what two
+    methods gain on the same documents may be subtracted.
+    """
+    S, G, C = counts.shape
+    side_by_side = counts.transpose(1, 0, 2).reshape(G, S * C)
+
+    def of_each_run(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        return value(sums.reshape(len(sums), S, C))
+
+    return resampled_values(side_by_side, of_each_run, resamples=resamples, seed=seed)
+
+
+def mean_of_runs(by_run: NDArray[np.float64], *, seed: int = 0, stream: int = 1) -> NDArray[np.float64]:
+    """Means ``[resamples]`` of runs drawn with replacement in each resample, from :func:`run_values`.
+
+    The same ``seed`` and ``stream`` draw the same runs (pairs of them, for two methods), another ``stream`` others.
+    """
+    N, S = by_run.shape
+    chosen = np.random.default_rng([seed, stream]).integers(0, S, size=(S, N))
+    return np.take_along_axis(by_run, chosen.T, axis=1).mean(axis=1)
+
+
+def mean_of_parts(parts: Sequence[NDArray[np.float64]], *, seed: int = 0) -> NDArray[np.float64]:
+    """Resamples ``[resamples]`` of the mean over parts with documents of their own, such as several targets.
+
+    Each part's resamples are first put into a random order of its own, so that parts vary independently of each
+    other; the order depends on the seed and the part's position alone.
+    """
+    mixed = [np.random.default_rng([seed, 3, number]).permutation(part) for number, part in enumerate(parts)]
+    return np.mean(mixed, axis=0)
 
 
 def pooled_interval(
@@ -77,9 +122,5 @@ def pooled_interval(
     Two levels are resampled: the runs (seeds, few-shot draws) and the groups, the same groups for every run,
     since runs share their documents. With one run this is :func:`bootstrap_interval`.
     """
-    by_run = np.stack([resampled_values(run, value, resamples=resamples, seed=seed) for run in counts])  # [S, N]
-    S, N = by_run.shape
-    chosen = np.random.default_rng([seed, 1]).integers(0, S, size=(S, N))
-    means = np.take_along_axis(by_run, chosen, axis=0).mean(axis=0)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    by_run = run_values(counts, value, resamples=resamples, seed=seed)
+    return percentile_interval(mean_of_runs(by_run, seed=seed), level=level)

@@ -1,10 +1,12 @@
-"""The table of a job as plain columns and rows for a terminal."""
+"""The tables of a job as plain columns and rows for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clinprompt.study.score_table import Entry, score_table
+from clinprompt.study.difference import Difference
+from clinprompt.study.group_table import GroupLine, GroupTable
+from clinprompt.study.score_table import score_table
 from clinprompt.study.table import Line
 
 
@@ -25,11 +27,38 @@ def console_table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     for block in table.blocks:
         for row in block.rows:
             trainable = max(entry.line.trainable for entry in row.entries if entry)
-            rows.append([row.method, row.shots, *map(_cell, row.entries), f"{trainable:,}"])
+            rows.append(
+                [row.method, row.shots, *(_cell(entry and entry.line) for entry in row.entries), f"{trainable:,}"]
+            )
     return columns, rows
 
 
-def _cell(entry: Entry | None) -> str:
-    if entry is None:
+def console_groups(table: GroupTable) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows for ``Console.table``: a row per method and shot count, a column per group of targets."""
+    counts = {group: len(targets) for group, targets in table.groups.items()}
+    columns = ["method", "shots", *(f"{group} ({count})" for group, count in counts.items())]
+    return columns, [[row.method, row.shots, *map(_cell, row.entries)] for row in table.rows()]
+
+
+def console_differences(differences: Sequence[Difference]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows for ``Console.table``: the differences by group; those of single targets are in the files."""
+    columns = ["group", "shots", "method", "minus", "points", "verdict"]
+    rows = [
+        [
+            found.group,
+            found.shots,
+            found.method,
+            found.minus,
+            f"{found.difference:+z.1f} [{found.low:+z.1f} to {found.high:+z.1f}]",
+            found.verdict,
+        ]
+        for found in differences
+        if not found.target
+    ]
+    return columns, rows
+
+
+def _cell(line: Line | GroupLine | None) -> str:
+    if line is None:
         return "–"
-    return f"{entry.line.score:.1f} [{entry.line.low:.1f}–{entry.line.high:.1f}]"
+    return f"{line.score:.1f} [{line.low:.1f}–{line.high:.1f}]"

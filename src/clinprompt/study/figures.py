@@ -1,13 +1,14 @@
-"""Few-shot curves: one small panel per target, drawn so that a page can colour them for light and dark."""
+"""Few-shot curves: a small panel per target or group of targets, which a page can colour for light and dark."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clinprompt.study.group_table import GroupLine, GroupTable
 from clinprompt.study.score_table import TRIVIAL, score_table, shot_order, shots_title
 from clinprompt.study.table import Line
 
@@ -44,7 +45,6 @@ class Style:
 class Panel:
     """One figure as SVG with its title and the same in words."""
 
-    target: str
     title: str
     svg: str
     words: str
@@ -59,21 +59,27 @@ def styles(lines: Sequence[Line]) -> list[Style]:
 
 def panels(lines: Sequence[Line]) -> list[Panel]:
     """A panel per target: score in percent over shot counts, a line with 95 % intervals per method."""
-    looks = styles(lines)
-    shots = shot_order(line.shots for line in lines if line.method != TRIVIAL)
-    found = []
-    for number, column in enumerate(score_table(lines).columns):
-        own = [line for line in lines if line.target == column.target]
-        title = f"{column.target} · {column.metric}"
-        words = f"{title}. " + _words(own)
-        found.append(
-            Panel(column.target, title, _svg(_panel(own, looks, shots), prefix=f"p{number}", words=words), words)
-        )
-    return found
+    columns = score_table(lines).columns
+    own = {
+        f"{column.target} · {column.metric}": [line for line in lines if line.target == column.target]
+        for column in columns
+    }
+    return _panels(own, styles(lines), prefix="p")
 
 
-def key(style: Style) -> str:
-    """The line and marker of a method as a small SVG, for the legend."""
+def group_panels(table: GroupTable, lines: Sequence[Line]) -> list[Panel]:
+    """A panel per group: the mean over its targets, drawn like the panels of the ``lines``."""
+    own = {
+        f"{group} · mean of {len(targets)} target{'s' * (len(targets) > 1)}": [
+            line for line in table.lines if line.group == group
+        ]
+        for group, targets in table.groups.items()
+    }
+    return _panels(own, styles(lines), prefix="g")
+
+
+def key(style: Style, *, prefix: str = "k") -> str:
+    """The line and marker of a method as a small SVG; each legend of a page needs a ``prefix`` of its own."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(0.42, 0.2), facecolor="none")
@@ -81,7 +87,7 @@ def key(style: Style) -> str:
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.plot([0.04, 0.5, 0.96], [0.5] * 3, markevery=[1], **_line(style))
-    return _svg(figure, prefix=f"k{style.number + 1}", words="")
+    return _svg(figure, prefix=f"{prefix}{style.number + 1}", words="")
 
 
 def css_colours() -> dict[str, str]:
@@ -89,7 +95,17 @@ def css_colours() -> dict[str, str]:
     return {f"--m{number}": colour for number, colour in enumerate(COLOURS)} | {"--mt": _TRIVIAL_COLOUR}
 
 
-def _panel(lines: Sequence[Line], looks: Sequence[Style], shots: Sequence[str]) -> Figure:
+def _panels(content: Mapping[str, Sequence[Line | GroupLine]], looks: Sequence[Style], *, prefix: str) -> list[Panel]:
+    """A panel per title, all with the same shot counts."""
+    shots = shot_order(line.shots for own in content.values() for line in own if line.method != TRIVIAL)
+    found = []
+    for number, (title, own) in enumerate(content.items()):
+        words = f"{title}. " + _words(own)
+        found.append(Panel(title, _svg(_panel(own, looks, shots), prefix=f"{prefix}{number}", words=words), words))
+    return found
+
+
+def _panel(lines: Sequence[Line | GroupLine], looks: Sequence[Style], shots: Sequence[str]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.3, 2.35), facecolor="none")
@@ -127,7 +143,7 @@ def _line(style: Style) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _words(lines: Sequence[Line]) -> str:
+def _words(lines: Sequence[Line | GroupLine]) -> str:
     """What a panel shows, for those who do not see it."""
     said = [
         f"{line.method}, {shots_title(line.shots)}: {line.score:.1f}, from {line.low:.1f} to {line.high:.1f}"

@@ -30,7 +30,10 @@ from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.teach import teach
+from clinprompt.study.difference import Difference, differences
+from clinprompt.study.group_table import GroupLine, GroupTable, group_table
 from clinprompt.study.recipe import Recipe
+from clinprompt.study.replicates import replicates
 from clinprompt.study.score_table import TRIVIAL
 from clinprompt.study.table import Cell, Line, as_csv, lines
 
@@ -40,9 +43,11 @@ Say = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What a job made: the table, the scored cells, the outputs of each method and seed, data and metaprompt."""
+    """What a job made: the tables, the scored cells, the outputs of each method and seed, data and metaprompt."""
 
     lines: tuple[Line, ...]
+    groups: GroupTable
+    differences: tuple[Difference, ...]
     cells: tuple[Cell, ...]
     adapted: Mapping[tuple[str, int], Path]
     targets: Mapping[str, Prepared]
@@ -100,8 +105,12 @@ def run_job(
             cells += [Cell(name, seed, record, scored.outputs / _key(record)) for record in read_scores(scored.path)]
     tasks = {name: item.task for name, item in targets.items()}
     table = lines(cells, tasks, resamples=recipe.score.resamples)
+    drawn = replicates(cells, tasks, resamples=recipe.score.resamples)
+    groups = group_table(table, drawn)
     return JobResult(
         lines=tuple(table),
+        groups=groups,
+        differences=tuple(differences(table, groups, drawn, recipe.compare)),
         cells=tuple(cells),
         adapted=adapted,
         targets=targets,
@@ -115,9 +124,13 @@ def run_job(
 
 
 def write_table(folder: Path, result: JobResult) -> None:
-    """Write ``table.csv`` and ``table.json``."""
+    """Write ``table``, ``groups`` and ``differences``, each as CSV and as JSON."""
     write_text(folder / "table.csv", as_csv(result.lines))
     write_json(folder / "table.json", {"lines": [asdict(line) for line in result.lines]})
+    write_text(folder / "groups.csv", as_csv(result.groups.lines, kind=GroupLine))
+    write_json(folder / "groups.json", asdict(result.groups))
+    write_text(folder / "differences.csv", as_csv(result.differences, kind=Difference))
+    write_json(folder / "differences.json", {"lines": [asdict(line) for line in result.differences]})
 
 
 def _prepare_all(names: Sequence[str], recipe: Recipe, runs: Path, progress: Progress, say: Say) -> dict[str, Prepared]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from clinprompt.registry import unknown_name
 from clinprompt.stages.configs import (
     BackboneSettings,
     Budget,
@@ -44,7 +45,10 @@ class Scoring(Settings):
 
 
 class Recipe(Settings):
-    """One whole job. ``methods`` are rows of the final table: a name and the method's settings."""
+    """One whole job. ``methods`` are rows of the final table: a name and the method's settings.
+
+    ``compare`` names methods and, for each, those whose scores are subtracted from its own.
+    """
 
     name: str
     description: str = ""
@@ -56,10 +60,25 @@ class Recipe(Settings):
     targets: tuple[str, ...] = Field(min_length=1)
     limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
     methods: dict[str, MethodSettings] = Field(default_factory=lambda: {"instruction": Instruction()}, min_length=1)
+    compare: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
     draws: int = Field(1, ge=1)
     seeds: tuple[int, ...] = Field((1,), min_length=1)
     score: Scoring = Scoring()
+
+    @field_validator("compare")
+    @classmethod
+    def _methods_of_the_recipe(
+        cls, compare: dict[str, tuple[str, ...]], info: ValidationInfo
+    ) -> dict[str, tuple[str, ...]]:
+        methods = info.data.get("methods", {})  # absent when they are themselves at fault
+        for method, references in compare.items():
+            for name in (method, *references):
+                if methods and name not in methods:
+                    raise ValueError(str(unknown_name("method of this recipe", name, methods)))
+            if not references or len({method, *references}) != len(references) + 1:
+                raise ValueError(f"{method!r} needs one or more other methods, each once")
+        return compare
 
     @model_validator(mode="after")
     def _a_metaprompt_for_mpt(self) -> Recipe:

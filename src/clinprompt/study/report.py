@@ -8,9 +8,11 @@ from itertools import groupby
 from pathlib import Path
 
 from clinprompt.stages.atomic import write_text
+from clinprompt.study.difference import Difference
 from clinprompt.study.example_view import example_view
 from clinprompt.study.examples_shown import ShownExample
-from clinprompt.study.figures import css_colours, key, panels, styles
+from clinprompt.study.figures import css_colours, group_panels, key, panels, styles
+from clinprompt.study.group_table import GroupTable
 from clinprompt.study.score_table import TRIVIAL, Block, Row, ScoreTable, score_table
 from clinprompt.study.table import Line
 
@@ -56,6 +58,8 @@ def write_report(
     recipe_name: str,
     description: str,
     lines: Sequence[Line],
+    groups: GroupTable,
+    differences: Sequence[Difference],
     sources: SourceStory | None,
     shown: Sequence[ShownExample],
     facts: Mapping[str, str],
@@ -86,6 +90,10 @@ def write_report(
         description=description,
         lines=lines,
         table=table,
+        groups=groups,
+        group_legend=[(style.method, key(style, prefix="j")) for style in styles(lines)],
+        group_panels=group_panels(groups, lines),
+        differences=[found for found in differences if not found.target],
         trained=trained(lines, backbone=_number(facts.get(BACKBONE_PARAMETERS, ""))),
         faults=_with_faults(table),
         seeds=max((line.seeds for line in lines), default=0),

@@ -23,6 +23,8 @@ def report_job(path: Path, recipe: Recipe, result: JobResult, *, command: str, s
         recipe_name=recipe.name,
         description=recipe.description,
         lines=result.lines,
+        groups=result.groups,
+        differences=result.differences,
         sources=_sources(result),
         shown=choose_examples(result.cells, result.targets, part=part),
         facts=_facts(result, seconds),

@@ -56,6 +56,11 @@ class Cell:
     folder: Path
 
     @property
+    def run(self) -> tuple[int, int]:
+        """Seed and few-shot draw: runs of two methods with the same ones trained on the same examples."""
+        return (self.seed, self.record["draw"])
+
+    @property
     def place(self) -> tuple[str, str, str]:
         """Which line of the table the cell belongs to."""
         return (self.method, self.record["task"], self.record["shots"])
@@ -66,12 +71,17 @@ class Cell:
         return np.array([content[name] for name in sorted(content)])
 
 
-def lines(cells: Sequence[Cell], tasks: dict[str, Task], *, resamples: int = 10_000) -> list[Line]:
-    """The table's lines in the order of the cells."""
+def by_place(cells: Sequence[Cell]) -> dict[tuple[str, str, str], list[Cell]]:
+    """The cells of each line in the order of the lines, runs in the order of seeds and draws."""
     places: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in cells:
         places.setdefault(cell.place, []).append(cell)
-    return [_line(group, tasks[target], resamples=resamples) for (_, target, _), group in places.items()]
+    return {place: sorted(own, key=lambda cell: cell.run) for place, own in places.items()}
+
+
+def lines(cells: Sequence[Cell], tasks: dict[str, Task], *, resamples: int = 10_000) -> list[Line]:
+    """The table's lines in the order of the cells."""
+    return [_line(own, tasks[target], resamples=resamples) for (_, target, _), own in by_place(cells).items()]
 
 
 def _line(cells: Sequence[Cell], task: Task, *, resamples: int) -> Line:
@@ -105,12 +115,12 @@ def _line(cells: Sequence[Cell], task: Task, *, resamples: int) -> Line:
     )
 
 
-def as_csv(table: Sequence[Line]) -> str:
-    """The table as CSV text, numbers with two decimals."""
+def as_csv(table: Sequence[Any], *, kind: type = Line) -> str:
+    """Records of a dataclass as CSV text, numbers with two decimals."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(Line)], lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(kind)], lineterminator="\n")
     writer.writeheader()
     for line in table:
         row = asdict(line)
-        writer.writerow({key: f"{value:.2f}" if isinstance(value, float) else value for key, value in row.items()})
+        writer.writerow({key: f"{value:z.2f}" if isinstance(value, float) else value for key, value in row.items()})
     return text.getvalue()

@@ -9,10 +9,13 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from clinprompt.backbones.embedded import MODEL_FOLDER, checkpoint, float32_attention
+from clinprompt.backbones.embedded import MODEL_FOLDER, checkpoint
 from clinprompt.backbones.embedded.evaluation import held_out, instruction_following
 from clinprompt.backbones.embedded.initialise import build_induction_heads
-from clinprompt.backbones.embedded.pretrain import PretrainStep, Size, pretrain
+from clinprompt.backbones.embedded.pretrain import pretrain
+from clinprompt.backbones.embedded.progress import CURVE, Progress
+from clinprompt.backbones.embedded.size import Size
+from clinprompt.errors import InputError
 
 TINY = Size(
     vocabulary=400,
@@ -70,15 +73,6 @@ def test_shared_key_heads_are_refused():
         build_induction_heads(llama(num_key_value_heads=2), seed=1)
 
 
-def test_the_float32_attention_is_the_models_own():
-    model = llama(num_hidden_layers=2)
-    ids = torch.randint(5, 2048, (3, 17), generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        own = model(input_ids=ids).logits
-        model.set_attn_implementation(float32_attention.NAME)
-        assert torch.allclose(model(input_ids=ids).logits, own, atol=1e-5)
-
-
 class Stop(Exception):
     """Breaks a run off."""
 
@@ -88,32 +82,53 @@ def weights(folder) -> dict[str, torch.Tensor]:
 
 
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
-    threads = torch.get_num_threads()
-    steps: list[PretrainStep] = []
-    plan = {"tokens": 14_000, "seed": 2, "threads": threads, "size": TINY, "checkpoint_tokens": 3_000}
+    steps: list[Progress] = []
+    plan = {"tokens": 14_000, "seed": 2, "size": TINY, "checkpoint_tokens": 3_000, "curve_tokens": 1_000}
     result = pretrain(tmp_path / "whole", report=steps.append, **plan)
     assert len(steps) > 15 and steps[-1].answer_loss < steps[0].answer_loss
     assert (result.tokens, result.folder) == (steps[-1].tokens, tmp_path / "whole")
 
-    def stop_late(step: PretrainStep) -> None:
+    def stop_late(step: Progress) -> None:
         if step.tokens > 9_000:
             raise Stop
 
     with pytest.raises(Stop):
         pretrain(tmp_path / "broken", report=stop_late, **plan)
     assert (tmp_path / "broken" / checkpoint.FILE).exists()
-    resumed: list[PretrainStep] = []
+    resumed: list[Progress] = []
     pretrain(tmp_path / "broken", report=resumed.append, **plan)
     assert 0 < len(resumed) < len(steps) and resumed[0].step > 1
     whole, broken = weights(tmp_path / "whole"), weights(tmp_path / "broken")
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
     assert not (tmp_path / "broken" / checkpoint.FILE).exists()
 
+    curves = [
+        [json.loads(line) for line in (tmp_path / name / CURVE).read_text().splitlines()]
+        for name in ("whole", "broken")
+    ]
+    points = [[(point["tokens"], point["answer_loss"], point["note_loss"]) for point in curve] for curve in curves]
+    assert points[0] == points[1] and len(points[0]) > 8
+    assert points[0][-1][:2] == (result.tokens, round(result.answer_loss, 4))
+
     card = json.loads((tmp_path / "whole" / "clinprompt.json").read_text())
     assert card["template"] == "markers" and card["tokens"] == result.tokens and card["seed"] == 2
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "whole")
     assert tokenizer.convert_ids_to_tokens(list(range(3))) == ["<pad>", "<bos>", "<eos>"]
     assert next(iter(whole.values())).dtype == torch.bfloat16
+
+
+def test_another_run_leaves_a_checkpoint_alone(tmp_path):
+    def stop(step: Progress) -> None:
+        raise Stop
+
+    plan = {"tokens": 14_000, "seed": 2, "size": TINY, "checkpoint_tokens": 1}
+    with pytest.raises(Stop):
+        pretrain(tmp_path, report=stop, **plan)
+    with pytest.raises(InputError) as told:
+        pretrain(tmp_path, report=stop, **{**plan, "tokens": 15_000})
+    assert told.value.what.endswith("settings: tokens") and told.value.allowed == "tokens 14000"
+    with pytest.raises(InputError, match="settings: size"):
+        pretrain(tmp_path, report=stop, learning_rate=1e-3, **plan)
 
 
 def test_other_seeds_give_other_notes():

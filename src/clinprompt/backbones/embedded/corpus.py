@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from clinprompt.backbones.embedded.skills import draw_turn
 from clinprompt.backbones.embedded.tokenizer import ANSWER, NOTE, QUESTION, TASK
 from clinprompt.backbones.embedded.turn import Turn
-from clinprompt.data.readers.synthetic.note import draw_patient, write_note
+from clinprompt.data.readers.synthetic.note import draw_kind, draw_patient, write_note
 from clinprompt.data.readers.synthetic.picker import pseudo_word
 from clinprompt.data.readers.synthetic.style import SECTION_NAMES, SITES, Style
 from clinprompt.schema.document import Document
@@ -52,7 +52,7 @@ def draw_style(rng: random.Random) -> Style:
     """Site A, site B, or a site that mixes both with headings of its own."""
     draw = rng.random()
     if draw < 0.85:
-        return SITES["A" if draw < 0.6 else "B"]
+        return SITES["A" if draw < 0.45 else "B"]
     base, other = rng.sample((SITES["A"], SITES["B"]), 2)
     headings = {
         name: rng.choice((base.headings[name], other.headings[name], pseudo_word(rng).capitalize()))
@@ -70,19 +70,23 @@ def draw_style(rng: random.Random) -> Style:
 
 def draw_conversation(rng: random.Random, *, short: bool = False) -> Conversation:
     """A random note of source terms with random turns; ``short`` ones have one or two sections."""
-    instruction_first = rng.random() < 0.45
-    sections = rng.choice(
-        (1, 1, 2) if short else (1, 2, 2, 2, 3, 3, 3, 4, 4, 5) + (() if instruction_first else (6, 9))
-    )
+    instruction_first = rng.random() < 0.5
+    kind = draw_kind(rng)
+    count = None
+    if short:
+        count = rng.choice((1, 1, 2))
+    elif not instruction_first and kind.sections == SECTION_NAMES and rng.random() < 0.15:
+        count = len(SECTION_NAMES)
     note = write_note(
         rng,
         id="pretraining",
         patient=draw_patient(rng, id="pretraining"),
         style=draw_style(rng),
-        count=sections,
-        pseudo=0.45 if rng.random() < 0.3 else 0.06,
+        kind=kind,
+        count=count,
+        invented=0.45 if rng.random() < 0.3 else 0.06,
     )
-    turns = 1 if instruction_first else rng.choice((3, 4) if short else (4, 5, 6))
+    turns = 1 if instruction_first else rng.choice((3, 4) if short else (5, 6, 7))
     return Conversation(note, tuple(draw_turn(note, rng) for _ in range(turns)), instruction_first)
 
 

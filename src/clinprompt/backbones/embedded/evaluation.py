@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clinprompt.backbones.embedded.corpus import Conversation, Role, collate, encode
 from clinprompt.backbones.embedded.skills import draw_turn
-from clinprompt.data.readers.synthetic.note import draw_patient, write_note
+from clinprompt.data.readers.synthetic.note import draw_kind, draw_patient, write_note
 from clinprompt.data.readers.synthetic.style import SITES
 
 
@@ -33,7 +33,7 @@ def held_out(*, site: str, instruction_first: bool, n: int, seed: int, reserved:
             id="held-out",
             patient=draw_patient(rng, id="held-out"),
             style=SITES[site],
-            count=rng.choice((2, 3, 3, 4, 4)),
+            kind=draw_kind(rng),
             reserved=reserved,
         )
         conversations.append(Conversation(note, (draw_turn(note, rng),), instruction_first))

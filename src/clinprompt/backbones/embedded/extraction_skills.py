@@ -32,7 +32,7 @@ def in_order(spans: list[Span]) -> list[Span]:
 def entities(note: Document, rng: random.Random) -> Turn | None:
     """All mentions of one to four labels, some renamed."""
     present = sorted({span.label for span in note.spans})
-    chosen = rng.sample(present, min(rng.choice((1, 2, 2, 2, 3, 3, 4)), len(present)))
+    chosen = rng.sample(present, min(rng.choice((1, 1, 1, 2, 2, 2, 3, 3, 4)), len(present)))
     if rng.random() < 0.12:
         chosen.append(rng.choice([label for label in LABELS if label not in present] or present))
     chosen = list(dict.fromkeys(chosen))

@@ -1,20 +1,20 @@
-"""Train the embedded language model from nothing, in half an hour on two cores."""
+"""Train the embedded language model from nothing, on all cores of one machine."""
 
 from __future__ import annotations
 
-import json
-import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from clinprompt.backbones.embedded import checkpoint, float32_attention
+from clinprompt.backbones.embedded import causal_attention, checkpoint
 from clinprompt.backbones.embedded.corpus import (
     Role,
     TokenRow,
@@ -24,8 +24,13 @@ from clinprompt.backbones.embedded.corpus import (
     encode,
     pieces,
 )
+from clinprompt.backbones.embedded.export import export
 from clinprompt.backbones.embedded.initialise import build_induction_heads
+from clinprompt.backbones.embedded.progress import Progress, cut_curve, extend_curve
+from clinprompt.backbones.embedded.size import Size
+from clinprompt.backbones.embedded.team import ALONE, Team, gathered
 from clinprompt.backbones.embedded.tokenizer import train_tokenizer
+from clinprompt.errors import InputError
 
 # Mean length of a sequence: only to place the border of the short notes.
 _MEAN_TOKENS = 150
@@ -38,30 +43,13 @@ _DECISIVE_WEIGHT = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """Shape of the model and of a batch (padded tokens); so many sequences are drawn and sorted together."""
+class Run:
+    """What is trained, and for how long; equal runs end with equal weights."""
 
-    vocabulary: int = 2048
-    hidden: int = 128
-    layers: int = 6
-    heads: int = 4
-    feed_forward: int = 352
-    batch_tokens: int = 4096
-    learning_rate: float = 2e-3
-    warm_up_steps: int = 60
-    tokenizer_notes: int = 6000
-    sequences_at_a_time: int = 1500
-
-
-@dataclass(frozen=True, slots=True)
-class PretrainStep:
-    """Progress after a step; losses in nats per token (running means), ``minutes`` over resumed runs."""
-
-    step: int
     tokens: int
-    answer_loss: float
-    note_loss: float
-    minutes: float
+    seed: int
+    processes: int
+    size: Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,37 +60,6 @@ class PretrainResult:
     tokens: int
     minutes: float
     answer_loss: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Progress:
-    """Where a run stands: all that a checkpoint keeps beside the tensors."""
-
-    step: int = 0
-    tokens: int = 0
-    minutes: float = 0.0
-    chunk: int = 0
-    batch: int = 0
-    answer_loss: float = math.nan
-    note_loss: float = math.nan
-
-    def after(
-        self, chunk: int, index: int, *, tokens: int, answer_loss: float, note_loss: float, minutes: float
-    ) -> _Progress:
-        """The progress after one more batch; losses are running means."""
-        return _Progress(
-            step=self.step + 1,
-            tokens=self.tokens + tokens,
-            minutes=minutes,
-            chunk=chunk,
-            batch=index + 1,
-            answer_loss=_smooth(self.answer_loss, answer_loss),
-            note_loss=_smooth(self.note_loss, note_loss),
-        )
-
-
-def _smooth(mean: float, value: float) -> float:
-    return value if math.isnan(mean) else 0.98 * mean + 0.02 * value
 
 
 def new_model(size: Size, *, seed: int, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
@@ -132,40 +89,34 @@ def pretrain(
     *,
     tokens: int,
     seed: int,
-    threads: int,
-    report: Callable[[PretrainStep], None],
+    report: Callable[[Progress], None],
     size: Size | None = None,
-    checkpoint_tokens: int = 1_000_000,
+    processes: int = 1,
+    learning_rate: float | None = None,
+    checkpoint_tokens: int = 2_000_000,
+    curve_tokens: int = 200_000,
 ) -> PretrainResult:
     """Train until ``tokens`` padded tokens are read and write a Hugging Face folder to ``out``.
 
-    The schedule counts tokens, not minutes. A checkpoint is kept in ``out`` every ``checkpoint_tokens``; an
-    interrupted run goes on from there as if nothing had happened, and the checkpoint is removed at the end.
+    ``processes`` of one thread each share every update; the tokens are counted over all of them, and the schedule
+    counts tokens, not minutes. ``learning_rate`` replaces that of the size. Every ``curve_tokens`` a line is added to
+    ``pretraining.jsonl``, which stays in ``out``. A checkpoint is kept there every ``checkpoint_tokens``; an
+    interrupted run goes on from it as if nothing had happened, and it is removed at the end. Raises
+    :class:`InputError` for a checkpoint of other settings and when a process dies.
     """
+    if tokens < 1 or processes < 1:
+        raise InputError("tokens and processes must be at least 1", where=f"{tokens} tokens, {processes} processes")
     size = size or Size()
-    torch.set_num_threads(threads)
+    run = Run(tokens, seed, processes, replace(size, learning_rate=learning_rate or size.learning_rate))
+    checkpoint.refuse_another_run(out, asdict(run))
     tokenizer = corpus_tokenizer(seed=seed, notes=size.tokenizer_notes, vocabulary=size.vocabulary)
-    model = new_model(size, seed=seed, tokenizer=tokenizer)
-    model.set_attn_implementation(float32_attention.NAME)
-    optimiser = torch.optim.AdamW(_groups(model), lr=size.learning_rate, betas=(0.9, 0.95))
-    now = _Progress(**(checkpoint.load(out, model=model, optimiser=optimiser) or {}))
-    saved, before, clock = now.tokens, now.minutes, time.monotonic()
-    for chunk, index, batch in _batches(tokenizer, now, seed=seed, size=size, total=tokens):
-        for group in optimiser.param_groups:
-            group["lr"] = size.learning_rate * _schedule(now.step, now.tokens / tokens, size)
-        answer, note, count = train_step(model, optimiser, batch, seed=seed + now.step, pad=tokenizer.pad_token_id)
-        minutes = before + (time.monotonic() - clock) / 60
-        now = now.after(chunk, index, tokens=count, answer_loss=answer, note_loss=note, minutes=minutes)
-        report(PretrainStep(now.step, now.tokens, now.answer_loss, now.note_loss, now.minutes))
-        if now.tokens >= tokens:
-            break
-        if now.tokens - saved >= checkpoint_tokens:
-            saved = now.tokens
-            checkpoint.save(out, model=model, optimiser=optimiser, progress=asdict(now))
-    result = PretrainResult(out, now.tokens, now.minutes, now.answer_loss)
-    export(out, model=model, tokenizer=tokenizer, seed=seed, size=size, result=result)
+    with gathered(processes, partial(_train, run, tokenizer, out)) as team:
+        model, ended = _train(
+            run, tokenizer, out, team, report=report, checkpoint_tokens=checkpoint_tokens, curve_tokens=curve_tokens
+        )
+    export(out, model=model, tokenizer=tokenizer, seed=seed, size=run.size, processes=processes, ended=ended)
     (out / checkpoint.FILE).unlink(missing_ok=True)
-    return result
+    return PretrainResult(out, ended.tokens, ended.minutes, ended.answer_loss)
 
 
 def corpus_tokenizer(*, seed: int, notes: int, vocabulary: int) -> PreTrainedTokenizerBase:
@@ -181,9 +132,33 @@ def corpus_tokenizer(*, seed: int, notes: int, vocabulary: int) -> PreTrainedTok
 
 
 def train_step(
-    model: LlamaForCausalLM, optimiser: torch.optim.Optimizer, batch: list[TokenRow], *, seed: int, pad: int
+    model: LlamaForCausalLM,
+    optimiser: torch.optim.Optimizer,
+    batch: list[TokenRow],
+    *,
+    seed: int,
+    pad: int,
+    team: Team = ALONE,
 ) -> tuple[float, float, int]:
-    """One update; mean answer loss, mean note loss, and the padded tokens read."""
+    """One update from the mean gradient of all processes' batches, made alike by each of them.
+
+    Returns the mean answer loss, the mean note loss, and the padded tokens that all of them read.
+    """
+    answer, note, count = gradients(model, batch, seed=seed, pad=pad)
+    if team.size > 1:
+        slopes = [parameter.grad for parameter in model.parameters()]
+        numbers = torch.cat([parameters_to_vector(slopes), torch.tensor([answer, note, count])])
+        team.mean(numbers)
+        vector_to_parameters(numbers[:-3], slopes)
+        answer, note, count = numbers[-3].item(), numbers[-2].item(), round(numbers[-1].item() * team.size)
+    clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return answer, note, count
+
+
+def gradients(model: LlamaForCausalLM, batch: list[TokenRow], *, seed: int, pad: int) -> tuple[float, float, int]:
+    """Add a batch's gradients to the model; its mean answer loss, mean note loss, and padded tokens."""
     ids, roles = (torch.from_numpy(part) for part in collate(batch, pad=pad))
     draw = torch.Generator().manual_seed(seed)
     asked = roles[:, 1:] >= Role.answer  # [B, T-1]
@@ -197,63 +172,100 @@ def train_step(
     weights = torch.where(role == Role.decisive, _DECISIVE_WEIGHT, torch.where(role == Role.note, _NOTE_WEIGHT, 1.0))
     is_answer = role >= Role.answer
     ((losses * weights).sum() / is_answer.sum()).backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
     values = losses.detach()
     return values[is_answer].mean().item(), values[~is_answer].mean().item(), ids.numel()
 
 
-def export(
-    out: Path,
-    *,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerBase,
-    seed: int,
-    size: Size,
-    result: PretrainResult,
-) -> None:
-    """Write an ordinary Hugging Face folder (bfloat16) and ``clinprompt.json``: template, provenance."""
-    out.mkdir(parents=True, exist_ok=True)
-    copy = LlamaForCausalLM(model.config).to(torch.bfloat16)
-    copy.load_state_dict(model.state_dict())
-    special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    copy.generation_config = GenerationConfig(**special, pad_token_id=tokenizer.pad_token_id, do_sample=False)
-    copy.save_pretrained(out)
-    tokenizer.model_max_length = model.config.max_position_embeddings
-    tokenizer.save_pretrained(out)
-    card = {
-        "template": "markers",
-        "data": "synthetic notes of clinprompt.data.readers.synthetic, source terms only",
-        "tokens": result.tokens,
-        "seed": seed,
-        "minutes": round(result.minutes, 2),
-        "answer_loss": round(result.answer_loss, 4),
-        "size": asdict(size),
-    }
-    (out / "clinprompt.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+def own_batches(run: Run, chunk: int, tokenizer: PreTrainedTokenizerBase, *, rank: int) -> list[list[TokenRow]]:
+    """The fresh batches that the process of this number draws for a chunk, in random order."""
+    size = run.size
+    rng = random.Random(f"pretraining {run.seed} {chunk} {rank}")
+    short = chunk * size.sequences_at_a_time * run.processes * _MEAN_TOKENS < _SHORT_SHARE * run.tokens
+    conversations = [draw_conversation(rng, short=short) for _ in range(size.sequences_at_a_time)]
+    return batches(encode(conversations, tokenizer), tokens=size.batch_tokens // run.processes, rng=rng)
 
 
-def _groups(model: LlamaForCausalLM) -> list[dict]:
-    decayed = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    return [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+def shared_order(groups: list[list[TokenRow]], *, count: int, seed: str) -> list[list[TokenRow]]:
+    """The first ``count`` batches in an order of lengths that depends on the seed only.
 
-
-def _schedule(step: int, progress: float, size: Size) -> float:
-    return min(1.0, (step + 1) / size.warm_up_steps) * (1.0 - 0.97 * max(0.0, (progress - 0.3) / 0.7))
+    Processes that agree on count and seed take batches of like length together, and none waits long for another.
+    """
+    chosen = sorted(groups[:count], key=lambda group: max(len(row.ids) for row in group))
+    random.Random(seed).shuffle(chosen)
+    return chosen
 
 
 def _batches(
-    tokenizer: PreTrainedTokenizerBase, start: _Progress, *, seed: int, size: Size, total: int
+    run: Run, start: Progress, tokenizer: PreTrainedTokenizerBase, team: Team
 ) -> Iterator[tuple[int, int, list[TokenRow]]]:
-    """Endless fresh batches with the numbers of their chunk and batch; each chunk has its own seed."""
+    """Endless batches of this process with the numbers of their chunk and batch."""
     chunk, skip = start.chunk, start.batch
     while True:
-        rng = random.Random(f"pretraining {seed} {chunk}")
-        short = chunk * size.sequences_at_a_time * _MEAN_TOKENS < _SHORT_SHARE * total
-        conversations = [draw_conversation(rng, short=short) for _ in range(size.sequences_at_a_time)]
-        groups = batches(encode(conversations, tokenizer), tokens=size.batch_tokens, rng=rng)
+        own = own_batches(run, chunk, tokenizer, rank=team.rank)
+        groups = shared_order(own, count=team.least(len(own)), seed=f"order {run.seed} {chunk}")
         for index in range(skip, len(groups)):
             yield chunk, index, groups[index]
         chunk, skip = chunk + 1, 0
+
+
+def _train(
+    run: Run,
+    tokenizer: PreTrainedTokenizerBase,
+    out: Path,
+    team: Team,
+    *,
+    report: Callable[[Progress], None] | None = None,
+    checkpoint_tokens: int = 0,
+    curve_tokens: int = 0,
+) -> tuple[LlamaForCausalLM, Progress]:
+    """One process's whole training; only the leader has a ``report``, and writes files."""
+    size = run.size
+    model = new_model(size, seed=run.seed, tokenizer=tokenizer)
+    model.set_attn_implementation(causal_attention.NAME)
+    optimiser = new_optimiser(model)
+    now = Progress(**(checkpoint.load(out, model=model, optimiser=optimiser) or {}))
+    if report:
+        cut_curve(out, tokens=now.tokens)
+    before, clock = now.minutes, time.monotonic()
+    for chunk, index, batch in _batches(run, now, tokenizer, team):
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(size, step=now.step, progress=now.tokens / run.tokens)
+        answer, note, count = train_step(
+            model,
+            optimiser,
+            batch,
+            seed=run.seed + now.step * team.size + team.rank,
+            pad=tokenizer.pad_token_id,
+            team=team,
+        )
+        minutes, last = before + (time.monotonic() - clock) / 60, now.tokens
+        now = now.after(chunk, index, tokens=count, answer_loss=answer, note_loss=note, minutes=minutes)
+        ended = now.tokens >= run.tokens
+        if report:
+            if ended or _passed(last, now.tokens, every=curve_tokens):
+                extend_curve(out, now)
+            if not ended and _passed(last, now.tokens, every=checkpoint_tokens):
+                checkpoint.save(out, model=model, optimiser=optimiser, run=asdict(run), progress=asdict(now))
+            report(now)
+        if ended:
+            return model, now
+
+
+def _passed(last: int, now: int, *, every: int) -> bool:
+    """Whether a multiple of ``every`` lies between the two counts."""
+    return now // every > last // every
+
+
+def new_optimiser(model: LlamaForCausalLM) -> torch.optim.Optimizer:
+    """AdamW whose decay spares embeddings and norms; the rate is set at every step."""
+    decayed = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+
+
+def rate_at(size: Size, *, step: int, progress: float) -> float:
+    """The rate of a step: warm-up over steps, then level, then down to 3 % over the last 70 % of the tokens."""
+    return (
+        size.learning_rate * min(1.0, (step + 1) / size.warm_up_steps) * (1.0 - 0.97 * max(0.0, (progress - 0.3) / 0.7))
+    )

@@ -6,16 +6,9 @@ import random
 
 from clinprompt.backbones.embedded.turn import Turn
 from clinprompt.backbones.embedded.wording import JUDGEMENTS, RELATIONS, SLOT_QUESTIONS
-from clinprompt.data.readers.synthetic.questions import (
-    Question,
-    absent_term,
-    drug_route,
-    medication_statement,
-    problem_mentioned,
-    spans,
-    surfaces,
-    with_options,
-)
+from clinprompt.data.readers.synthetic.facts import absent_term, spans, surfaces
+from clinprompt.data.readers.synthetic.questions import Question, drug_route, problem_mentioned, with_options
+from clinprompt.data.readers.synthetic.statements import medication_statement, presence_statement
 from clinprompt.data.readers.synthetic.vocabulary import (
     DOSES,
     FLAGS,
@@ -166,6 +159,9 @@ def mentioned(note: Document, rng: random.Random) -> Turn | None:
     return Turn("nli", asked, "yes" if there else "no", question=term)
 
 
+_THREE = ("entailment", "contradiction", "neutral")
+
+
 def judged(note: Document, rng: random.Random) -> Turn | None:
     """A statement about a drug, a problem, a finding or any slot, judged in one of several vocabularies."""
     makers = [_slot_statement] if _single_facts(note) else []
@@ -177,46 +173,29 @@ def judged(note: Document, rng: random.Random) -> Turn | None:
     if asked is None:
         return None
     words = rng.choice(JUDGEMENTS)
-    order = ("entailment", "contradiction", "neutral")
     verb = rng.choice(("is the statement right?", "check the claim:", "judge:"))
-    answer = words[order.index(asked.answer.label or "")]
+    answer = words[_THREE.index(asked.answer.label or "")]
     return Turn("nli", f"{verb} {', '.join(words)}.", answer, hypothesis=asked.slots["hypothesis"])
 
 
 def _presence_statement(note: Document, rng: random.Random) -> Question | None:
-    label = rng.choice(("entailment", "contradiction", "neutral"))
-    sure = [span for span in spans(note, *_STATUS) if span.label != "possible"]
-    finding = rng.random() < 0.5 and bool(spans(note, "finding", "no-finding"))
-    kind, yes, no = (
-        ("finding", "{} is present.", "{} is absent.")
-        if finding
-        else ("problem", "the patient has {}.", "the patient does not have {}.")
-    )
-    if label == "neutral":
-        return _claim(rng.choice((yes, no)).format(absent_term(note, kind, rng)), label)
-    labels = ("finding", "no-finding") if finding else ("problem", "negated")
-    pool = [span for span in sure if span.label in labels]
-    if not pool:
-        return None
-    span = rng.choice(pool)
-    agrees = (span.label == labels[0]) == (label == "entailment")
-    return _claim((yes if agrees else no).format(span.surface(note.text)), label)
+    if rng.random() < 0.5 and spans(note, "finding", "no-finding"):
+        wordings = ("{} is present.", "{} is absent.")
+        return presence_statement(note, rng, ("finding", "no-finding"), wordings, _THREE, kind="finding")
+    wordings = ("the patient has {}.", "the patient does not have {}.")
+    return presence_statement(note, rng, ("problem", "negated"), wordings, _THREE)
 
 
 def _slot_statement(note: Document, rng: random.Random) -> Question | None:
     fact = rng.choice(_single_facts(note))
-    label = rng.choice(("entailment", "contradiction", "neutral"))
+    label = rng.choice(_THREE)
     name, value = note.span(fact.head).surface(note.text), note.span(fact.tail).surface(note.text)
     if label == "contradiction":
         value = rng.choice([text for text in _values(fact.label, note.metadata["site"], rng) if text != value])
     if label == "neutral":
         kind = _KINDS.get(RELATIONS[fact.label][0], "symptom")
         name = absent_term(note, kind, rng)
-    return _claim(f"the {fact.label} of {name} is {value}.", label)
-
-
-def _claim(text: str, label: str) -> Question:
-    return Question({"hypothesis": text}, Answer(label=label))
+    return Question({"hypothesis": f"the {fact.label} of {name} is {value}."}, Answer(label=label))
 
 
 def any_problem(note: Document, rng: random.Random) -> Turn | None:
@@ -235,3 +214,9 @@ def route_choice(note: Document, rng: random.Random) -> Turn | None:
         return None
     asked = drug_route(note, rng)
     return asked and _choice(asked, rng)
+
+
+def kind_of_document(note: Document, rng: random.Random) -> Turn:
+    """What kind of document the note is."""
+    asked = rng.choice(("what kind of document is it?", "name the document type."))
+    return Turn("qa", asked, note.metadata["kind"].replace("-", " "))

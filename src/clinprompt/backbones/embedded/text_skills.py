@@ -7,7 +7,8 @@ import random
 from clinprompt.backbones.embedded.turn import Turn
 from clinprompt.backbones.embedded.wording import invented
 from clinprompt.data.readers.synthetic.picker import pseudo_word
-from clinprompt.data.readers.synthetic.questions import impression, linked, spans, surfaces
+from clinprompt.data.readers.synthetic.facts import linked, spans, surfaces
+from clinprompt.data.readers.synthetic.summaries import impression, ordered_drugs
 from clinprompt.schema.document import Document
 
 
@@ -15,7 +16,7 @@ def summary(note: Document, rng: random.Random) -> Turn | None:
     """A short text about one part of the note, or a count."""
     options: list[tuple[str, str]] = []
     text = note.text
-    listed = [span for span in spans(note, "drug") if linked(note, "dose", span)]
+    listed = ordered_drugs(note)
     if spans(note, "study"):
         found = spans(note, "finding")
         full = [
@@ -33,7 +34,7 @@ def summary(note: Document, rng: random.Random) -> Turn | None:
         options += [("give a one line history.", f"{age} {sex} with {known}, {complaint} for {duration}")] * 2
         options += [("who is the patient?", f"{age} {sex}")]
     if listed:
-        options += [("summarize the medications.", "on " + ", ".join(span.surface(text) for span in listed))] * 2
+        options += [("summarize the medications.", "on " + ", ".join(listed))] * 2
         options += [("how many orders?", str(len(listed)))]
     if spans(note, "negated", "possible"):
         has, has_not = surfaces(note, "problem"), surfaces(note, "negated")
@@ -62,8 +63,9 @@ def summary(note: Document, rng: random.Random) -> Turn | None:
 def copy(note: Document, rng: random.Random) -> Turn | None:
     """A section, the headings, invented words, or the words after two given ones."""
     end = note.metadata["heading_end"]
-    sections = [line.partition(end) for line in note.text.split("\n") if end in line]
-    draw = rng.random()
+    headed = bool(end) and "\n" not in end
+    sections = [line.partition(end) for line in note.text.split("\n") if end in line] if headed else []
+    draw = rng.random() if sections else rng.uniform(0.5, 1)
     if draw < 0.3:
         name, _, body = rng.choice(sections)
         return Turn("copy", f"{rng.choice(('copy the section', 'repeat the part'))} {name}.", body)

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinprompt.data.readers.synthetic import read
-from clinprompt.data.readers.synthetic.questions import ASKS, linked, spans
-from clinprompt.data.readers.synthetic.style import SECTION_NAMES
+from clinprompt.data.readers.synthetic.asks import ASKS
+from clinprompt.data.readers.synthetic.facts import linked, spans
+from clinprompt.data.readers.synthetic.kinds import KINDS
+from clinprompt.data.readers.synthetic.style import SECTION_NAMES, SITES
 from clinprompt.data.readers.synthetic.vocabulary import DOSES, FREQUENCIES, ROUTES, TERMS
 from clinprompt.errors import InputError
 
-SITES = ("A", "B")
 LISTED = {
     "drug": "drug",
     "reason": "problem",
@@ -37,7 +38,7 @@ LISTED = {
 }
 
 
-@given(seed=st.integers(0, 10**6), site=st.sampled_from(SITES), reserved=st.sampled_from((0.0, 0.5, 1.0)))
+@given(seed=st.integers(0, 10**6), site=st.sampled_from(sorted(SITES)), reserved=st.sampled_from((0.0, 0.5, 1.0)))
 def test_every_mention_of_a_term_is_the_whole_term(seed, site, reserved):
     for note in read(n=2, seed=seed, site=site, reserved=reserved):
         for span in note.spans:
@@ -58,9 +59,9 @@ def test_every_mention_of_a_term_is_the_whole_term(seed, site, reserved):
             assert not note.text[start - 1 : start].isalnum() and not note.text[end : end + 1].isalnum()
 
 
-@given(seed=st.integers(0, 10**6), site=st.sampled_from(SITES))
-def test_terms_stand_once_and_facts_have_one_value(seed, site):
-    for note in read(n=2, seed=seed, site=site, reserved=0.5):
+@given(seed=st.integers(0, 10**6), site=st.sampled_from(sorted(SITES)), invented=st.sampled_from((0.0, 0.3, 1.0)))
+def test_terms_stand_once_and_facts_have_one_value(seed, site, invented):
+    for note in read(n=2, seed=seed, site=site, reserved=0.5, invented=invented):
         for span in note.spans:
             if span.label in LISTED or span.label in ("dose", "value", "year"):
                 words = re.escape(span.surface(note.text))
@@ -108,7 +109,7 @@ def test_orders_nest_and_some_findings_have_two_fragments():
         assert note.text[span.fragments[0][1] : span.fragments[1][0]] in (" and left ", " and right ")
 
 
-@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("site", sorted(SITES))
 @pytest.mark.parametrize("ask", [None, *ASKS])
 def test_the_same_options_give_the_same_records(ask, site):
     first = read(n=6, seed=4, site=site, reserved=0.5, ask=ask)
@@ -148,7 +149,7 @@ def test_sections_asked_for_are_there(section):
         )
 
 
-@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("site", sorted(SITES))
 def test_the_right_option_is_the_linked_value_and_no_other_is_right(site):
     for example in read(n=60, seed=9, site=site, ask="drug-route"):
         options = dict(example.choices)
@@ -157,7 +158,7 @@ def test_the_right_option_is_the_linked_value_and_no_other_is_right(site):
         right = min((option for option in ROUTES[site] if option in after), key=after.index)
         assert options[example.answer.label] == right
         assert len(set(options.values())) == 3
-        assert example.inputs["options"] == " ".join(f"{key}: {text}" for key, text in example.choices)
+        assert example.inputs["options"] == ", ".join(f"{key} {text}" for key, text in example.choices)
 
 
 def test_yes_no_answers_follow_from_the_note():
@@ -165,8 +166,8 @@ def test_yes_no_answers_follow_from_the_note():
     for example in read(n=200, seed=10, ask="problem-mentioned"):
         term = re.fullmatch(r"any (.+)\?", example.inputs["question"])[1]
         before = example.note.partition(term)[0]
-        denied = re.search(r"(denies|no evidence of|no sign of) $", before)
-        unsure = re.search(r"(possible|cannot exclude|concern for) $", before)
+        denied = re.search(r"(denies|no evidence of|no sign of|I never had|I do not have) $", before)
+        unsure = re.search(r"(possible|cannot exclude|concern for|I may have|maybe I have) $", before)
         expected = "no" if term not in example.note or denied else "maybe" if unsure else "yes"
         assert example.answer.label == expected
         seen[expected] += 1
@@ -187,11 +188,78 @@ def test_statements_about_drugs_follow_from_the_note():
 
 
 def test_summaries_use_words_of_the_note_only():
+    for example in read(n=60, seed=12, ask="medication-summary", invented=0.3):
+        assert all(drug in example.note for drug in example.answer.text.removeprefix("on ").split(", "))
     for example in read(n=60, seed=12, ask="impression"):
         for item in (example.answer.text or "").split(", "):
             assert item == "no acute findings" or all(word in example.note for word in item.split())
     for example in read(n=60, seed=12, site="B", ask="patient-summary"):
         assert example.answer.text.split(", ")[0] in example.note
+
+
+@pytest.mark.parametrize("site", sorted(SITES))
+def test_statements_about_levels_follow_from_the_note(site):
+    seen = Counter()
+    for example in read(n=150, seed=13, site=site, ask="lab-statements"):
+        test, level = re.fullmatch(r"the level of (.+) is (.+)\.", example.inputs["hypothesis"]).groups()
+        place = re.search(rf"(?<!\w){re.escape(test)}(?: of| was)? \S+ (\w+)", example.note)
+        expected = "unknown" if place is None else "yes" if place[1] == level else "no"
+        assert example.answer.label == expected
+        seen[expected] += 1
+    assert min(seen.values()) > 20
+
+
+def test_statements_about_problems_follow_from_the_note():
+    absent = r"(denies|no evidence of|no sign of|I never had|I do not have) $"
+    seen = Counter()
+    for example in read(n=200, seed=14, ask="problem-statements"):
+        said = re.fullmatch(r"the patient (has|does not have) (.+)\.", example.inputs["hypothesis"])
+        before, found, _ = example.note.partition(said[2])
+        denied = re.search(absent, before) is not None
+        expected = "unclear" if not found else "true" if denied == (said[1] != "has") else "false"
+        assert example.answer.label == expected
+        seen[expected] += 1
+    assert min(seen.values()) > 30
+
+
+def test_the_culprit_and_the_dose_are_those_of_the_note():
+    for example in read(n=80, seed=15, ask="event-cause", invented=0.3):
+        event = re.fullmatch(r"what caused the (.+)\?", example.inputs["question"])[1]
+        sentences = re.split(r"\.\s|\n", example.note)
+        (stated,) = [words for words in sentences if re.search(rf"(?<!\w){event}(?!\w)", words) and "with" not in words]
+        options = dict(example.choices)
+        assert [key for key, drug in options.items() if drug in stated] == [example.answer.label]
+    for example in read(n=80, seed=16, site="B", ask="drug-dose"):
+        drug = re.fullmatch(r"how much (.+)\?", example.inputs["question"])[1]
+        assert f"{drug} {example.answer.text} " in example.note
+
+
+@pytest.mark.parametrize("site", sorted(SITES))
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_kind_of_document_reads_like_one(kind, site):
+    notes = read(n=20, seed=17, site=site, kinds=(kind,))
+    assert {note.metadata["kind"] for note in notes} == {kind}
+    for note in notes:
+        assert set(note.metadata["sections"].split(",")) <= set(KINDS[kind].sections)
+        assert note.text.startswith(KINDS[kind].openings.get(site, ""))
+        for span in note.spans:
+            assert note.text[span.start : span.end].strip() == note.text[span.start : span.end] != ""
+    if kind == "dialogue":
+        turns = [line.partition(": ")[0] for note in notes for line in note.text.split("\n")]
+        assert Counter(turns)["Patient"] * 2 == len(turns)
+    if kind == "patient-question":
+        assert all(note.text.endswith("?") and "\n" not in note.text for note in notes)
+    if kind == "radiology-report":
+        assert all(spans(note, "study") for note in notes)
+
+
+def test_all_kinds_are_written_and_invented_words_are_in_no_list():
+    notes = read(n=200, seed=18, invented=0.5)
+    assert set(KINDS) == {note.metadata["kind"] for note in notes}
+    listed = {term for terms in TERMS.values() for term in (*terms.source, *terms.reserved)}
+    drugs = [span.surface(note.text) for note in notes for span in spans(note, "drug")]
+    unlisted = [drug for drug in drugs if drug not in listed]
+    assert 0.35 < len(unlisted) / len(drugs) < 0.65
 
 
 @pytest.mark.parametrize(
@@ -201,6 +269,9 @@ def test_summaries_use_words_of_the_note_only():
         {"sections": ("medication",)},
         {"ask": "drug-rout"},
         {"reserved": 1.5},
+        {"invented": -0.1},
+        {"kinds": ("discharge",)},
+        {"kinds": ("radiology-report",), "sections": ("social",)},
         {"n": -1},
     ],
 )

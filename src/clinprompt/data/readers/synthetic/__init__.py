@@ -1,8 +1,9 @@
-"""Synthetic clinical notes of two sites with exact gold annotation; invented, never derived from a patient.
+"""Synthetic clinical documents of two sites with exact gold annotation; invented, never derived from a patient.
 
-Site A writes sentences, site B shorthand with other headings, abbreviations and order of sections. A part of
-the vocabulary is reserved: it appears only in the share ``reserved`` of the terms, so that a model can be
-tried on words it has never read.
+Discharge summaries, progress notes, radiology reports, questions of patients and dialogues. Site A writes sentences,
+site B shorthand with other headings, abbreviations and order of sections. A part of the vocabulary is reserved: it
+appears only in the share ``reserved`` of the terms, so that a model can be tried on words it has never read; the
+share ``invented`` is words made up on the spot, which no dictionary holds.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from clinprompt.data.readers.synthetic.note import draw_patient, write_note
-from clinprompt.data.readers.synthetic.questions import ASKS
+from clinprompt.data.readers.synthetic.asks import ASKS
+from clinprompt.data.readers.synthetic.kinds import KINDS
+from clinprompt.data.readers.synthetic.note import draw_kind, draw_patient, write_note
 from clinprompt.data.readers.synthetic.style import SECTION_NAMES, SITES
 from clinprompt.errors import InputError
 from clinprompt.registry import unknown_name
@@ -27,16 +29,18 @@ def read(
     seed: int,
     site: str = "A",
     reserved: float = 0.0,
+    invented: float = 0.0,
     sections: Sequence[str] = (),
+    kinds: Sequence[str] = (),
     ask: str | None = None,
 ) -> list[Document] | list[Example]:
     """``n`` notes (or, with ``ask``, ``n`` examples), the same for the same options.
 
-    ``sections`` are in every note, one to three others join them by chance. A patient has one or more notes
-    in a row and never crosses seeds or sites. Raises :class:`InputError` for unknown names, a path, or
-    impossible numbers.
+    ``sections`` are in every note, others join them by chance; ``kinds`` of documents are all that can have these
+    sections, unless some are named. A patient has one or more notes in a row and never crosses seeds or sites.
+    Raises :class:`InputError` for unknown names, a path, or impossible numbers.
     """
-    _check(path, n=n, site=site, reserved=reserved, sections=sections, ask=ask)
+    _check(path, n=n, site=site, shares=(reserved, invented), sections=sections, kinds=kinds, ask=ask)
     rng = random.Random(f"{seed} {site}")
     needed = tuple(dict.fromkeys((*(ASKS[ask].sections if ask else ()), *sections)))
     records: list = []
@@ -50,9 +54,10 @@ def read(
             id=name,
             patient=patient,
             style=SITES[site],
+            kind=draw_kind(rng, sections=needed, kinds=kinds),
             sections=needed,
-            count=max(2, len(needed) + rng.choice((1, 1, 2, 3))),
             reserved=reserved,
+            invented=invented,
         )
         if ask is None:
             records.append(note)
@@ -72,16 +77,33 @@ def read(
     return records
 
 
-def _check(path: Path | None, *, n: int, site: str, reserved: float, sections: Sequence[str], ask: str | None) -> None:
+def _check(
+    path: Path | None,
+    *,
+    n: int,
+    site: str,
+    shares: tuple[float, float],
+    sections: Sequence[str],
+    kinds: Sequence[str],
+    ask: str | None,
+) -> None:
     where = "options of the synthetic reader"
     if path is not None:
         raise InputError("synthetic notes are made, not read: a path was given", where=where, fix="remove the path")
-    if site not in SITES:
-        raise unknown_name("site", site, list(SITES), where=where)
-    for section in sections:
-        if section not in SECTION_NAMES:
-            raise unknown_name("section", section, list(SECTION_NAMES), where=where)
-    if ask is not None and ask not in ASKS:
-        raise unknown_name("question", ask, ASKS, where=where)
-    if n < 0 or not 0 <= reserved <= 1:
-        raise InputError("a number is out of range", where=where, allowed="n >= 0, reserved between 0 and 1")
+    named = [("site", site, SITES), *(("section", name, SECTION_NAMES) for name in sections)]
+    named += [("kind of document", name, KINDS) for name in kinds]
+    named += [] if ask is None else [("question", ask, ASKS)]
+    for what, name, known in named:
+        if name not in known:
+            raise unknown_name(what, name, list(known), where=where)
+    if n < 0 or not all(0 <= share <= 1 for share in shares):
+        allowed = "n >= 0, reserved and invented between 0 and 1"
+        raise InputError("a number is out of range", where=where, allowed=allowed)
+    needed = (*(ASKS[ask].sections if ask else ()), *sections)
+    if not any(KINDS[name].holds(needed) for name in kinds or KINDS):
+        holders = [name for name, kind in KINDS.items() if kind.holds(needed)]
+        raise InputError(
+            f"none of the kinds of documents has all of the sections {', '.join(needed)}",
+            where=where,
+            allowed=", ".join(holders),
+        )

@@ -14,14 +14,14 @@ T = TypeVar("T")
 class Picker:
     """Draws from a :class:`random.Random`, never the same term twice.
 
-    ``reserved`` is the share of reserved terms, ``pseudo`` that of invented words. Kinds in ``phrasal`` stay
+    ``reserved`` is the share of reserved terms, ``invented`` that of invented words. Kinds in ``phrasal`` stay
     real: they end a sentence such as "lives with a roommate".
     """
 
     phrasal = frozenset({"housing", "tobacco", "alcohol"})
 
-    def __init__(self, rng: random.Random, *, reserved: float = 0.0, pseudo: float = 0.0) -> None:
-        self.rng, self.reserved, self.pseudo = rng, reserved, pseudo
+    def __init__(self, rng: random.Random, *, reserved: float = 0.0, invented: float = 0.0) -> None:
+        self.rng, self.reserved, self.invented = rng, reserved, invented
         self._used: set[str] = set()
 
     def chance(self, share: float) -> bool:
@@ -52,7 +52,7 @@ class Picker:
         return [self.term(kind) for _ in range(count)]
 
     def _draw(self, kind: str) -> str:
-        if kind not in self.phrasal and self.chance(self.pseudo):
+        if kind not in self.phrasal and self.chance(self.invented):
             return pseudo_word(self.rng)
         terms = TERMS[kind]
         return self.rng.choice(terms.reserved if self.chance(self.reserved) else terms.source)

@@ -15,14 +15,14 @@ def history_of(age: int, sex: str) -> Callable[[NoteWriter, Picker, Style], None
     """The history section of a patient of this age (years) and sex ("male" or "female")."""
 
     def history(writer: NoteWriter, picker: Picker, style: Style) -> None:
-        if not style.terse:
-            writer.write(picker.one_of("", "the patient is a "))
+        writer.write(picker.one_of(*style.phrase(("", "the patient is a "), ("",), ("I am a ",))))
         writer.mention("age", f"{age} yo" if style.terse else f"{age} year old")
         writer.write(" ")
         writer.mention("sex", sex[0].upper() if style.terse else sex)
-        writer.write(picker.one_of(*style.phrase((" with ", " with a history of "), (", PMH ", " w/ h/o "))))
+        writer.write(picker.one_of(*style.phrase((" with ", " with a history of "), (", PMH ", " w/ h/o "), (" with ",))))
         writer.mention("problem", picker.term("problem"))
-        writer.write(picker.one_of(*style.phrase((" presents with ", " here for ", " reports "), (", c/o ", ", cc "))))
+        reasons = style.phrase((" presents with ", " here for ", " reports "), (", c/o ", ", cc "), (" and I have ", " and I get "))
+        writer.write(picker.one_of(*reasons))
         complaint = writer.mention("symptom", picker.term("symptom"))
         writer.write(" x " if style.terse else " for ")
         duration = f"{picker.rng.randint(2, 9)} {picker.one_of('days', 'weeks')}"
@@ -32,10 +32,11 @@ def history_of(age: int, sex: str) -> Callable[[NoteWriter, Picker, Style], None
     return history
 
 
-_PROBLEM_PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "problem": (("history of ", "known ", "has "), ("+ ", "active ")),
-    "negated": (("denies ", "no evidence of ", "no sign of "), ("no ", "neg ")),
-    "possible": (("possible ", "cannot exclude ", "concern for "), ("? ", "r/o ")),
+# In full sentences, in shorthand, in a patient's words.
+_PROBLEM_PHRASES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "problem": (("history of ", "known ", "has "), ("+ ", "active "), ("I have ", "I live with ")),
+    "negated": (("denies ", "no evidence of ", "no sign of "), ("no ", "neg "), ("I never had ", "I do not have ")),
+    "possible": (("possible ", "cannot exclude ", "concern for "), ("? ", "r/o "), ("I may have ", "maybe I have ")),
 }
 
 
@@ -50,8 +51,9 @@ def problems(writer: NoteWriter, picker: Picker, style: Style) -> None:
 def labs(writer: NoteWriter, picker: Picker, style: Style) -> None:
     """Two to four results with value and flag."""
     for _ in separated(writer, style, picker.one_of(2, 3, 3, 4)):
+        writer.write("my " if style.spoken else "")
         test = writer.mention("lab", picker.term("lab"))
-        writer.write(picker.one_of(*style.phrase((" ", " was ", " of "), (" ",))))
+        writer.write(picker.one_of(*style.phrase((" ", " was ", " of "), (" ",), (" was ",))))
         writer.relate("value", test, writer.mention("value", picker.fresh(lambda: _result(picker))))
         writer.write(" ")
         writer.relate("flag", test, writer.mention("flag", picker.one_of(*FLAGS[style.site])))
@@ -63,13 +65,19 @@ def _result(picker: Picker) -> str:
     return picker.one_of(str(whole), f"{picker.rng.uniform(0.5, 15):.1f}")
 
 
-_SOCIAL_PHRASES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]] = {
-    "tobacco": ((("tobacco: ", ""), ("smoking history: ", "")), (("tob: ", ""),)),
-    "alcohol": ((("alcohol use: ", ""), ("drinks alcohol: ", "")), (("EtOH: ", ""),)),
-    "illicit": ((("uses ", ""), ("active ", " use")), (("+ ", " use"), ("abuses ", ""))),
-    "no illicit": ((("denies ", ""),), (("no ", ""),)),
-    "job": ((("works as a ", ""), ("employed as a ", ""), ("retired ", "")), (("job: ", ""), ("occ: ", ""))),
-    "housing": ((("lives ", ""),), (("stays ", ""), ("home: ", ""))),
+_Frames = tuple[tuple[str, str], ...]
+# What stands before and after the words, in full sentences, in shorthand, in a patient's words.
+_SOCIAL_PHRASES: dict[str, tuple[_Frames, _Frames, _Frames]] = {
+    "tobacco": ((("tobacco: ", ""), ("smoking history: ", "")), (("tob: ", ""),), (("as for smoking, ", ""),)),
+    "alcohol": ((("alcohol use: ", ""), ("drinks alcohol: ", "")), (("EtOH: ", ""),), (("as for drinking, ", ""),)),
+    "illicit": ((("uses ", ""), ("active ", " use")), (("+ ", " use"), ("abuses ", "")), (("I use ", ""),)),
+    "no illicit": ((("denies ", ""),), (("no ", ""),), (("I do not use ", ""), ("I never tried ", ""))),
+    "job": (
+        (("works as a ", ""), ("employed as a ", ""), ("retired ", "")),
+        (("job: ", ""), ("occ: ", "")),
+        (("I work as a ", ""), ("I was a ", "")),
+    ),
+    "housing": ((("lives ", ""),), (("stays ", ""), ("home: ", "")), (("I live ", ""),)),
 }
 
 

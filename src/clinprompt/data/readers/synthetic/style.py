@@ -1,9 +1,12 @@
-"""How a site writes: headings, order of sections, punctuation, full sentences or shorthand."""
+"""How a site writes: headings, order of sections, punctuation, full sentences, shorthand or speech."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+Wordings = TypeVar("Wordings")
 
 SECTION_NAMES = (
     "history",
@@ -20,7 +23,7 @@ SECTION_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The writing of one site: ``site`` chooses word lists, ``terse`` phrases, the rest punctuation."""
+    """The writing of one site: ``site`` chooses word lists, ``terse`` and ``spoken`` phrases, the rest punctuation."""
 
     site: str
     terse: bool
@@ -29,9 +32,13 @@ class Style:
     heading_end: str
     between: str
     stop: str
+    section_break: str = "\n"
+    spoken: bool = False
 
-    def phrase(self, full: tuple[str, ...], short: tuple[str, ...]) -> tuple[str, ...]:
-        """The wordings this site uses for one thing."""
+    def phrase(self, full: Wordings, short: Wordings, spoken: Wordings | None = None) -> Wordings:
+        """The wordings this site uses for one thing; in speech those of a patient, where there are any."""
+        if self.spoken and spoken is not None:
+            return spoken
         return short if self.terse else full
 
 

@@ -28,8 +28,9 @@ def medications(writer: NoteWriter, picker: Picker, style: Style) -> None:
         if reason and reason_first:
             why = writer.mention("reason", reason)
             writer.write(": ")
-        if not style.terse and picker.chance(0.3):
-            writer.write(picker.one_of("started ", "continue ", "takes "))
+        if style.spoken or (not style.terse and picker.chance(0.3)):
+            openings = style.phrase(("started ", "continue ", "takes "), ("",), ("I take ", "I am on ", "I use "))
+            writer.write(picker.one_of(*openings))
         start = writer.position
         drug = writer.mention("drug", picker.term("drug"))
         for label, text in (
@@ -41,7 +42,7 @@ def medications(writer: NoteWriter, picker: Picker, style: Style) -> None:
             writer.relate(label, drug, writer.mention(label, text))
         writer.mark("order", (start, writer.position))
         if reason and not reason_first:
-            writer.write(picker.one_of(*style.phrase((" for ",), (" for ", " re "))))
+            writer.write(picker.one_of(*style.phrase((" for ",), (" for ", " re "), (" for ", " because of "))))
             why = writer.mention("reason", reason)
         if why:
             writer.relate("reason", drug, why)
@@ -65,6 +66,7 @@ def adverse_events(writer: NoteWriter, picker: Picker, style: Style) -> None:
                 writer.write(" d/t ")
                 cause = writer.mention("drug", drug)
         elif picker.chance(0.5):
+            writer.write("I had " if style.spoken else "")
             degree = writer.mention("severity", severity)
             writer.write(" ")
             effect = writer.mention("event", event)
@@ -72,7 +74,7 @@ def adverse_events(writer: NoteWriter, picker: Picker, style: Style) -> None:
             cause = writer.mention("drug", drug)
         else:
             cause = writer.mention("drug", drug)
-            writer.write(picker.one_of(" caused ", " led to "))
+            writer.write(picker.one_of(*style.phrase((" caused ", " led to "), (" caused ",), (" gave me ",))))
             degree = writer.mention("severity", severity)
             writer.write(" ")
             effect = writer.mention("event", event)
@@ -84,11 +86,12 @@ def opioids(writer: NoteWriter, picker: Picker, style: Style) -> None:
     """One or two opioids with indication and status, and the urine screen."""
     for _ in separated(writer, style, picker.one_of(1, 1, 2)):
         status = picker.one_of(*STATUSES)
-        if style.terse:
+        if style.terse or style.spoken:
+            writer.write("I got " if style.spoken else "")
             opioid = writer.mention("opioid", picker.term("opioid"))
             writer.write(", ")
             state = writer.mention("status", status)
-            writer.write(picker.one_of(", re ", ", for "))
+            writer.write(picker.one_of(*style.phrase((), (", re ", ", for "), (", for my ",))))
         else:
             state = writer.mention("status", status)
             writer.write(picker.one_of(" use of ", " prescription of "))
@@ -97,7 +100,8 @@ def opioids(writer: NoteWriter, picker: Picker, style: Style) -> None:
         pain = writer.mention("indication", picker.term("indication"))
         writer.relate("indication", opioid, pain)
         writer.relate("status", opioid, state)
-    writer.write(style.between + ("UDS " if style.terse else "urine screen "))
+    screen = style.phrase("urine screen ", "UDS ", "my urine screen was ")
+    writer.write(style.between + screen)
     writer.mention("screen", picker.one_of("positive", "negative"))
     writer.write(style.stop)
 
@@ -105,7 +109,7 @@ def opioids(writer: NoteWriter, picker: Picker, style: Style) -> None:
 def procedures(writer: NoteWriter, picker: Picker, style: Style) -> None:
     """One to three operations with their years."""
     for _ in separated(writer, style, picker.one_of(1, 2, 2, 3)):
-        writer.write(picker.one_of(*style.phrase(("underwent ", "status post ", ""), ("s/p ", ""))))
+        writer.write(picker.one_of(*style.phrase(("underwent ", "status post ", ""), ("s/p ", ""), ("I had a ",))))
         operation = writer.mention("procedure", picker.term("procedure"))
         writer.write(" " if style.terse else " in ")
         year = picker.fresh(lambda: str(picker.rng.randint(1985, 2023)))

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from clinprompt.errors import InputError
+from clinprompt.metrics.intervals import percentile_interval
+from clinprompt.study.difference import BETTER, Difference, differences
+from clinprompt.study.group_table import group_table
+from clinprompt.study.replicates import replicates
+from clinprompt.study.table import as_csv, lines
+from clinprompt.tasks.catalog import load_task
+from tests.study.made_cells import made_cell
+from tests.study.story import COMPARE, made_up_lines, made_up_replicates
+
+TASK = load_task("cause-of-event-site-b")
+TASKS = {TASK.name: TASK}
+
+
+def counts(seed: int, *, documents: int = 12, shift: int = 0) -> dict[str, list[float]]:
+    """Hits, predicted and gold per document; the same seed gives documents of the same difficulty."""
+    hits = np.random.default_rng(seed).integers(0, 8, documents) + shift
+    return {f"d{number:02d}": [float(hit), 10.0, 10.0] for number, hit in enumerate(hits)}
+
+
+def compared(cells, compare, *, resamples=400):
+    table = lines(cells, TASKS, resamples=resamples)
+    drawn = replicates(cells, TASKS, resamples=resamples)
+    return differences(table, group_table(table, drawn), drawn, compare)
+
+
+def test_a_method_minus_its_equal_is_exactly_nothing(tmp_path):
+    cells = [
+        made_cell(tmp_path, TASK, method, seed, counts(seed), draw=draw)
+        for method, order in (("a", (1, 2)), ("b", (2, 1)))
+        for seed in order
+        for draw in (0, 1)
+    ]
+    group, single = compared(cells, {"a": ("b",)})
+    for found in (group, single):
+        assert (found.difference, found.low, found.high) == (0.0, 0.0, 0.0)
+        assert not found.significant and not found.apart and found.paired_runs
+        assert found.verdict == "no difference shown"
+    assert (group.group, group.target) == (TASK.group, "") and single.target == TASK.name
+
+
+def test_a_constant_gain_has_no_width_though_documents_differ(tmp_path):
+    """One hit more of ten in every document: 10 points in every resample, while each score varies by itself."""
+    cells = [
+        made_cell(tmp_path, TASK, "a", 1, counts(3, shift=1)),
+        made_cell(tmp_path, TASK, "b", 1, counts(3)),
+    ]
+    [_, found] = compared(cells, {"a": ("b",)})
+    assert (found.difference, found.low, found.high) == pytest.approx((10.0, 10.0, 10.0))
+    assert found.significant and not found.apart and found.verdict == "significantly higher"
+    [_, back] = compared(cells, {"b": ("a",)})
+    assert back.high == pytest.approx(-10.0) and back.verdict == "significantly lower"
+
+
+def test_the_paired_interval_equals_the_naive_one_and_is_narrower_than_the_unpaired(tmp_path):
+    """Documents of shared difficulty and noise of each method's own, two runs with the same seeds."""
+    rng = np.random.default_rng(4)
+    ease = rng.beta(2, 2, 40)
+    hits = {
+        (method, seed): rng.binomial(30, np.clip(ease + gain, 0, 1))
+        for method, gain in (("a", 0.05), ("b", 0.0))
+        for seed in (1, 2)
+    }
+    cells = [
+        made_cell(tmp_path, TASK, method, seed, {f"d{n:02d}": [int(hit), 30, 30] for n, hit in enumerate(own)})
+        for (method, seed), own in hits.items()
+    ]
+    [_, found] = compared(cells, {"a": ("b",)}, resamples=2000)
+    naive, unpaired = [], []
+    shares = {key: own / 30 * 100 for key, own in hits.items()}  # equal sizes: F1 is the mean share of hits
+    for _ in range(2000):
+        documents, others = rng.integers(0, 40, (2, 40))
+        runs, more = rng.integers(1, 3, (2, 2))
+        own = np.mean([shares["a", run][documents].mean() for run in runs])
+        naive.append(own - np.mean([shares["b", run][documents].mean() for run in runs]))
+        unpaired.append(own - np.mean([shares["b", run][others].mean() for run in more]))
+    assert (found.low, found.high) == pytest.approx(percentile_interval(np.array(naive)), abs=0.5)
+    low, high = percentile_interval(np.array(unpaired))
+    assert (found.high - found.low) < 0.5 * (high - low)
+    assert found.low < found.difference < found.high
+
+
+def test_runs_of_other_seeds_are_drawn_apart_and_documents_still_together(tmp_path):
+    runs = {("a", 1): 0, ("a", 2): 2, ("b", 1): 0, ("b", 3): 2}
+    cells = [made_cell(tmp_path, TASK, *place, counts(6, shift=shift)) for place, shift in runs.items()]
+    [_, found] = compared(cells, {"a": ("b",)}, resamples=2000)
+    assert not found.paired_runs and found.difference == 0.0
+    # Runs differ by 20 points: means of two drawn runs by -20, -10, 0, 10 or 20, whichever documents were drawn.
+    assert (found.low, found.high) == pytest.approx((-20.0, 20.0))
+
+
+def test_the_better_of_several_references_has_a_row_of_its_own(tmp_path):
+    cells = [
+        made_cell(tmp_path, TASK, "mpt", 1, counts(3, shift=2)),
+        made_cell(tmp_path, TASK, "text", 1, counts(3)),
+        made_cell(tmp_path, TASK, "vocabulary", 1, counts(3, shift=1)),
+        made_cell(tmp_path, TASK, "mpt", 1, counts(3, shift=2), shots="full"),
+        made_cell(tmp_path, TASK, "text", 1, counts(3), shots="full"),
+    ]
+    found = [row for row in compared(cells, {"mpt": ("text", "vocabulary")}) if row.target]
+    rows = [(row.shots, row.reference, row.against, round(row.difference, 6)) for row in found]
+    assert rows == [
+        ("5", "text", "text", 20.0),
+        ("5", "vocabulary", "vocabulary", 10.0),
+        ("5", BETTER, "vocabulary", 10.0),
+        ("full", "text", "text", 20.0),
+    ]
+    assert found[2].minus == "better of the references: vocabulary" and found[0].minus == "text"
+
+
+def test_a_missing_target_leaves_out_its_groups_and_keeps_the_other_targets():
+    own = [found for found in made_up_lines() if (found.method, found.target) != ("lora", "lab-flag")]
+    drawn = made_up_replicates(own)
+    found = differences(own, group_table(own, drawn), drawn, COMPARE)
+    assert {row.group for row in found if not row.target and row.against == "lora"} == {"near"}
+    assert "lab-flag" not in {row.target for row in found if row.against == "lora"}
+    assert "lab-flag" in {row.target for row in found if row.against == "prompt-tuning"}
+    assert "0" not in {row.shots for row in found}  # only mpt has a score without examples
+
+
+def test_scores_of_other_documents_are_not_subtracted(tmp_path):
+    cells = [
+        made_cell(tmp_path, TASK, "a", 1, counts(1)),
+        made_cell(tmp_path, TASK, "b", 1, counts(1, documents=9)),
+    ]
+    with pytest.raises(InputError, match="scores of 12 and of 9 documents"):
+        compared(cells, {"a": ("b",)})
+
+
+def test_the_csv_has_a_head_even_without_rows_and_no_negative_nought(tmp_path):
+    cells = [made_cell(tmp_path, TASK, method, 1, counts(1)) for method in "ab"]
+    found = compared(cells, {"a": ("b",)})
+    [row, _] = csv.DictReader(io.StringIO(as_csv(found, kind=Difference)))
+    assert (row["difference"], row["significant"], row["reference"]) == ("0.00", "False", "b")
+    head = as_csv((), kind=Difference).splitlines()
+    assert len(head) == 1 and head[0].startswith("group,target,shots,method,reference,against,difference,low,high")
