@@ -21,7 +21,7 @@ def _group() -> None:
 def pretrain(
     out: Annotated[Path, typer.Argument(help="Folder to write, an ordinary Hugging Face folder.")],
     size: Annotated[str, typer.Option(help="small (0.4 M weights), base (1.5 M) or large (3 M).")] = "base",
-    tokens: Annotated[int, typer.Option(help="Training tokens, over all processes.")] = 26_000_000,
+    tokens: Annotated[int, typer.Option(help="Training tokens, over all processes.")] = 48_000_000,
     seed: Annotated[int, typer.Option(help="Seed of notes, order and start.")] = 7,
     processes: Annotated[
         int | None,
@@ -63,3 +63,28 @@ def pretrain(
         )
     console.line(f"written to {out}")
     console.result({"out": out, "result": str(result)})
+
+
+@app.command()
+def examine(
+    folder: Annotated[Path | None, typer.Argument(help="A pretrained folder.", show_default="the embedded one")] = None,
+    items: Annotated[int, typer.Option(help="Instructions per row.", min=1)] = 600,
+    seed: Annotated[int, typer.Option(help="Seed of the held-out notes.")] = 5,
+) -> None:
+    """How well a pretrained model follows instructions over notes it has not seen: whole answers, teacher-forced."""
+    from clinprompt.backbones.embedded import MODEL_FOLDER
+    from clinprompt.backbones.embedded.evaluation import SETTINGS
+    from clinprompt.backbones.embedded.evaluation import examine as ask
+
+    found = []
+    with console.progress("examine", len(SETTINGS)) as advance:
+        for setting, shares in ask(folder or MODEL_FOLDER, n=items, seed=seed):
+            found.append((setting, shares))
+            advance(1)
+    kinds = ["all", *sorted({kind for _, shares in found for kind in shares} - {"all"})]
+    rows = [
+        [str(setting), *(f"{shares[kind].share:.2f} ({shares[kind].n})" if kind in shares else "" for kind in kinds)]
+        for setting, shares in found
+    ]
+    console.table(["setting", *kinds], rows, title="Exact match of whole answers (number of items)")
+    console.result({str(setting): {kind: shares[kind].share for kind in shares} for setting, shares in found})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from clinprompt.backbones.embedded.corpus import Conversation, Role, collate, encode
 from clinprompt.backbones.embedded.skills import draw_turn
@@ -21,6 +23,44 @@ class ExactMatch:
 
     share: float
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is asked for: a site, the share (0 to 1) of reserved terms, and where the instruction stands."""
+
+    site: str
+    reserved: float
+    instruction_first: bool
+
+    def __str__(self) -> str:
+        terms = "half of the terms reserved" if self.reserved else "source terms"
+        return f"site {self.site}, {terms}, instruction {'before' if self.instruction_first else 'after'} the note"
+
+
+SETTINGS = tuple(
+    Setting(site, reserved, first) for site, reserved in (("A", 0.0), ("B", 0.0), ("B", 0.5)) for first in (False, True)
+)
+"""All that :func:`examine` asks for."""
+
+
+def examine(folder: Path, *, n: int, seed: int = 5) -> Iterator[tuple[Setting, dict[str, ExactMatch]]]:
+    """Instruction following of the model in a folder, in each of :data:`SETTINGS`, with ``n`` items each."""
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    for setting in SETTINGS:
+        yield (
+            setting,
+            instruction_following(
+                model,
+                tokenizer,
+                site=setting.site,
+                instruction_first=setting.instruction_first,
+                n=n,
+                seed=seed,
+                reserved=setting.reserved,
+            ),
+        )
 
 
 def held_out(*, site: str, instruction_first: bool, n: int, seed: int, reserved: float) -> list[Conversation]:

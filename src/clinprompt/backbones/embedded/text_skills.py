@@ -6,8 +6,8 @@ import random
 
 from clinprompt.backbones.embedded.turn import Turn
 from clinprompt.backbones.embedded.wording import invented
-from clinprompt.data.readers.synthetic.picker import pseudo_word
 from clinprompt.data.readers.synthetic.facts import linked, spans, surfaces
+from clinprompt.data.readers.synthetic.picker import pseudo_word
 from clinprompt.data.readers.synthetic.summaries import impression, ordered_drugs
 from clinprompt.schema.document import Document
 
