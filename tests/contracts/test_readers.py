@@ -19,6 +19,15 @@ from clinprompt.schema.example import Example
 SAMPLES = Path(__file__).parents[1] / "samples"
 CANARY = "zanzibarquince"
 WITHOUT_FILES = {"synthetic": {"n": 3, "seed": 1}}
+EXTRAS = {"hub": "datasets"}
+"""Reader to the package of an extra that it needs."""
+
+
+@pytest.fixture(autouse=True)
+def skipped_without_its_extra(request):
+    name = request.node.callspec.params.get("name") if hasattr(request.node, "callspec") else None
+    if name in EXTRAS:
+        pytest.importorskip(EXTRAS[name])
 
 
 def expected(name: str) -> dict:
@@ -112,7 +121,7 @@ def test_malformed_sample_names_the_place_and_not_the_text(name, plan):
 
 @pytest.mark.parametrize("name", with_files())
 def test_missing_path_is_the_users_fault(name, tmp_path):
-    options = {"note": "note"} if name == "csv_table" else {}
+    options = {"note": "note"} if name in ("csv_table", "hub") else {}
     for path in (None, tmp_path / "nowhere"):
         with pytest.raises(InputError):
             READERS[name](path, **options)

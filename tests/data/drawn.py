@@ -105,3 +105,17 @@ def examples(draw):
         split=draw(st.none() | st.sampled_from(Split)),
         metadata=draw(maps),
     )
+
+
+def has_xml_form(document: Document) -> bool:
+    """Whether XML 1.0 has all characters of a document (``Char`` of its grammar)."""
+    said = [document.id, document.text, document.group, *document.metadata, *document.metadata.values()]
+    for span in document.spans:
+        said += [span.id, span.label, *span.attributes, *span.attributes.values()]
+    return all(
+        character in "\t\n\r"
+        or " " <= character <= "\ud7ff"
+        or "\ue000" <= character <= "\ufffd"
+        or character >= "\U00010000"
+        for character in "".join(said)
+    )

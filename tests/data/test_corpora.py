@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
@@ -35,7 +36,37 @@ SPAN_CORPORA = [
     ("ddi", f"{DDI}/Test/Test for DrugNER task", {}, 665, 686, 0, 112),
 ]
 
+EI = "evidence_inference/annotations"
+ACI = "aci_bench/data/challenge_data"
+
 EXAMPLE_CORPORA = [
+    ("squad", "covid_qa/200423_covidQA.json", {}, 1380, {}),
+    ("squad", "covid_qa/200423_covidQA.json", {"passage": 2000}, 1380, {}),
+    # Of 112, 233 and 257 prompts, 1, 2 and 7 have no valid row.
+    (
+        "evidence_inference",
+        EI,
+        {"part": "train", "absent": True},
+        112 - 1,
+        {"significantly increased": 22, "significantly decreased": 33},
+    ),
+    ("evidence_inference", EI, {"part": "dev", "absent": True}, 233 - 2, {"no significant difference": 96}),
+    ("evidence_inference", EI, {"part": "test", "absent": True}, 257 - 7, {"no significant difference": 107}),
+    ("medquad", "medquad", {}, 2231, {}),
+    ("aci_bench", f"{ACI}/train.csv", {}, 67, {}),
+    ("aci_bench", f"{ACI}/valid.csv", {}, 20, {}),
+    ("aci_bench", f"{ACI}/clinicalnlp_taskB_test1.csv", {}, 40, {}),
+    ("aci_bench", f"{ACI}/clinicalnlp_taskC_test2.csv", {}, 40, {}),
+    ("aci_bench", f"{ACI}/clef_taskC_test3.csv", {}, 40, {}),
+    ("text_pairs", "sumpubmed", {"answers": "abstract", "key": "_([0-9]+)$"}, 100, {}),
+    ("text_pairs", "sumpubmed", {"answers": "shorter_abstract", "key": "_([0-9]+)$", "cut": [80, 100]}, 20, {}),
+    (
+        "jsonl",
+        "medqa_usmle/questions",
+        {"note": "question", "options": "options", "label": "answer_idx"},
+        1273,
+        {"A": 353, "B": 309, "C": 346, "D": 265},
+    ),
     ("pubmedqa", "pubmedqa/data/ori_pqal.json", {"part": "train"}, 450, {}),
     ("pubmedqa", "pubmedqa/data/ori_pqal.json", {"part": "dev", "fold": 3}, 50, {}),
     (
@@ -99,11 +130,13 @@ def test_maccrobat_in_detail(shared_data):
     notes = READERS["brat"](shared_data / "maccrobat/MACCROBAT2020")
     spans = [span for note in notes for span in note.spans]
     assert sum(len(span.fragments) > 1 for span in spans) == 44
-    assert sum(len(span.attributes) for span in spans) == 1416
-    counted = Counter({key: 0 for note in notes for key in note.metadata})
-    for note in notes:
-        counted.update({key: int(value) for key, value in note.metadata.items()})
-    assert counted == {"brat equivalences": 2023, "brat notes": 335}
+    said = Counter(key for span in spans for key in span.attributes)
+    assert said["POLARITY"] + said["TREND"] == 1416
+    assert said["brat event"] == 14368
+    lines = [line for note in notes for line in note.metadata.get("brat lines", "").split("\n") if line]
+    remarks = [span.attributes["note AnnotatorNotes"] for span in spans if "note AnnotatorNotes" in span.attributes]
+    assert Counter(line[0] for line in lines) == {"*": 2023, "#": 2}
+    assert sum(len(remark.split("\n")) for remark in remarks) == 333
 
 
 def test_the_same_mentions_in_two_formats(shared_data):
@@ -115,6 +148,61 @@ def test_the_same_mentions_in_two_formats(shared_data):
         return Counter("".join(surface.split()) for surface in surfaces)
 
     assert mentions(brat) == mentions(conll)
+
+
+def test_covid_answers_stand_where_they_are_said_to(shared_data):
+    """234 published offsets miss their words; each is put where they stand, and the others are as published."""
+    file = shared_data / "covid_qa/200423_covidQA.json"
+    published = {
+        str(question["id"]): (paragraph["context"], question["answers"][0])
+        for article in json.loads(file.read_text(encoding="utf-8"))["data"]
+        for paragraph in article["paragraphs"]
+        for question in paragraph["qas"]
+    }
+    found = READERS["squad"](file)
+    assert len({example.group for example in found}) == 98
+    assert sum("answers whose offset was corrected" in example.metadata for example in found) == 234
+    for example in found:
+        [span] = example.answer.spans
+        context, answer = published[example.id]
+        assert example.note == context and span.surface(context) == example.answer.text == answer["text"].strip()
+        assert abs(span.start - answer["answer_start"]) <= 5
+    for example in READERS["squad"](file, passage=2000):
+        [span] = example.answer.spans
+        context, answer = published[example.id]
+        assert span.surface(example.note) == answer["text"].strip() and len(example.note) <= 2000
+        assert context[example.offset : example.offset + len(example.note)] == example.note
+
+
+def test_evidence_of_every_prompt(shared_data):
+    root = shared_data / EI
+    found = [
+        e for part in ("train", "dev", "test") for e in READERS["evidence_inference"](root, part=part, absent=True)
+    ]
+    whole = READERS["evidence_inference"](root, absent=True)
+    assert sorted(example.id for example in whole) == sorted(example.id for example in found)
+    # The annotators of five prompts disagree, each side once.
+    assert sum(example.metadata["rows of another class"] != "0" for example in whole) == 5
+    assert all(example.metadata["evidence"] for example in whole)
+    short = READERS["evidence_inference"](root, absent=True, passage=1500)
+    for example, cut in zip(whole, short, strict=True):
+        places = [tuple(map(int, place.split("-"))) for place in example.metadata["evidence"].split()]
+        last = cut.offset + len(cut.note)
+        assert example.note[cut.offset : last] == cut.note
+        assert any(cut.offset <= start < end <= last for start, end in places)
+
+
+def test_both_forms_of_aci_bench_are_equal(shared_data):
+    for name in ("valid", "clinicalnlp_taskB_test1"):
+        rows = READERS["aci_bench"](shared_data / f"{ACI}/{name}.csv")
+        assert READERS["aci_bench"](shared_data / f"{ACI}_json/{name}.json") == rows
+
+
+def test_medquad_documents(shared_data):
+    found = READERS["medquad"](shared_data / "medquad")
+    assert len({example.group for example in found}) == 264 - 6  # six documents have no pair at all
+    assert all(example.answer.text and "\n" not in example.answer.text for example in found)
+    assert any("\n" in example.answer.text for example in READERS["medquad"](shared_data / "medquad", unfold=False))
 
 
 def test_one_published_pair_is_odd(shared_data):

@@ -172,6 +172,18 @@ def test_examples_show_their_codec(answer, choices, codec, kind):
     assert task.labels == (("yes",) if codec == "labels" else ())
 
 
+def test_what_is_asked_makes_a_task_of_questions():
+    def example(answer):
+        return Example(id="1", inputs={"note": "n", "question": "?"}, answer=answer, group="g")
+
+    task = schema_of([example(Answer(text="short"))], name="t", kind=None)
+    assert (task.codec, task.kind, task.metrics[0]) == ("free_text", TaskKind.question_answering, "token-f1")
+    assert task.instruction == "answer the question."
+    task = schema_of([example(Answer(label="yes"))], name="t", kind=None)
+    assert (task.codec, task.kind) == ("labels", TaskKind.question_answering)
+    assert schema_of([example(Answer(label="yes"))], name="t", kind=TaskKind.inference).kind is TaskKind.inference
+
+
 def test_notes_of_one_patient_stay_together(notes, tmp_path):
     imported(notes, tmp_path / "out", options={"group": r"n(\d)"}, seed=14, dev=0.2, test=0.2)
     prepared = open_prepared(tmp_path / "out")

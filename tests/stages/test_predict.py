@@ -1,5 +1,6 @@
 """Prediction through the whole stage: random answers give counted faults, good answers give exact places."""
 
+import csv
 import json
 from dataclasses import replace
 from unittest.mock import patch
@@ -165,6 +166,26 @@ def test_jsonl_holds_spans_answers_and_where_they_come_from(settings, opened, ba
         assert [prompt["task"] for prompt in line["provenance"]["prompts"]] == ["drugs", "flag"]
 
 
+def test_every_format_can_be_predicted_into(settings, opened):
+    out = settings.out.with_suffix(".json")
+    changed = {"writer": "label_studio", "writer_options": {"unit": "utf16", "source": "predictions"}, "out": out}
+    with speaking(drugs=entities):
+        report = predict(settings.model_copy(update=changed), opened=opened)
+    (first, *_) = tasks = json.loads(out.read_text())
+    assert len(tasks) == 3 and report.lost == {} and report.spans == 6
+    assert opened.backbone.fingerprint in first["predictions"][0]["model_version"]
+    conll = {"writer": "conll", "out": settings.out.with_suffix(".tsv")}
+    with speaking(drugs=entities):
+        assert predict(settings.model_copy(update=conll), opened=opened).lost == {}
+
+
+def test_what_a_format_refuses_is_refused_before_the_notes_are_read(settings, opened, bank, monkeypatch):
+    monkeypatch.setattr(LocalEngine, "answers", lambda *_, **__: pytest.fail("notes were read for nothing"))
+    refused(settings, opened, "note_id", writer="note_nlp", out=settings.out.with_suffix(".csv"))
+    refused(settings, opened, "no writer named 'brot'", writer="brot")
+    refused(settings, opened, "no option of the writer", writer_options={"unti": "byte"})
+
+
 def test_blank_notes_are_written_without_an_answer(settings, opened):
     (settings.notes / "empty.txt").write_text("")
     (settings.notes / "blank.txt").write_text(" \n ")
@@ -224,3 +245,18 @@ def test_brat_files_come_with_what_made_them(settings, opened, bank):
     assert written["backbone"] == opened.backbone.fingerprint
     assert "greedy" in written["decoding"]
     assert brat.read(settings.out)
+
+
+def test_a_column_of_a_table_is_read_as_notes(settings, opened, tmp_path):
+    texts = {file.stem: file.read_bytes().decode() for file in sorted(settings.notes.glob("*.txt"))}
+    table = tmp_path / "notes.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("row", "remark"), *texts.items()])
+    changed = {"notes": table, "reader": "csv_table", "reader_options": {"note": "remark", "id": "row"}}
+    with speaking():
+        report = predict(settings.model_copy(update=changed), opened=opened)
+    documents = brat.read(settings.out)
+    assert {document.id: document.text for document in documents} == texts
+    assert report.spans == sum(len(document.spans) for document in documents) == 6
+    changed["reader_options"] = {"notes": "remark"}
+    refused(settings, opened, "option of the reader 'csv_table' named 'notes'", **changed, out=tmp_path / "other")

@@ -6,8 +6,9 @@ from html import unescape
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clinprompt.data.marked_text import marked
 from clinprompt.schema.document import Span
-from clinprompt.study.highlight import highlighted, marks
+from clinprompt.study.highlight import marks
 from tests.study.story import NOTE, at, entities_example, span
 
 TAG = re.compile(r"<[^>]*>")
@@ -46,7 +47,7 @@ def notes_with_spans(draw):
 @given(notes_with_spans())
 def test_without_tags_the_note_is_left_exactly(case):
     text, (gold, predicted) = case
-    html = str(highlighted(text, marks(gold, predicted)))
+    html = str(marked(text, marks(gold, predicted)))
     assert "\r" not in html  # a browser would make a line feed of it
     assert stripped(html) == text
 
@@ -58,7 +59,7 @@ def test_every_span_covers_its_fragments_once_and_no_lane_is_shared(case):
     assert len(found) == len({span.key for span in [*gold, *predicted]})
     for mark in found:
         # Drawn alone, what its elements cover is the span's text and nothing else.
-        alone = drawn(str(highlighted(text, [mark])), "mark", f'class="{mark.verdict}"')
+        alone = drawn(str(marked(text, [mark])), "mark", f'class="{mark.verdict}"')
         assert alone == "|".join(text[start:end] for start, end in mark.fragments if start < end)
     for one in found:
         for other in found:
@@ -79,7 +80,7 @@ def test_verdicts_nesting_and_gap_of_a_worked_example():
         ("spurious", "Problem", 0),  # cough
         ("missed", "Time", 0),  # 2 days
     ]
-    html = str(highlighted(NOTE, found))
+    html = str(marked(NOTE, found))
     assert drawn(html, "mark", 'class="correct"') == "Fever|left|lung| pain"
     assert drawn(html, "mark", 'class="spurious"') == 'right" |lung|cough'
     assert drawn(html, "span", 'class="gap correct"') == ' & |right" '
@@ -90,6 +91,6 @@ def test_labels_of_equal_places_and_hostile_labels_are_escaped():
     start, end = at("Fever")
     found = marks([span('A"><script>', (start, end))], [span("B", (start, end))])
     assert {mark.lane for mark in found} == {0, 1}
-    html = str(highlighted(NOTE, found))
+    html = str(marked(NOTE, found))
     assert "<script" not in html
     assert stripped(re.sub(r'"[^"]*"', '""', html)) == NOTE

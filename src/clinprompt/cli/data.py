@@ -1,23 +1,26 @@
-"""``clinprompt data``: import a corpus, describe what was imported."""
+"""``clinprompt data``: import a corpus; describe, check and sample what was imported; export to other formats."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clinprompt.cli.console import console
 
 if TYPE_CHECKING:
+    from clinprompt.data.guess import Guess
     from clinprompt.data.manifest import Manifest
 
-app = typer.Typer(help="Import a corpus, describe it.", no_args_is_help=True)
+app = typer.Typer(help="Import a corpus; describe, check, sample and export it.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="A prepared task.")]
 
 
 @app.callback()
 def _group() -> None:
-    """Import a corpus, describe it."""
+    """Import a corpus; describe, check, sample and export it."""
 
 
 @app.command("import")
@@ -25,7 +28,8 @@ def import_(
     source: Annotated[Path, typer.Argument(help="Folder or file of annotated notes.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the prepared task to.")],
     name: Annotated[str | None, typer.Option(help="Name of the task.", show_default="name of the folder")] = None,
-    reader: Annotated[str, typer.Option(help="Format; see `clinprompt show readers`.")] = "brat",
+    reader: Annotated[str, typer.Option(help="Format (`clinprompt show readers`); auto guesses it.")] = "auto",
+    option: Annotated[list[str] | None, typer.Option(help="Option of the reader, such as note=report_text.")] = None,
     kind: Annotated[str | None, typer.Option(help="entities, relations, question-answering, inference or "
                                                   "summarisation.", show_default="what the data shows")] = None,
     task: Annotated[str | None, typer.Option(help="Task file or catalogue name whose schema must hold.")] = None,
@@ -46,11 +50,12 @@ def import_(
 
     if kind is not None and kind not in set(TaskKind):
         raise unknown_name("kind of task", kind, [known.value for known in TaskKind])
+    found = _format(source, reader, option or [], group)
     imported = import_data(
-        source,
+        found.path,
         out,
         name=name or out.name,
-        reader=reader,
+        reader=found.reader,
         kind=TaskKind(kind) if kind else None,
         task=load_task(task) if task else None,
         instruction=instruction,
@@ -59,7 +64,7 @@ def import_(
         test=test,
         seed=seed,
         overwrite=overwrite,
-        options={"group": group} if group else None,
+        options=dict(found.options),
     )
     report = imported.report
     _describe(imported.manifest)
@@ -75,15 +80,156 @@ def import_(
     console.result({"out": out, "manifest": imported.manifest.model_dump()})
 
 
+def _format(source: Path, reader: str, given: list[str], group: str) -> Guess:
+    """The reader and its options as the user names them, or guessed, which is said."""
+    from dataclasses import replace
+
+    from clinprompt.data.guess import Guess, guess
+
+    options = ({"group": group} if group else {}) | _named(given, "--option")
+    if reader != "auto":
+        return Guess(reader, options, path=source)
+    found = guess(source)
+    console.line(f"read as {found.reader}: {found.why} (--reader names another format)")
+    return replace(found, options={**found.options, **options})
+
+
+def _named(given: list[str], flag: str) -> dict[str, Any]:
+    """Options that were given as ``name=value``."""
+    from clinprompt.errors import InputError
+    from clinprompt.stages.yaml_text import parse
+
+    options = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InputError("this is not an option", where=f"{flag} {text}", allowed="name=value")
+        options[name.strip()] = parse(value, where=f"{flag} {name}")
+    return options
+
+
 @app.command()
-def describe(folder: Annotated[Path, typer.Argument(help="A prepared task.")]) -> None:
-    """Counts, labels and overlaps of a prepared task; every file is checked against the manifest."""
+def export(
+    source: Annotated[Path, typer.Argument(help="Annotated notes, predictions, or a prepared task.")],
+    to: Annotated[str, typer.Option("--format", "-f", help="Format to write; see `clinprompt show writers`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file to write.")],
+    to_option: Annotated[list[str] | None, typer.Option(help="Option of the format, such as unit=utf16.")] = None,
+    reader: Annotated[str, typer.Option(help="Format (`clinprompt show readers`); auto guesses it.")] = "auto",
+    option: Annotated[list[str] | None, typer.Option(help="Option of the reader, such as note=report_text.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Annotated notes into another format; what it cannot hold is counted in NAME.loss.json beside the output."""
+    from clinprompt.stages.exporting import export as stage
+    from clinprompt.stages.exporting import is_prepared
+
+    found = None if reader == "auto" and is_prepared(source) else _format(source, reader, option or [], "")
+    done = stage(
+        found.path if found else source, out, reader=found.reader if found else None,
+        reader_options=dict(found.options) if found else {}, writer=to,
+        writer_options=_named(to_option or [], "--to-option"), overwrite=overwrite,
+    )  # fmt: skip
+    counts = {name: getattr(done, name) for name in ("documents", "spans", "relations", "answers")}
+    console.table(list(counts), [list(counts.values())])
+    if done.lost:
+        console.warn(f"{to} cannot hold: {', '.join(f'{kind} {count}' for kind, count in done.lost.items())}")
+    console.line(f"written to {out}, the report to {done.report}")
+    console.result({"out": out, "report": done.report, "read": counts, "lost": done.lost})
+
+
+@app.command()
+def describe(
+    folder: Folder,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", "-b", help="Count lengths in its tokens.", show_default="in characters")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a picture: .png, .svg or .pdf.")] = None,
+) -> None:
+    """Counts, labels, lengths, repeats and overlaps of a prepared task; its files are checked against the manifest."""
     from clinprompt.data.manifest import verify
+    from clinprompt.data.profile import quantiles
+    from clinprompt.stages.describing import profiles
     from clinprompt.stages.prepared import open_prepared
 
     prepared = open_prepared(folder)
     _describe(verify(prepared.folder))
-    console.result({"task": prepared.task.model_dump(mode="json"), "manifest": prepared.manifest.model_dump()})
+    found = profiles(prepared, backbone=backbone or "")
+    unit = "tokens" if backbone else "characters"
+    rows = [
+        [part, what, *(quantiles(lengths) or ["–"] * 4)]
+        for part, record in found.items()
+        for what, lengths in (("note", record.notes), ("answer", record.answers))
+        if lengths
+    ]
+    console.table(["part", unit, "shortest", "median", "95 %", "longest"], rows)
+    rows = [
+        [part, record.repeated, record.empty, "–" if record.imbalance is None else f"1:{record.imbalance:.1f}"]
+        for part, record in found.items()
+    ]
+    console.table(["part", "repeated inputs", "empty notes", "rarest to commonest label"], rows)
+    if picture is not None:
+        from clinprompt.study.data_picture import draw_profiles
+
+        left_out = draw_profiles(found, picture, title=prepared.task.name, unit=unit)
+        console.line(f"picture written to {picture}{f'; {left_out} rarer labels not shown' if left_out else ''}")
+    console.result(
+        {
+            "task": prepared.task.model_dump(mode="json"),
+            "manifest": prepared.manifest.model_dump(),
+            "unit": unit,
+            "profiles": {
+                part: {
+                    "notes": quantiles(record.notes), "answers": quantiles(record.answers),
+                    "repeated": record.repeated, "empty": record.empty, "imbalance": record.imbalance,
+                }
+                for part, record in found.items()
+            },
+        }
+    )  # fmt: skip
+
+
+@app.command()
+def check(folder: Folder) -> None:
+    """Go through every example: offsets, empty texts, gold answers, repeats, overlaps. Exit code 2 for a fault."""
+    from dataclasses import asdict
+
+    from clinprompt.errors import InputError
+    from clinprompt.stages.describing import check_data
+
+    found = check_data(folder)
+    faults = sum(finding.count for finding in found if finding.fault)
+    console.table(
+        ["", "part", "what", "count", "examples"],
+        [["fault" if f.fault else "look", f.part, f.what, f.count, ", ".join(f.examples)] for f in found],
+    )
+    console.result({"faults": faults, "findings": [asdict(finding) for finding in found]})
+    if faults:
+        raise InputError(f"{faults} faults were found", where=str(folder), fix="correct the source and import it again")
+    console.line("no fault found" + (f"; {len(found)} things deserve a look" if found else ""))
+
+
+@app.command()
+def sample(
+    folder: Folder,
+    shots: Annotated[int, typer.Option(min=0, help="Training examples to draw.")] = 5,
+    draw: Annotated[int, typer.Option(min=0, help="Number of the draw.")] = 0,
+    text: Annotated[bool, typer.Option("--text", help="Show the notes too.")] = False,
+) -> None:
+    """The training examples of one few-shot draw, the same ones that `clinprompt adapt` takes."""
+    from collections import Counter
+
+    from clinprompt.stages.describing import sample as drawn
+
+    rows = []
+    for example in drawn(folder, shots=shots, number=draw):
+        answer = example.answer
+        counts = Counter(span.label for span in answer.spans) + Counter(link.label for link in answer.relations)
+        said = answer.label or ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
+        said = said if answer.text is None else f"{len(answer.text)} characters"
+        row = {"id": example.id, "group": example.group, "characters": len(example.note), "answer": said}
+        rows.append(row | ({"note": example.note} if text else {}))
+    columns = ["id", "group", "characters", "answer", *(["note"] if text else [])]
+    console.table(columns, [[row[column] for column in columns] for row in rows])
+    console.result({"shots": shots, "draw": draw, "examples": rows})
 
 
 def _describe(manifest: Manifest) -> None:

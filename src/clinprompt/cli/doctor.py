@@ -18,6 +18,7 @@ from clinprompt.cli.console import console
 
 EXTRAS = {
     "dev": "tests, style checks and the scorers they compare with",
+    "hub": "data sets of the Hugging Face library `datasets`",
     "quantised": "backbones whose frozen weights are kept in 8 or 4 bits",
 }
 """Extra of the package: what it is for."""

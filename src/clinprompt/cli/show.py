@@ -16,10 +16,11 @@ Row = dict[str, Any]
 
 
 def show(
-    kind: Annotated[str, typer.Argument(help="tasks, readers, metrics, codecs, templates, methods, backbones, prompt")],
+    kind: Annotated[str, typer.Argument(help="tasks, readers, writers, metrics, codecs, templates, methods, backbones, "
+                                             "prompt")],
     name: Annotated[str | None, typer.Argument(help="one of them, to see all about it")] = None,
-) -> None:
-    """List tasks, readers, metrics, codecs, templates, methods or backbones; with a name, all about one of them."""
+) -> None:  # fmt: skip
+    """List the parts of a kind; with a name, all about one of them."""
     if kind == "prompt":
         _show_card(name)
         return
@@ -81,6 +82,12 @@ def _readers() -> list[Row]:
     return _rows(READERS)
 
 
+def _writers() -> list[Row]:
+    from clinprompt.data.writers import WRITERS
+
+    return _rows(WRITERS)
+
+
 def _metrics() -> list[Row]:
     from clinprompt.metrics import METRICS
 
@@ -125,6 +132,7 @@ def _backbones() -> list[Row]:
 KINDS: dict[str, Callable[[], list[Row]]] = {
     "tasks": _tasks,
     "readers": _readers,
+    "writers": _writers,
     "metrics": _metrics,
     "codecs": _codecs,
     "templates": _templates,
@@ -154,10 +162,11 @@ def _details(kind: str, name: str) -> Row:
     if kind in ("templates", "methods", "backbones"):  # their row says it all
         return {}
     from clinprompt.data.readers import READERS
+    from clinprompt.data.writers import WRITERS
     from clinprompt.metrics import METRICS
     from clinprompt.tasks.codecs import CODECS
 
-    table = {"readers": READERS, "metrics": METRICS, "codecs": CODECS}[kind]
+    table = {"readers": READERS, "writers": WRITERS, "metrics": METRICS, "codecs": CODECS}[kind]
     return {"what": _document(table, name), "module": table.rows[name]}
 
 

@@ -31,6 +31,21 @@ def whole_file(path: Path, *, sole: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
+def new_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """:func:`whole_file` of a path that is not there yet.
+
+    Raises :class:`InputError` when ``path`` is a folder, or a file and ``overwrite`` is not set.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError("a folder stands where a file is to be written", where=str(path))
+    if path.exists() and not overwrite:
+        raise InputError("the file is there already", where=str(path), fix="choose another name or ask to overwrite")
+    with whole_file(path) as part:
+        yield part
+
+
+@contextmanager
 def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A sibling folder to fill; it takes the place of ``path`` when the block ends well, else it is
     removed.

@@ -8,6 +8,7 @@ from typing import Any
 
 from clinprompt.data.choices import KEY_FORMS, Choices, chosen_key, lettered, rendered
 from clinprompt.errors import InputError
+from clinprompt.schema.document import Document
 from clinprompt.schema.example import Answer, Example
 
 
@@ -36,6 +37,11 @@ class Fields:
             raise InputError("the reader is not told which field holds the note", fix="set the option `note`")
         if self.key not in KEY_FORMS:
             raise InputError(f"the option key has the value {self.key!r}", allowed=", ".join(KEY_FORMS))
+
+    @property
+    def only_notes(self) -> bool:
+        """Whether rows are notes and nothing is asked about them."""
+        return not (self.question or self.hypothesis or self.options or self.label or self.text)
 
 
 def example_of(row: Mapping[str, Any], fields: Fields, *, fallback_id: str, where: str) -> Example:
@@ -76,6 +82,25 @@ def with_distinct_ids(examples: Sequence[Example]) -> list[Example]:
         taken.add(name)
         distinct.append(example if name == example.id else replace(example, id=name))
     return distinct
+
+
+def items_of(examples: Sequence[Example], fields: Fields) -> list[Document] | list[Example]:
+    """What a reader that names fields gives: distinct ids, rows with the same note in one group unless a field names
+    it, and documents when only the note is named, so that long ones are read in windows.
+    """
+    kept = with_distinct_ids(examples if fields.group else grouped_by_note(examples))
+    if fields.only_notes:
+        return [Document(id=example.id, text=example.note, group=example.group) for example in kept]
+    return kept
+
+
+def grouped_by_note(examples: Sequence[Example]) -> list[Example]:
+    """The examples with those about the same note in one group, that of the first, so that no split divides them."""
+    groups: dict[str, str] = {}
+    return [
+        replace(example, group=groups.setdefault(example.note, example.group)) if example.note.strip() else example
+        for example in examples
+    ]
 
 
 def _text_of(row: Mapping[str, Any], names: str | Sequence[str], *, where: str) -> str:

@@ -14,6 +14,11 @@ from typing import Any
 
 from clinprompt.errors import InputError
 
+# A document type that only names itself and where it is written.
+_NAMED_TYPE = re.compile(
+    r"""<!DOCTYPE\s+[\w:.-]+(\s+(SYSTEM|PUBLIC\s+("[^"]*"|'[^']*')))?(\s*("[^"]*"|'[^']*'))?\s*>"""
+)
+
 
 def files_below(path: Path | None, *, reader: str, suffixes: tuple[str, ...]) -> list[Path]:
     """The file itself, or all files of these suffixes in the folder and below, sorted by name.
@@ -86,12 +91,16 @@ def _has_utf8(value: Any) -> bool:
 
 
 def read_xml(path: Path) -> ElementTree.Element:
-    """The root element of an XML file without a document type (entities of its own could grow without
-    bound).
+    """The root element of an XML file; a document type may be named, but may not declare anything (entities
+    could grow without bound) and is not looked up.
     """
     text = read_text(path).removeprefix("\ufeff")
-    if "<!DOCTYPE" in text:
-        raise InputError("XML with a document type is not read", where=str(path), fix="remove the <!DOCTYPE …> line")
+    if "<!DOCTYPE" in text and ("<!ENTITY" in text or not _NAMED_TYPE.search(text)):
+        raise InputError(
+            "XML with declarations in its document type is not read",
+            where=str(path),
+            fix="remove the <!DOCTYPE …> part",
+        )
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:

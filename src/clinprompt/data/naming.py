@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from clinprompt.errors import InputError
@@ -32,3 +33,14 @@ def group_name(name: str, pattern: str) -> str:
     if found is None:
         raise InputError("the option group finds nothing in the name of a note", where=name, allowed=pattern)
     return found.group(1) if found.re.groups else found.group()
+
+
+def distinct_names(ids: Sequence[str], *, prefix: str) -> list[str]:
+    """The ids when none is empty or there twice, else numbered names for all of them.
+
+    >>> distinct_names(["a", "a"], prefix="T")
+    ['T1', 'T2']
+    """
+    if all(ids) and len(set(ids)) == len(ids):
+        return list(ids)
+    return [f"{prefix}{place}" for place in range(1, len(ids) + 1)]

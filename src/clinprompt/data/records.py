@@ -2,12 +2,14 @@
 
 A document: ``id``, ``text``, and where there is something to say ``unit`` (``codepoint``), ``group``,
 ``spans`` (each ``label`` and ``start``, ``end`` or ``fragments``; ``id``, ``attributes``, ``surface``),
-``relations`` (``label``, ``head``, ``tail``, ``id``) and ``metadata``.
+``relations`` (``label``, ``head``, ``tail``, ``id``) and ``metadata``; of predictions also ``answers`` by task and
+``provenance``, which become metadata when they are read.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -66,6 +68,14 @@ class _Document(_Record):
     relations: list[_Relation] = Field(default_factory=list)
     group: StrictStr = ""
     metadata: _Texts = Field(default_factory=dict)
+    answers: dict[StrictStr, StrictStr | None] = Field(default_factory=dict)
+    provenance: dict[StrictStr, Any] = Field(default_factory=dict)
+
+    def told(self) -> dict[str, str]:
+        """Metadata with the answers and the origin of predicted annotation."""
+        answers = {f"answer {task}": answer for task, answer in self.answers.items() if answer is not None}
+        origin = {"provenance": json.dumps(self.provenance, ensure_ascii=False)} if self.provenance else {}
+        return {**self.metadata, **answers, **origin}
 
 
 class _Answer(_Record):
@@ -112,7 +122,7 @@ def document_of(record: Mapping[str, Any], *, where: str) -> Document:
             spans=tuple(span.made() for span in read.spans),
             relations=tuple(relation.made() for relation in read.relations),
             group=read.group,
-            metadata=read.metadata,
+            metadata=read.told(),
         )
     except InputError as fault:
         raise InputError(fault.what, where=where, allowed=fault.allowed, fix=fault.fix) from None
@@ -178,6 +188,9 @@ def relation_record(relation: Relation) -> dict[str, Any]:
     record = {"id": relation.id} if relation.id else {}
     return record | {"label": relation.label, "head": relation.head, "tail": relation.tail}
 
+
+DOCUMENT_KEYS = frozenset(_Document.model_fields)
+"""The keys that a document's JSON object may have."""
 
 Model = TypeVar("Model", bound=_Record)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -214,14 +214,16 @@ class EvaluateSettings(Settings):
 
 
 class PredictSettings(Settings):
-    """Notes in, predictions out."""
+    """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`."""
 
     backbone: BackboneSettings = BackboneSettings()
     prompts: tuple[Path, ...] = Field(min_length=1)
     notes: Path
     reader: str = "plain"
+    reader_options: dict[str, Any] = Field(default_factory=dict)
     out: Path
-    writer: Literal["brat", "jsonl"] = "brat"
+    writer: str = "brat"
+    writer_options: dict[str, Any] = Field(default_factory=dict)
     window: int | None = Field(None, ge=40)
     answer_tokens: int = Field(192, ge=1)
     decoding: DecodingSettings = DecodingSettings()

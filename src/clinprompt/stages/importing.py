@@ -29,6 +29,7 @@ METRICS = {
     "labels": ("accuracy", "macro-f1"),
     "choices": ("accuracy",),
     "free_text": ("rouge-l", "rouge-1", "rouge-2"),
+    "answers": ("token-f1", "exact-match"),
 }
 
 
@@ -62,21 +63,23 @@ def import_data(
     Without ``task`` the schema is what the annotation shows; with it, labels outside the schema raise
     :class:`InputError`. Nothing is written unless everything could be read.
     """
-    items = list(_reader(reader, options or {})(source, **(options or {})))
+    items = list(reader_of(reader, options or {})(source, **(options or {})))
     if not items:
         raise InputError("there is nothing to import", where=str(source))
     made = task or schema_of(items, name=name, kind=kind, instruction=instruction)
     made = _with_source(made, items, reader=reader, window=window)
     examples, report = project_items(made, items, strict=task is not None)
     parts = split_by_group(examples, dev=dev, test=test, seed=seed)
-    files = [path for path in sorted(source.rglob("*")) if path.is_file()] if source.is_dir() else [source]
+    listed = sorted(source.rglob("*")) if source.is_dir() else [source]
+    files = [path for path in listed if path.is_file()]  # none where the source is a name, not a path
     root = source if source.is_dir() else source.parent
     with whole_folder(out, overwrite=overwrite) as folder:
         manifest = write_prepared(folder, made, parts, reader=reader, source_root=root, source_files=files)
     return Imported(made, manifest, report)
 
 
-def _reader(name: str, options: Mapping[str, Any]) -> Callable[..., Sequence[Any]]:
+def reader_of(name: str, options: Mapping[str, Any]) -> Callable[..., Sequence[Any]]:
+    """The reader of this name; raises :class:`InputError` for an option that it does not have."""
     read = READERS[name]
     known = list(inspect.signature(read).parameters)[1:]
     for option in options:
@@ -97,15 +100,17 @@ def schema_of(items: Sequence[Document | Example], *, name: str, kind: TaskKind 
     examples = [item for item in items if isinstance(item, Example)]
     codec = "choices" if first.choices else "labels" if first.answer.label is not None else "free_text"
     usual = {"choices": TaskKind.question_answering, "labels": TaskKind.inference, "free_text": TaskKind.summarisation}
+    asked = "question" in first.inputs
     labels = sorted({example.answer.label or "" for example in examples}) if codec == "labels" else []
-    words = {"choices": "choose the right option.", "labels": f"answer {', '.join(labels)}.", "free_text": "summarize."}
+    words = {"choices": "choose the right option.", "labels": f"answer {', '.join(labels)}.",
+             "free_text": "answer the question." if asked else "summarize."}  # fmt: skip
     fields = {
         "name": name,
-        "kind": (kind or usual[codec]).value,
+        "kind": (kind or (TaskKind.question_answering if asked else usual[codec])).value,
         "codec": codec,
         "instruction": instruction or words[codec],
         "labels": labels,
-        "metrics": METRICS[codec],
+        "metrics": METRICS["answers" if asked and codec == "free_text" else codec],
     }
     return task_from(fields, where=f"task {name}")
 

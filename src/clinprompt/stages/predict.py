@@ -10,9 +10,7 @@ from typing import Any
 from clinprompt import __version__
 from clinprompt.backbones.protocol import Placement
 from clinprompt.data.files import file_hash
-from clinprompt.data.readers import READERS
 from clinprompt.data.windows import merge, windows
-from clinprompt.data.writers import brat, jsonl
 from clinprompt.errors import InputError
 from clinprompt.inference.predictor import Question
 from clinprompt.prompts.bank import SoftPrompt
@@ -21,6 +19,8 @@ from clinprompt.schema.example import Answer, Example, TaskKind
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.adapted import open_prompt
 from clinprompt.stages.configs import PredictSettings
+from clinprompt.stages.exporting import check_output, holds_answers, rehearse, write_documents
+from clinprompt.stages.importing import reader_of
 from clinprompt.stages.opened import Opened, open_backbone, template_of
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.tasks.task import Task
@@ -33,7 +33,9 @@ WINDOW = 600
 
 @dataclass(frozen=True, slots=True)
 class PredictReport:
-    """What was read and written: notes, windows, characters covered, spans, relations, and the answers' faults."""
+    """What was read and written: notes, windows, characters covered, spans, relations, the answers' faults,
+    and what the format cannot hold, counted.
+    """
 
     notes: int
     windows: int
@@ -42,6 +44,7 @@ class PredictReport:
     relations: int
     answers: int
     decoding: DecodeReport
+    lost: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,9 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     tasks = [_task(prompt, path) for prompt, path in zip(prompts, settings.prompts, strict=True)]
     template = _template(prompts, settings.prompts, opened)
     _check_output(settings, tasks)
-    items = list(READERS[settings.reader](settings.notes))
+    read = reader_of(settings.reader, settings.reader_options)
+    items = list(read(settings.notes, **settings.reader_options))
+    _rehearse(settings, tasks, items)
     asks = [
         ask
         for i, item in enumerate(items)
@@ -106,16 +111,20 @@ def _check_output(settings: PredictSettings, tasks: Sequence[Task]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"two prompts answer the task {twice[0]}", fix="predict with one prompt per task at a time")
-    out = settings.out
-    if out.is_file() or (out.is_dir() and (settings.writer != "brat" or any(out.iterdir()))):
-        raise InputError("the output is there already", where=str(out), fix="choose another name")
-    if settings.writer != "brat":
-        return
-    if any(task.kind not in SPAN_KINDS for task in tasks):
-        raise InputError("brat holds spans and relations only", allowed="entities, relations", fix="use --to jsonl")
-    blank = [label for task in tasks for label in (*task.labels, *task.relations) if len(label.split()) != 1]
-    if blank:
-        raise InputError(f"brat cannot hold the label {blank[0]!r}, which has blanks", fix="use --to jsonl")
+    check_output(settings.writer, settings.writer_options, settings.out)
+    if not holds_answers(settings.writer) and any(task.kind not in SPAN_KINDS for task in tasks):
+        raise InputError(
+            f"{settings.writer} holds spans and relations only", allowed="entities, relations", fix="use --to jsonl"
+        )
+
+
+def _rehearse(settings: PredictSettings, tasks: Sequence[Task], items: Sequence[Document | Example]) -> None:
+    labels = [label for task in tasks if task.kind in SPAN_KINDS for label in task.labels]
+    relations = [label for task in tasks for label in task.relations]
+    rehearse(
+        [item.id for item in items], labels, relations, settings.out,
+        writer=settings.writer, options=settings.writer_options,
+    )  # fmt: skip
 
 
 def _asks(item: int, note: Document | Example, prompt: SoftPrompt, task: Task, window: int | None) -> list[_Ask]:
@@ -160,10 +169,10 @@ def _write(
     documents = [_document(item, given, kinds) for item, given in zip(items, by_item, strict=True)]
     said = [_said(given, kinds) for given in by_item]
     provenance = _provenance(settings, found, prompts)
-    if settings.writer == "brat":
-        brat.write(documents, settings.out, provenance=provenance)
-    else:
-        jsonl.write_answers(documents, said, settings.out, provenance=provenance)
+    lost = write_documents(
+        documents, settings.out, writer=settings.writer, options=settings.writer_options, answers=said,
+        provenance=provenance,
+    )  # fmt: skip
     return PredictReport(
         notes=len(items),
         windows=len(asks),
@@ -172,6 +181,7 @@ def _write(
         relations=sum(len(document.relations) for document in documents),
         answers=sum(len(answer) for answer in said),
         decoding=sum((prediction.report for prediction in found), DecodeReport()),
+        lost=lost,
     )
 
 

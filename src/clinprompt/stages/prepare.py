@@ -89,6 +89,10 @@ def _divided(data: DataSource, data_root: Path | None) -> dict[Split, list[Any]]
 
 def _read(data: DataSource, options: dict[str, Any], data_root: Path | None) -> list[Any]:
     path = _path(data, options, data_root)
+    if data.apply and path is not None and not path.exists():
+        raise InputError(
+            "the data of this task are given on application only, and are not here", where=str(path), fix=data.apply
+        )
     rest = {name: value for name, value in {**data.options, **options}.items() if name != "path"}
     return list(READERS[data.reader](path, **rest))
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from clinprompt.data.marked_text import marked, verbatim
 from clinprompt.schema.document import Span
 from clinprompt.schema.example import Answer
 from clinprompt.schema.prediction import DecodeReport
 from clinprompt.study.examples_shown import ShownExample
-from clinprompt.study.highlight import SYMBOLS, Verdict, highlighted, marks, verbatim
+from clinprompt.study.highlight import SYMBOLS, Verdict, marks
 from clinprompt.study.score_table import shots_title
 
 NO_ANSWER = "no readable answer"
@@ -79,7 +80,7 @@ def example_view(shown: ShownExample) -> ExampleView:
         kind=shown.kind,
         title=f"{shown.example} · {shown.method}, {shots_title(shown.shots)}",
         verdict="fully right" if shown.right else measured,
-        note=highlighted(shown.note, drawn),
+        note=marked(shown.note, drawn),
         slots={name: verbatim(text) for name, text in shown.slots.items() if not (name == "options" and shown.choices)},
         spans=spans if located else None,
         relations=_relations(shown) if shown.kind == "relations" else None,

@@ -33,7 +33,8 @@ class DataSource(_Strict):
 
     ``root`` is a folder below the data root the user names. ``parts`` maps ``train``, ``dev``, ``test`` (or ``all``,
     with ``split``) to the options of that part; ``path`` among them is relative to ``root``. ``window`` is the
-    longest stretch of a document, in characters, that becomes one example (entities and relations only).
+    longest stretch of a document, in characters, that becomes one example (entities and relations only). ``apply``
+    says where to ask for data that is given on application only; it is shown when the data is not there.
     """
 
     reader: StrictStr
@@ -43,6 +44,8 @@ class DataSource(_Strict):
     split: SplitPlan | None = None
     window: int | None = Field(None, ge=40)
     label_map: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    # Left out of what is dumped: a run does not depend on it.
+    apply: StrictStr = Field("", exclude=True)
 
 
 class Task(_Strict):

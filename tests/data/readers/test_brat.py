@@ -29,18 +29,38 @@ def test_fragments_come_in_text_order_however_written(note):
 def test_events_become_their_trigger(note):
     links = {(link.label, link.head, link.tail) for link in note.relations}
     assert links == {("same", "T5", "T4"), ("Frequency", "T1", "T3"), ("Dose", "T1", "T2")}
-    assert dict(note.span("T5").attributes) == {"Negated": ""}
-    assert dict(note.span("T1").attributes) == {"Planned": ""}
+    assert dict(note.span("T5").attributes) == {"brat event": "E2", "Negated": ""}
     assert dict(note.span("T6").attributes) == {"Certainty": "likely true"}
 
 
-def test_lines_set_aside_are_counted(note):
-    assert dict(note.metadata) == {
-        "brat attributes of relations": "1",
-        "brat equivalences": "1",
-        "brat normalisations": "1",
-        "brat notes": "1",
+def test_normalisations_and_notes_stay_with_their_span(note):
+    assert dict(note.span("T1").attributes) == {
+        "brat event": "E1",
+        "Planned": "",
+        "concept": "RxNorm:1191",
+        "concept name": "aspirin",
+        "note AnnotatorNotes": "check",
     }
+
+
+def test_other_lines_are_kept_as_they_are(note):
+    assert dict(note.metadata) == {"brat lines": "A3\tWeight R1 low\n*\tEquiv T4 T5"}
+
+
+def test_what_is_said_twice_of_one_span_is_joined(tmp_path):
+    lines = ["T1\tDrug 0 7\tAspirin", "E1\tDrug:T1", "E2\tDrug:T1", "A1\tTime E1 now", "A2\tTime E2 later"]
+    lines += ["N1\tReference T1 A:1", "N2\tReference E1 B:2\tacid", "#1\tNote E1\tone", "#2\tNote E2\ttwo"]
+    lines += ["N3\tOther T1 C:3", "#3\tNote R4\tof no span", "#\twithout an id"]
+    write_pair(tmp_path, "a", "Aspirin daily", *lines)
+    (note,) = read(tmp_path)
+    assert dict(note.spans[0].attributes) == {
+        "brat event": "E1 E2",
+        "Time": "now;later",
+        "concept": "A:1,B:2",
+        "concept name": "\nacid",
+        "note Note": "one\ntwo",
+    }
+    assert note.metadata["brat lines"].split("\n") == lines[-3:]
 
 
 @pytest.mark.parametrize("name", ["p1_note.txt", "p1_note.ann"])

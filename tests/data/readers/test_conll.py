@@ -70,6 +70,36 @@ def test_other_columns_and_crlf(tmp_path):
     assert read(write(tmp_path, "fever   B-s\n"), separator="blank")[0].text == "fever"
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("# doc_id = n\t1\n\nhigh fever\tB-s\n", "high fever"),
+        ("-DOCSTART-\tO\n\nfever B-s\n", "fever"),
+        ("fever NN B-s\n", "fever"),
+    ],
+)
+def test_the_separator_is_that_of_the_first_token(tmp_path, text, words):
+    (sentence,) = read(write(tmp_path, text))
+    assert sentence.spans[0].surface(sentence.text) == words
+
+
+@pytest.mark.parametrize(
+    ("path", "sentences", "entities"),
+    [
+        ("bionlp13cg/train.tsv", 3033, 10826),
+        ("bionlp13cg/devel.tsv", 1003, 3616),
+        ("bionlp13cg/test.tsv", 1906, 6881),
+        ("psytar/data/all/train.txt", 3850, 3535),
+        ("psytar/data/all/dev.txt", 550, 431),
+        ("e3c_english/preprocessed_data/clinical_entities/layer1/English/test.txt", 851, 516),
+    ],
+)
+def test_published_counts(shared_data, path, sentences, entities):
+    found = read(shared_data / path)
+    assert len(found) == sentences
+    assert sum(len(sentence.spans) for sentence in found) == entities
+
+
 def test_all_lines_at_once(tmp_path):
     file = write(tmp_path, "a\tB\nb\n\tO\nc\tO\n")
     with pytest.raises(InputErrors) as caught:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from clinprompt.data.choices import chosen_key, lettered
-from clinprompt.data.fields import Fields, with_distinct_ids
+from clinprompt.data.fields import Fields, grouped_by_note, with_distinct_ids
 from clinprompt.data.readers import csv_table, jsonl
 from clinprompt.errors import InputError, InputErrors
+from clinprompt.schema.document import Document
 
 
 def write(folder, name, text):
@@ -110,7 +113,7 @@ def test_unknown_key_form_and_missing_note_field():
 
 def test_repeated_ids_get_numbers(tmp_path):
     file = write(tmp_path, "q.csv", "id,note\n7,a\n7,b\n7#2,c\n7,d\n")
-    found = csv_table.read(file, note="note", id="id")
+    found = csv_table.read(file, note="note", id="id", text="note")
     assert [example.id for example in found] == ["7", "7#2", "7#2#2", "7#3"]
     assert [example.group for example in found] == ["7", "7", "7#2", "7"]
     assert with_distinct_ids(found) == found
@@ -129,4 +132,42 @@ def test_broken_lines_come_together(tmp_path):
 
 
 def test_escaped_emoji_is_a_character(tmp_path):
-    assert jsonl.read(write(tmp_path, "r.jsonl", '{"note": "\\ud83d\\ude00"}'), note="note")[0].note == "😀"
+    assert jsonl.read(write(tmp_path, "r.jsonl", '{"note": "\\ud83d\\ude00"}'), note="note")[0].text == "😀"
+
+
+def test_rows_with_the_same_note_are_one_group_unless_a_column_says_otherwise(tmp_path):
+    file = write(tmp_path, "q.csv", "pair,note,patient\n1,well,p\n2,ill,p\n3,well,q\n4,,q\n5,,q\n")
+    found = csv_table.read(file, note="note", id="pair", label="patient")
+    assert [example.group for example in found] == ["1", "2", "1", "4", "5"]
+    assert grouped_by_note(found) == found
+    assert [e.group for e in csv_table.read(file, note="note", group="patient")] == ["p", "p", "q", "q", "q"]
+    records = write(tmp_path, "r.jsonl", '{"note": "a", "n": 1}\n{"note": "a", "n": 2}\n')
+    assert [(e.id, e.group) for e in jsonl.read(records, note="note", id="n")] == [("1", "1"), ("2", "1")]
+
+
+def test_a_parquet_file_is_a_table(tmp_path):
+    rows = [
+        {"note_id": 1, "note_text": "No fever 😀,\r\nno pain", "ok": True, "codes": ["a", "b"]},
+        {"note_id": 2, "note_text": "Ill", "ok": False, "codes": ["c"]},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "n.parquet")
+    first, second = csv_table.read(tmp_path, note="note_text", question="codes", label="ok", id="note_id")
+    assert (first.id, first.note, first.answer.label) == ("1", rows[0]["note_text"], "true")
+    assert (first.inputs["question"], second.answer.label) == ("a\nb", "false")
+
+
+def test_a_column_of_notes_gives_documents(tmp_path):
+    pq.write_table(pa.Table.from_pylist([{"t": "No\r\nfever", "p": 7}, {"t": "Ill", "p": 7}]), tmp_path / "n.parquet")
+    expected = [Document(id="n-1", text="No\r\nfever", group="7"), Document(id="n-2", text="Ill", group="7")]
+    assert csv_table.read(tmp_path / "n.parquet", note="t", group="p") == expected
+    records = write(tmp_path, "r.jsonl", '{"t": "a"}\n')
+    assert jsonl.read(records, note="t") == [Document(id="r-1", text="a")]
+
+
+def test_faults_of_a_parquet_file(tmp_path):
+    write(tmp_path, "bad.parquet", "note,label\na,b\n")
+    with pytest.raises(InputError, match=r"not a Parquet file.*bad\.parquet"):
+        csv_table.read(tmp_path / "bad.parquet", note="note")
+    pq.write_table(pa.Table.from_pylist([{"note": "a"}, {"note": None}]), tmp_path / "n.parquet")
+    with pytest.raises(InputError, match=r"holds no text \(.*n\.parquet row 2"):
+        csv_table.read(tmp_path / "n.parquet", note="note")

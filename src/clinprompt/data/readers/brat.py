@@ -18,8 +18,10 @@ def read(path: Path | None, *, group: str = "") -> list[Document]:
 
     Offsets count code points of the unchanged text. A relation or attribute of an event is one of its
     trigger span; an event's arguments become relations from the trigger, labelled by their role (``Theme2``
-    is ``Theme``). Equivalence (``*``), note (``#``) and normalisation (``N``) lines are counted in the
-    metadata. ``group`` is a regular expression that finds the patient in the note's name.
+    is ``Theme``). The trigger keeps the event's id in the attribute ``brat event``; normalisations (``N``)
+    become the attribute ``concept`` and notes (``#``) the attribute ``note`` with their type. Equivalences
+    (``*``) and what is said of relations stand as ``brat lines`` in the metadata, so that the writer gives
+    all lines back. ``group`` is a regular expression that finds the patient in the note's name.
 
     Raises one :class:`InputError` that lists all faults of all files, mentions that differ from the text
     among them.
@@ -60,4 +62,4 @@ def _document(text_file: Path, *, name: str, group: str) -> Document:
             standoff.add(line, where=f"{annotations} line {number}")
     faults.raise_all()
     spans, relations = standoff.resolved(where=str(annotations))
-    return Document(id=name, text=text, spans=spans, relations=relations, group=group, metadata=standoff.set_aside())
+    return Document(id=name, text=text, spans=spans, relations=relations, group=group, metadata=standoff.metadata())

@@ -1,4 +1,4 @@
-"""CSV and TSV tables of any shape, turned into examples by naming their columns."""
+"""CSV, TSV and Parquet tables of any shape, turned into examples by naming their columns."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clinprompt.data.faults import Faults
-from clinprompt.data.fields import Fields, example_of, with_distinct_ids
+from clinprompt.data.fields import Fields, example_of, items_of
 from clinprompt.data.files import files_below
 from clinprompt.data.naming import note_name
-from clinprompt.data.tables import rows_of
+from clinprompt.data.tables import PARQUET, records_of, rows_of
+from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example
 
-SUFFIXES = (".csv", ".tsv")
+SUFFIXES = (".csv", ".tsv", *PARQUET)
 
 
 def read(
@@ -31,13 +32,15 @@ def read(
     delimiter: str = "",
     header: bool = True,
     quotes: bool = True,
-) -> list[Example]:
+) -> list[Document] | list[Example]:
     """One :class:`Example` per row of a file or of the files of a folder.
 
     Columns are named by the header, or by their numbers from 1 as text (``"1"``) when ``header`` is false.
     ``delimiter`` is one character or ``tab``; by default a tab for ``.tsv`` and a comma otherwise. With
-    ``quotes`` false a quotation mark is an ordinary character and every line is a row. For the other
-    options see :class:`clinprompt.data.fields.Fields`.
+    ``quotes`` false a quotation mark is an ordinary character and every line is a row. Of a Parquet file the
+    columns have their own names and types. With ``note`` alone (and ``id``, ``group``) the rows are notes, as
+    :class:`Document`. Rows with the same note are one group unless ``group`` names another. For the other options see
+    :class:`clinprompt.data.fields.Fields`.
 
     Raises one :class:`InputError` that lists all rows that cannot be read.
     """
@@ -57,9 +60,11 @@ def read(
     for file in files_below(path, reader="csv_table", suffixes=SUFFIXES):
         name = note_name(file, Path(path))  # type: ignore[arg-type]
         with faults.gathered():
-            for number, row in rows_of(file, delimiter=delimiter, header=header, quotes=quotes):
+            binary = file.suffix.lower() in PARQUET
+            rows = records_of(file) if binary else rows_of(file, delimiter=delimiter, header=header, quotes=quotes)
+            for number, row in rows:
                 with faults.gathered():
-                    where = f"{file} line {number}"
+                    where = f"{file} {'row' if binary else 'line'} {number}"
                     examples.append(example_of(row, fields, fallback_id=f"{name}-{number}", where=where))
     faults.raise_all()
-    return with_distinct_ids(examples)
+    return items_of(examples, fields)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clinprompt.data.faults import Faults
-from clinprompt.data.fields import Fields, example_of, with_distinct_ids
+from clinprompt.data.fields import Fields, example_of, items_of
 from clinprompt.data.files import files_below, numbered_lines, parse_json
 from clinprompt.data.naming import note_name
 from clinprompt.data.records import document_of, prediction_of
@@ -37,7 +37,10 @@ def read(
 
     A document is ``{"id", "text", "spans": [{"start", "end", "label"}, …], "relations": […]}``; see
     :mod:`clinprompt.data.records` for all keys. For the options of examples see
-    :class:`clinprompt.data.fields.Fields`.
+    :class:`clinprompt.data.fields.Fields`; with ``note`` alone (and ``id``, ``group``) records are notes without
+    spans. Records with the same note are one group unless ``group`` names another. Sets of this form: MedQA
+    (``question``, ``options``, ``answer_idx``), MedNLI and RadNLI (``sentence1``, ``sentence2``,
+    ``gold_label``), NeMo (``input``, ``output``).
 
     Raises one :class:`InputError` that lists all lines that cannot be read.
     """
@@ -54,7 +57,7 @@ def read(
             key=key,
             label_map=label_map or {},
         )
-        return with_distinct_ids(_examples(path, fields))
+        return items_of(_examples(path, fields), fields)
     faults, documents = Faults(), []
     for _, record, where in _records(path, faults):
         with faults.gathered():

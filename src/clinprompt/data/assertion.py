@@ -1,0 +1,70 @@
+"""What a note says about a mention besides its name: present or absent, of whom, when; read from attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_FLAGS = {
+    "negated": "negated", "negation": "negated", "negative": "negated", "absent": "negated",
+    "possible": "possible", "uncertain": "possible", "uncertainty": "possible", "speculated": "possible",
+    "hypothetical": "hypothetical", "conditional": "hypothetical", "generic": "hypothetical",
+    "historical": "past", "history": "past", "past": "past",
+    "family": "other", "associated_with_someone_else": "other", "other": "other",
+}  # fmt: skip
+"""Names of yes/no attributes, and the values that say the same in an attribute of several values."""
+_VALUED = ("assertion", "status", "presence", "polarity", "certainty", "modality", "temporality", "time")
+_PERSON = ("experiencer", "subject")
+_PATIENT = ("", "patient", "self")
+_FALSE = ("false", "no", "0", "n", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """``person`` is empty for the patient; ``read`` names the attributes that were understood."""
+
+    negated: bool = False
+    possible: bool = False
+    hypothetical: bool = False
+    past: bool = False
+    person: str = ""
+    read: frozenset[str] = frozenset()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the patient has it, as OMOP's ``term_exists`` means it: doubt does not make it false."""
+        return not (self.negated or self.hypothetical or self.person)
+
+
+def assertion_of(attributes: Mapping[str, str]) -> Assertion:
+    """The assertion that a span's attributes state.
+
+    Understood are flags (``Negated``, ``possible=true``), the six classes of i2b2 2010 and like words under
+    ``assertion``, ``status``, ``certainty``, ``polarity`` or ``temporality``, and a person under ``experiencer``
+    or ``subject``. Large and small letters are the same, and so are blanks, hyphens and underscores.
+
+    >>> assertion_of({"assertion": "absent"}).exists, assertion_of({"Negated": ""}).exists
+    (False, False)
+    """
+    said: dict[str, bool] = {}
+    person, read = "", set()
+    for key, value in attributes.items():
+        name, word = _plain(key), _plain(value)
+        if name in _PERSON:
+            read.add(key)
+            person = "" if word in _PATIENT else value
+        elif name in _VALUED:
+            if word in _FLAGS:
+                said[_FLAGS[word]] = True
+            if word in _FLAGS or word in ("present", "positive", "affirmed", "current"):
+                read.add(key)
+        elif name in _FLAGS and (not word or word in _FALSE or word in ("true", "yes", "1", "y")):
+            read.add(key)
+            said[_FLAGS[name]] = word not in _FALSE
+    if said.pop("other", False) and not person:
+        person = "someone else"
+    return Assertion(**said, person=person, read=frozenset(read))
+
+
+def _plain(text: str) -> str:
+    return text.strip().casefold().replace(" ", "_").replace("-", "_")

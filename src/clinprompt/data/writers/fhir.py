@@ -1,0 +1,104 @@
+"""FHIR R4: one Bundle with the notes, what is said in them with its evidence, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clinprompt.data.answered import made_by
+from clinprompt.data.atomic import new_file
+from clinprompt.data.faults import Faults
+from clinprompt.data.fhir_resources import (
+    Resource,
+    address,
+    checked_types,
+    mention_of,
+    provenance_of,
+    resource_type,
+    source_of,
+)
+from clinprompt.data.offsets import Offsets, checked_unit
+from clinprompt.errors import InputError
+from clinprompt.schema.document import Document
+
+
+def write(
+    documents: Iterable[Document],
+    path: Path,
+    *,
+    overwrite: bool = False,
+    provenance: Mapping[str, Any] | None = None,
+    resources: Mapping[str, str] | None = None,
+    embed: bool = True,
+    unit: str = "codepoint",
+    recorded: str = "",
+) -> dict[str, int]:
+    """Write a Bundle (type ``collection``) to a JSON file and return what it does not hold, counted.
+
+    A note is a DocumentReference (its text in it unless ``embed`` is unset), a mention a Condition,
+    MedicationStatement, Observation, Procedure, AllergyIntolerance or FamilyMemberHistory: ``resources`` maps
+    labels to them, or to nothing; other labels go by :data:`clinprompt.data.fhir_resources.RESOURCES`, and
+    those of neither are counted. Negated is ``refuted``, ``not-taken``, ``not-done`` or ``valueBoolean``
+    false; of another person is FamilyMemberHistory; hypothetical is left out. Nothing is ``confirmed``: a
+    program has read it. Evidence is the extension ``derivation-reference``, a part per fragment, offsets in
+    ``unit``. The patient is named by the document's group as a logical reference. One Provenance tells the
+    run, at the time ``recorded`` (ISO 8601 with a zone, now if empty). Ids of resources depend on the
+    documents only, so the same notes give the same resources.
+
+    Raises :class:`InputError` for unknown resource types, a time without a zone, documents without an id or with
+    the same, and when the file is there already.
+    """
+    chosen, when = checked_types(resources or {}), _when(recorded)
+    checked_unit(unit)
+    lost, faults, targets, sources = Counter[str](), Faults(), list[str](), dict[str, str]()
+    with (
+        new_file(path, overwrite=overwrite) as part,
+        part.open("w", encoding="utf-8", newline="") as stream,
+    ):
+        stream.write(json.dumps({"resourceType": "Bundle", "type": "collection", "timestamp": when})[:-1])
+
+        def add(name: str, resource: Resource) -> None:
+            stream.write(",\n" if sources else ', "entry": [\n')
+            stream.write(json.dumps({"fullUrl": name, "resource": resource}, ensure_ascii=False))
+
+        for document in documents:
+            with faults.gathered():
+                source = address(document.id)
+                if not document.id.strip() or document.id in sources:
+                    raise InputError("the document has no id of its own", where=f"document {document.id}")
+                add(source, source_of(document, embed=embed))
+                sources[document.id] = source
+                offsets = Offsets(document.text, unit)
+                lost["relations"] += len(document.relations)
+                lost["metadata"] += len(document.metadata)
+                lost["texts"] += not embed
+                for place, span in enumerate(document.spans):
+                    kind = resource_type(span.label, chosen)
+                    if not kind:
+                        lost["labels without a resource"] += 1
+                        continue
+                    made = mention_of(document, span, kind, source=source, offsets=offsets, lost=lost)
+                    if made is not None:
+                        targets.append(address(document.id, place, *span.key))
+                        add(targets[-1], made)
+        faults.raise_all()
+        if targets:
+            agent, prompts = made_by(provenance) or "clinprompt", (provenance or {}).get("prompts", ())
+            run = provenance_of(targets, list(sources.values()), prompts, agent=agent, recorded=when)
+            add(address("run", when, agent, *targets), run)
+        stream.write("\n]}\n" if sources else "}\n")
+    return {kind: count for kind, count in sorted(lost.items()) if count}
+
+
+def _when(recorded: str) -> str:
+    try:
+        when = datetime.fromisoformat(recorded) if recorded else datetime.now(UTC)
+    except ValueError:
+        when = None
+    if when is None or when.tzinfo is None:
+        raise InputError(f"the option recorded has the value {recorded!r}", allowed="2026-01-31T08:00:00+00:00")
+    return when.isoformat(timespec="seconds")

@@ -1,0 +1,53 @@
+"""A prepared task gone through part by part: what it is like, what is wrong with it, what a few-shot draw holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from clinprompt.data.fewshot import draw
+from clinprompt.data.inspection import Finding, inspect_parts
+from clinprompt.data.manifest import verify
+from clinprompt.data.profile import Profile, profile
+from clinprompt.errors import InputError
+from clinprompt.schema.example import Example, Split
+from clinprompt.stages.prepared import Prepared, open_prepared
+
+WANTED = {"labels": "label", "choices": "label", "free_text": "text"}
+"""Codec to the field of the answer that each of its examples needs."""
+
+
+def profiles(prepared: Prepared, *, backbone: str = "") -> dict[str, Profile]:
+    """The profile of each part, with lengths in tokens of ``backbone``, or in characters without one."""
+    measure = tokens_of(backbone) if backbone else len
+    return {part: profile(prepared.part(Split(part)), measure=measure) for part in prepared.manifest.parts}
+
+
+def tokens_of(backbone: str) -> Callable[[str], int]:
+    """How many tokens a text has for a backbone's tokenizer; raises :class:`InputError` when there is none."""
+    from transformers import AutoTokenizer
+
+    from clinprompt.backbones.loading import resolve
+
+    folder = resolve(backbone)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the tokenizer cannot be opened ({type(error).__name__})", where=str(folder)) from error
+    return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
+def check_data(folder: Path) -> list[Finding]:
+    """What deserves a look in a prepared task, faults first; its files must be those its manifest names."""
+    prepared = open_prepared(folder)
+    verify(prepared.folder)
+    parts = {part: prepared.part(Split(part)) for part in prepared.manifest.parts}
+    wants = WANTED.get(prepared.task.codec, "")
+    found = inspect_parts(parts, labels=prepared.task.labels, wants=wants)
+    return sorted(found, key=lambda finding: not finding.fault)
+
+
+def sample(folder: Path, *, shots: int, number: int) -> list[Example]:
+    """The training examples that draw ``number`` of ``shots`` holds, the same as ``clinprompt adapt`` trains on."""
+    prepared = open_prepared(folder)
+    return draw(prepared.part(Split.train), k=shots, seed=prepared.draw_seed, draw=number)

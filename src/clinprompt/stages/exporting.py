@@ -1,0 +1,190 @@
+"""Annotated notes from one format to another, with a report of what the new one cannot hold."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clinprompt.data.answered import Answers
+from clinprompt.data.files import parse_json, read_text
+from clinprompt.data.readers import READERS
+from clinprompt.data.writers import FOLDERS, WRITERS
+from clinprompt.data.writers.brat import PROVENANCE
+from clinprompt.errors import InputError
+from clinprompt.registry import unknown_name
+from clinprompt.schema.document import Document, Relation, Span
+from clinprompt.schema.example import Example, Split
+from clinprompt.stages.atomic import write_json
+from clinprompt.stages.prepared import TASK, open_prepared
+
+OWN = ("documents", "path", "overwrite", "provenance", "answers")
+"""Parameters of a writer that are no options of its format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and what was not: counts by kind, also in the file ``report`` beside the output."""
+
+    documents: int
+    spans: int
+    relations: int
+    answers: int
+    lost: Mapping[str, int]
+    report: Path
+
+
+def export(
+    source: Path,
+    out: Path,
+    *,
+    reader: str | None,
+    writer: str,
+    reader_options: Mapping[str, Any] | None = None,
+    writer_options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Read ``source`` and write it to ``out``; the loss report stands beside it as ``NAME.loss.json``.
+
+    Without ``reader`` the source is a prepared task, all parts of it. Examples become documents with their
+    answers; their other inputs become metadata. Raises :class:`InputError` for what cannot be read or written;
+    nothing is written then.
+    """
+    check_output(writer, writer_options or {}, out, overwrite=overwrite)
+    items = _items(source, reader, reader_options or {})
+    if not items:
+        raise InputError("there is nothing to export", where=str(source))
+    documents, answers = _documents(items), [_answers(item) for item in items]
+    provenance, documents = _provenance(source, documents)
+    lost = write_documents(
+        documents, out, writer=writer, options=writer_options or {}, answers=answers, provenance=provenance,
+        overwrite=overwrite,
+    )  # fmt: skip
+    exported = Exported(
+        documents=len(documents),
+        spans=sum(len(document.spans) for document in documents),
+        relations=sum(len(document.relations) for document in documents),
+        answers=sum(map(len, answers)),
+        lost=lost,
+        report=out.with_name(out.name + ".loss.json"),
+    )
+    counts = {name: getattr(exported, name) for name in ("documents", "spans", "relations", "answers")}
+    write_json(exported.report, {"format": writer, "read": counts, "lost": lost})
+    return exported
+
+
+def is_prepared(source: Path) -> bool:
+    """Whether the folder holds a prepared task."""
+    return any((folder / TASK).is_file() for folder in (source, source / "outputs"))
+
+
+def write_documents(
+    documents: Sequence[Document],
+    out: Path,
+    *,
+    writer: str,
+    options: Mapping[str, Any],
+    answers: Sequence[Answers],
+    provenance: Mapping[str, Any] | None,
+    overwrite: bool = False,
+) -> dict[str, int]:
+    """Write documents with their answers; answers that the format has no place for are among what is lost."""
+    write = partial(WRITERS[writer], overwrite=overwrite, provenance=provenance, **options)
+    if not any(answers):
+        return write(documents, out)
+    if holds_answers(writer):
+        return write(documents, out, answers=answers)
+    return {**write(documents, out), "answers": sum(map(len, answers))}
+
+
+def holds_answers(writer: str) -> bool:
+    """Whether a format has a place for classes, option keys and texts."""
+    return "answers" in inspect.signature(WRITERS[writer]).parameters
+
+
+def check_output(writer: str, options: Mapping[str, Any], out: Path, *, overwrite: bool = False) -> None:
+    """Raise :class:`InputError` for an unknown writer or option, and for an output that is there already."""
+    _check_options("writer", writer, WRITERS[writer], options, apart=OWN)
+    filled = out.is_dir() and (writer not in FOLDERS or any(out.iterdir()))
+    if (out.is_file() or filled) and not overwrite:
+        raise InputError("the output is there already", where=str(out), fix="choose another name")
+
+
+def rehearse(
+    ids: Iterable[str], labels: Sequence[str], relations: Sequence[str], out: Path, *,
+    writer: str, options: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Write documents of these names and labels, without their texts, into a folder that is removed.
+
+    So what a format refuses is known before the notes are read rather than after.
+    """
+    spans = tuple(Span(label, ((0, 1),), f"T{place}") for place, label in enumerate(labels, 1))
+    links = tuple(Relation(label, "T1", "T1", f"R{place}") for place, label in enumerate(relations, 1) if spans)
+    with tempfile.TemporaryDirectory() as folder:
+        made = [Document(name, "x", spans, links) for name in ids]
+        WRITERS[writer](made, Path(folder) / out.name, **options)
+
+
+def _check_options(
+    kind: str, name: str, part: Callable[..., Any], options: Mapping[str, Any], *, apart: Sequence[str]
+) -> None:
+    known = [option for option in inspect.signature(part).parameters if option not in apart]
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of the {kind} {name!r}", option, known)
+
+
+def _items(source: Path, reader: str | None, options: Mapping[str, Any]) -> list[Document | Example]:
+    if reader is None:
+        prepared = open_prepared(source)
+        parts = {split: prepared.part(split) for split in Split}
+        return [
+            replace(example, metadata={**example.metadata, "part": split.value})
+            for split, examples in parts.items()
+            for example in examples
+        ]
+    read = READERS[reader]
+    _check_options("reader", reader, read, options, apart=("path",))
+    return list(read(source, **options))
+
+
+def _documents(items: Sequence[Document | Example]) -> list[Document]:
+    made = []
+    for item in items:
+        if isinstance(item, Document):
+            made.append(item)
+            continue
+        slots = {slot: text for slot, text in item.inputs.items() if slot != "note"}
+        metadata = {**item.metadata, **slots}
+        made.append(Document(item.id, item.note, item.answer.spans, item.answer.relations, item.group, metadata))
+    return made
+
+
+def _answers(item: Document | Example) -> dict[str, str | None]:
+    if isinstance(item, Document):
+        return {}
+    said = {"label": item.answer.label, "text": item.answer.text}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _provenance(source: Path, documents: list[Document]) -> tuple[dict[str, Any] | None, list[Document]]:
+    """Where predictions come from, when they say: a file beside brat's pairs, or the lines of our own JSON."""
+    beside = source / PROVENANCE
+    if beside.is_file():
+        return dict(parse_json(read_text(beside), where=str(beside))), documents
+    told = {document.metadata.get("provenance", "") for document in documents}
+    if len(told) != 1 or told == {""}:
+        return None, documents
+    kept = [
+        replace(document, metadata={key: value for key, value in document.metadata.items() if key != "provenance"})
+        for document in documents
+    ]
+    try:
+        return dict(json.loads(told.pop())), kept
+    except ValueError:
+        return None, documents

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.made_notes import CANARY, write_notes
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_notes(tmp_path / "notes")
+    rows = "".join(f"{n},{CANARY} {n},{'low' if n % 3 else 'high'},p{n}\n" for n in range(24))
+    (tmp_path / "flags.csv").write_text(f"row,remark,verdict,who\n{rows}")
+    return tmp_path
+
+
+def result(ended):
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out)
+
+
+def test_the_format_is_guessed_and_said(place, clinprompt):
+    ended = clinprompt("data", "import", "notes", "-o", "out")
+    assert ended.code == 0 and "read as brat: the folder holds 12 files that end in .ann" in ended.err
+    assert "read as" not in clinprompt("data", "import", "notes", "-o", "out2", "--reader", "brat").err
+
+
+def test_options_of_the_reader(place, clinprompt):
+    asked = ("data", "import", "flags.csv", "-o", "out", "--json")
+    refused = clinprompt(*asked)
+    assert refused.code == 2 and "cannot be guessed" in refused.err and CANARY not in refused.err
+    options = [word for pair in ("note=remark", "label=verdict", "group=who") for word in ("--option", pair)]
+    manifest = result(clinprompt(*asked, "--reader", "csv_table", *options))["manifest"]
+    assert {label for part in manifest["parts"].values() for label in part["labels"]} == {"low", "high"}
+    for wrong, said in (("note", "not an option"), ("nota=remark", "named 'nota'")):
+        ended = clinprompt(*asked, "--reader", "csv_table", "--option", wrong)
+        assert ended.code == 2 and said in ended.err
+
+
+def test_an_option_goes_before_a_guess(place, clinprompt):
+    (place / "q.jsonl").write_text("".join(f'{{"id": "{n}", "text": "{n}", "label": "a{n % 2}"}}\n' for n in range(30)))
+    ended = clinprompt("data", "import", "q.jsonl", "-o", "out", "--option", "label_map={a0: even}", "--json")
+    parts = result(ended)["manifest"]["parts"]
+    assert {label for part in parts.values() for label in part["labels"]} == {"even", "a1"}
+
+
+def test_describe_check_and_sample(place, clinprompt):
+    assert clinprompt("data", "import", "notes", "-o", "out").code == 0
+    described = result(clinprompt("data", "describe", "out", "--picture", "p.svg", "--json"))
+    assert described["unit"] == "characters" and described["profiles"]["train"]["notes"][0] > 0
+    assert (place / "p.svg").is_file()
+    assert result(clinprompt("data", "check", "out", "--json")) == {"faults": 0, "findings": []}
+    shown = clinprompt("data", "sample", "out", "--shots", "2", "--draw", "1")
+    assert shown.code == 0 and "Dose 2, Drug 2" in shown.out and CANARY not in shown.out + shown.err
+    assert CANARY in clinprompt("data", "sample", "out", "--shots", "2", "--text").out
+
+
+def test_faults_of_a_prepared_task(place, clinprompt):
+    assert clinprompt("data", "import", "notes", "-o", "out").code == 0
+    task = json.loads((place / "out/task.json").read_text())
+    task["labels"], task["verbalizer"] = ["Drug"], {}
+    (place / "out/task.json").write_text(json.dumps(task))
+    ended = clinprompt("data", "check", "out")
+    assert ended.code == 2 and "a label is not one of the task's" in ended.out
+    assert "12 faults were found (out)" in ended.err and CANARY not in ended.out + ended.err
