@@ -275,12 +275,18 @@ def test_an_interrupted_run_goes_on_with_the_same_command(data, clinprompt, monk
     assert metrics(runs) == metrics(data.parent / "straight")
 
 
+def hears_interrupts() -> None:
+    """Undo what a shell does to commands in its background: their children would ignore the signal."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_real_interrupt_from_outside(data, clinprompt):
     command = ["adapt", "data", "-b", "tiny", *SHORT, "--set", "method.budget.steps=400"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     process = subprocess.Popen(
         [sys.executable, "-m", "clinprompt.cli.main", *command],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=hears_interrupts,
     )  # fmt: skip
     until = time.monotonic() + 60
     while not [file for file in Path("runs").glob("adapt/*/metrics.jsonl") if file.stat().st_size]:

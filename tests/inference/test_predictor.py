@@ -89,12 +89,12 @@ def test_a_prompt_and_its_place_change_the_answer(backbone, questions):
 
 def test_answers_that_the_limit_cut_are_counted(backbone, questions):
     predictor = Predictor(backbone, TEMPLATES["markers"], generation=SHORT)
-    answers = {"a": RawAnswer(" drug: aspirin", 8, True), "b": RawAnswer(" none", 1, False)}
+    answers = {"a": RawAnswer(" medication: aspirin", 8, True), "b": RawAnswer(" none", 1, False)}
     by_name = lambda requests, *_, **__: [answers[request.row.name] for request in requests]  # noqa: E731
     with patch.object(predictor.engine, "answers", by_name):
         cut, whole = predictor.predict(questions[:2])
     assert (cut.report.truncated, whole.report.truncated) == (1, 0)
-    assert cut.raw == " drug: aspirin"
+    assert cut.raw == " medication: aspirin"
     [span] = cut.answer.spans
     assert span.fragments == ((6, 13),)
 
