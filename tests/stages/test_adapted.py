@@ -39,7 +39,7 @@ def prompt(opened, prepared):
 
 
 def test_every_shot_count_has_its_draws_and_none_or_all_has_one(prepared):
-    plans = plan_cells([prepared], shots=(0, 2, "full"), draws=3, seed=1)
+    plans = plan_cells([prepared], shots=(0, 2, "full"), draws=range(3), seed=1)
     assert [plan.cell.name for plan in plans] == [
         "drugs/k0-d0", "drugs/k2-d0", "drugs/k2-d1", "drugs/k2-d2", "drugs/full",
     ]  # fmt: skip
@@ -48,8 +48,11 @@ def test_every_shot_count_has_its_draws_and_none_or_all_has_one(prepared):
     assert sizes == [0, 2, 2, 2, len(train)]
     drawn = [tuple(example.id for example in plan.cell.train) for plan in plans[1:4]]
     assert len(set(drawn)) > 1
-    again = plan_cells([prepared], shots=(2,), draws=3, seed=99)  # another seed of training, the same shots
+    again = plan_cells([prepared], shots=(2,), draws=range(3), seed=99)  # another seed of training, the same shots
     assert [tuple(example.id for example in plan.cell.train) for plan in again] == drawn
+    later = plan_cells([prepared], shots=(2, "full"), draws=range(1, 3), seed=1)
+    assert [plan.cell.name for plan in later] == ["drugs/k2-d1", "drugs/k2-d2", "drugs/full"]
+    assert [tuple(example.id for example in plan.cell.train) for plan in later[:2]] == drawn[1:]
 
 
 def test_the_list_of_cells_comes_back(tmp_path):

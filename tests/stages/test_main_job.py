@@ -48,6 +48,7 @@ def recipe(backbone):
         compare={"mpt": ("prompt-tuning", "lora")},
         shots=(0, 2),
         draws=2,
+        own_draws=True,
         seeds=(1, 2),
         score=Scoring(limit=3, answer_tokens=4, resamples=200),
     )
@@ -72,7 +73,7 @@ def test_every_method_target_and_shot_count_has_a_line(result, recipe):
             for shots in ("0", "2"):
                 assert (method, target, shots) in found
     trained = [line for line in result.lines if line.method == "mpt" and line.shots == "2"]
-    assert all(line.seeds == 2 and line.draws == 2 and line.n == 3 for line in trained)
+    assert all(line.seeds == 2 and line.draws == 4 and line.n == 3 for line in trained)  # two draws with each seed
     assert all(0 <= line.low <= line.high <= 100 for line in result.lines)
 
 

@@ -55,7 +55,8 @@ def adapt(
     if run.done:
         return run
     with run:
-        plans = plan_cells(prepared, shots=settings.shots, draws=settings.draws, seed=settings.seed)
+        numbers = range(settings.first_draw, settings.first_draw + settings.draws)
+        plans = plan_cells(prepared, shots=settings.shots, draws=numbers, seed=settings.seed)
         if row.gangs:
             cells = adapt_prompts(settings, plans, opened=opened, run=run, progress=progress)
         elif row.trains:

@@ -71,13 +71,15 @@ def cell_key(task: str, shots: str, draw: int) -> str:
     return f"{task}/full" if shots == "full" else f"{task}/k{shots}-d{draw}"
 
 
-def plan_cells(prepared: Sequence[Prepared], *, shots: Sequence[int | str], draws: int, seed: int) -> list[Plan]:
-    """Every target × shot count × draw; the k-shot draws are the same for every method and seed of training."""
+def plan_cells(
+    prepared: Sequence[Prepared], *, shots: Sequence[int | str], draws: Sequence[int], seed: int
+) -> list[Plan]:
+    """Every target × shot count × numbered draw; a draw is the same for every method and seed of training."""
     plans = []
     for item in prepared:
         train, dev = item.part(Split.train), item.part(Split.dev)
         for count in shots:
-            for number in range(1 if count in ("full", 0) else draws):
+            for number in (0,) if count in ("full", 0) else draws:
                 chosen = train if count == "full" else draw(train, k=int(count), seed=item.draw_seed, draw=number)
                 key = cell_key(item.task.name, str(count), number)
                 plans.append(Plan(item, str(count), number, Cell(key, item.task, chosen, dev, seed)))

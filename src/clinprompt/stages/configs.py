@@ -159,7 +159,10 @@ MethodSettings = Annotated[Instruction | PromptTuning | Mpt | Lora | FineTuning,
 
 
 class AdaptSettings(Settings):
-    """One method on every target, shot count and draw. A shot count of ``full`` uses all training examples."""
+    """One method on every target, shot count and draw. A shot count of ``full`` uses all training examples.
+
+    ``draws`` few-shot draws are taken, the first of them numbered ``first_draw``.
+    """
 
     backbone: BackboneSettings = BackboneSettings()
     targets: tuple[Path, ...] = Field(min_length=1)
@@ -168,6 +171,7 @@ class AdaptSettings(Settings):
     prompt: PromptSettings = PromptSettings()
     shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
     draws: int = Field(1, ge=1)
+    first_draw: int = Field(0, ge=0)
     seed: int = 1
 
     @model_validator(mode="after")

@@ -80,7 +80,7 @@ def run_job(
     cells = _trivial_cells(recipe, targets, runs)
     adapted: dict[tuple[str, int], Path] = {}
     for name, method in recipe.methods.items():
-        for seed in recipe.seeds if method.kind != "instruction" else recipe.seeds[:1]:
+        for place, seed in enumerate(recipe.seeds if method.kind != "instruction" else recipe.seeds[:1]):
             settings = AdaptSettings(
                 backbone=recipe.backbone,
                 targets=tuple(item.path for item in targets.values()),
@@ -89,6 +89,7 @@ def run_job(
                 prompt=recipe.prompt,
                 shots=recipe.shots if method.kind != "instruction" else (0,),
                 draws=recipe.draws,
+                first_draw=place * recipe.draws if recipe.own_draws else 0,
                 seed=seed,
             )
             shown = ", ".join(str(count) for count in settings.shots)

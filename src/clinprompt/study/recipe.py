@@ -47,6 +47,9 @@ class Scoring(Settings):
 class Recipe(Settings):
     """One whole job. ``methods`` are rows of the final table: a name and the method's settings.
 
+    Every seed of training sees the same few-shot draws, or with ``own_draws`` draws of its own: then runs differ in
+    both, and few runs show the spread of both.
+
     ``compare`` names methods and, for each, those whose scores are subtracted from its own.
     """
 
@@ -63,6 +66,7 @@ class Recipe(Settings):
     compare: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
     draws: int = Field(1, ge=1)
+    own_draws: bool = False
     seeds: tuple[int, ...] = Field((1,), min_length=1)
     score: Scoring = Scoring()
 
