@@ -13,6 +13,8 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: demo test setup clean
 
+# The embedded backbone's layers are too small to share: a second thread makes the demo slower.
+demo: export OMP_NUM_THREADS := 1
 demo: $(STAMP)
 	$(BIN)/clinprompt demo
 
