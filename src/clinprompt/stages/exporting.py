@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,14 +13,13 @@ from typing import Any
 
 from clinprompt.data.answered import Answers
 from clinprompt.data.files import parse_json, read_text
-from clinprompt.data.readers import READERS
 from clinprompt.data.writers import FOLDERS, WRITERS
 from clinprompt.data.writers.brat import PROVENANCE
 from clinprompt.errors import InputError
-from clinprompt.registry import unknown_name
 from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.atomic import write_json
+from clinprompt.stages.importing import check_options, reader_of
 from clinprompt.stages.prepared import TASK, open_prepared
 
 OWN = ("documents", "path", "overwrite", "provenance", "answers")
@@ -109,7 +108,7 @@ def holds_answers(writer: str) -> bool:
 
 def check_output(writer: str, options: Mapping[str, Any], out: Path, *, overwrite: bool = False) -> None:
     """Raise :class:`InputError` for an unknown writer or option, and for an output that is there already."""
-    _check_options("writer", writer, WRITERS[writer], options, apart=OWN)
+    check_options("writer", writer, WRITERS[writer], options, apart=OWN)
     filled = out.is_dir() and (writer not in FOLDERS or any(out.iterdir()))
     if (out.is_file() or filled) and not overwrite:
         raise InputError("the output is there already", where=str(out), fix="choose another name")
@@ -130,15 +129,6 @@ def rehearse(
         WRITERS[writer](made, Path(folder) / out.name, **options)
 
 
-def _check_options(
-    kind: str, name: str, part: Callable[..., Any], options: Mapping[str, Any], *, apart: Sequence[str]
-) -> None:
-    known = [option for option in inspect.signature(part).parameters if option not in apart]
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of the {kind} {name!r}", option, known)
-
-
 def _items(source: Path, reader: str | None, options: Mapping[str, Any]) -> list[Document | Example]:
     if reader is None:
         prepared = open_prepared(source)
@@ -148,9 +138,7 @@ def _items(source: Path, reader: str | None, options: Mapping[str, Any]) -> list
             for split, examples in parts.items()
             for example in examples
         ]
-    read = READERS[reader]
-    _check_options("reader", reader, read, options, apart=("path",))
-    return list(read(source, **options))
+    return list(reader_of(reader, options)(source, **options))
 
 
 def _documents(items: Sequence[Document | Example]) -> list[Document]:

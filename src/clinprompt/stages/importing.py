@@ -81,11 +81,18 @@ def import_data(
 def reader_of(name: str, options: Mapping[str, Any]) -> Callable[..., Sequence[Any]]:
     """The reader of this name; raises :class:`InputError` for an option that it does not have."""
     read = READERS[name]
-    known = list(inspect.signature(read).parameters)[1:]
+    check_options("reader", name, read, options, apart=("path",))
+    return read
+
+
+def check_options(
+    what: str, name: str, part: Callable[..., Any], options: Mapping[str, Any], *, apart: Sequence[str]
+) -> None:
+    """Raise :class:`InputError` for an option that a reader or writer does not have; ``apart`` are no options."""
+    known = [option for option in inspect.signature(part).parameters if option not in apart]
     for option in options:
         if option not in known:
-            raise unknown_name(f"option of the reader {name!r}", option, known)
-    return read
+            raise unknown_name(f"option of the {what} {name!r}", option, known)
 
 
 def schema_of(items: Sequence[Document | Example], *, name: str, kind: TaskKind | None, instruction: str = "") -> Task:

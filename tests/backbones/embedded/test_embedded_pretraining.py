@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from clinprompt.backbones.embedded import MODEL_FOLDER, checkpoint
-from clinprompt.backbones.embedded.evaluation import held_out, instruction_following
+from clinprompt.backbones.embedded.evaluation import SETTINGS, examine, held_out, instruction_following
 from clinprompt.backbones.embedded.initialise import build_induction_heads
 from clinprompt.backbones.embedded.pretrain import pretrain
 from clinprompt.backbones.embedded.progress import CURVE, Progress
@@ -161,3 +161,11 @@ def test_the_shipped_model_follows_held_out_instructions(shipped, site, instruct
     found = instruction_following(*shipped, site=site, instruction_first=instruction_first, n=100, seed=11)
     assert found["all"].n == 100
     assert found["all"].share > floor
+
+
+def test_examine_asks_in_every_setting_and_refuses_other_folders(shipped, tmp_path):
+    found = dict(examine(MODEL_FOLDER, n=8))
+    assert list(found) == list(SETTINGS)
+    assert all(shares["all"].n == 8 for shares in found.values())
+    with pytest.raises(InputError, match="no folder of a pretrained embedded backbone"):
+        next(examine(tmp_path, n=1))

@@ -15,6 +15,7 @@ from clinprompt.backbones.embedded.corpus import Conversation, Role, collate, en
 from clinprompt.backbones.embedded.skills import draw_turn
 from clinprompt.data.readers.synthetic.note import draw_kind, draw_patient, write_note
 from clinprompt.data.readers.synthetic.style import SITES
+from clinprompt.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,16 @@ SETTINGS = tuple(
 
 
 def examine(folder: Path, *, n: int, seed: int = 5) -> Iterator[tuple[Setting, dict[str, ExactMatch]]]:
-    """Instruction following of the model in a folder, in each of :data:`SETTINGS`, with ``n`` items each."""
+    """Instruction following of the model in a folder, in each of :data:`SETTINGS`, with ``n`` items each.
+
+    Raises :class:`InputError` for a folder that :func:`clinprompt.backbones.embedded.pretrain.pretrain` did not write.
+    """
+    if not all((folder / name).is_file() for name in ("config.json", "model.safetensors", "clinprompt.json")):
+        raise InputError(
+            "this is no folder of a pretrained embedded backbone",
+            where=str(folder),
+            fix="name a folder that `clinprompt backbone pretrain` has finished",
+        )
     model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     for setting in SETTINGS:
