@@ -10,7 +10,7 @@ from clinprompt.stages.configs import BackboneSettings, Budget, PrepareSettings
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
-from clinprompt.training.loop import TrainingResult
+from clinprompt.training.outcome import TrainingResult
 from tests.made_backbones import tiny_folder
 
 

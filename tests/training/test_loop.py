@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -159,3 +160,66 @@ def test_a_diverged_member_leaves_and_the_others_are_untouched(tiny_backbone, ma
 def test_a_member_without_rows_is_refused():
     with pytest.raises(InputError, match="no training examples"):
         Member("a", [], steps=1, batch=1, seed=0, rates={})
+
+
+@pytest.fixture(scope="module")
+def good_start(tiny_backbone, make_rows):
+    """A prompt that has learnt the dev rows of the member that will be harmed."""
+    source = PlainPrompts(starts(1))
+    learning = Member("learning", contrary(make_rows), steps=40, batch=3, seed=1, rates={"prompt": 0.05})
+    train(tiny_backbone, source, [learning], placement=Placement.suffix, dev_every=40)
+    return torch.stack([source.folded()[0], starts(2)[1]])
+
+
+def contrary(make_rows):
+    """Rows of which nobody can learn anything of ``make_rows(3, seed=1)``."""
+    return [replace(row, answer=(7,) * len(row.answer)) for row in make_rows(3, seed=1)]
+
+
+def judged(make_rows, **more):
+    """A member whose examples contradict its dev rows, and one that learns."""
+    rows, dev = make_rows(3, seed=1), make_rows(4, seed=2)
+    return [
+        Member(
+            "harmed", rows, steps=12, batch=3, seed=1, rates={"prompt": 0.05}, dev=contrary(make_rows), warmup=0, **more
+        ),
+        Member("learning", dev, steps=12, batch=4, seed=2, rates={"prompt": 0.05}, dev=dev, **more),
+    ]
+
+
+def test_a_start_that_training_only_worsens_is_kept(tiny_backbone, make_rows, good_start):
+    source = PlainPrompts(good_start)
+    result = train(tiny_backbone, source, judged(make_rows), placement=Placement.suffix, dev_every=3)
+    harmed, learning = source.folded()
+    assert torch.equal(harmed, good_start[0])
+    assert not torch.allclose(learning, good_start[1], atol=1e-2)
+    assert result.steps == {"harmed": 12, "learning": 12}
+
+
+def test_without_looks_in_between_the_last_step_is_kept(tiny_backbone, make_rows, good_start):
+    source = PlainPrompts(good_start)
+    train(tiny_backbone, source, judged(make_rows), placement=Placement.suffix, dev_every=12)
+    assert not torch.allclose(source.folded()[0], good_start[0], atol=0.05)
+
+
+def test_a_member_out_of_patience_leaves_and_changes_nothing_for_the_others(tiny_backbone, make_rows, good_start):
+    impatient, patient = PlainPrompts(good_start), PlainPrompts(good_start)
+    arguments = dict(placement=Placement.suffix, dev_every=3)
+    steps = []
+    result = train(
+        tiny_backbone, impatient, judged(make_rows, patience=2), **arguments, watch=lambda report: steps.append(report)
+    )
+    train(tiny_backbone, patient, judged(make_rows), **arguments)
+    assert result.steps == {"harmed": 6, "learning": 12}
+    assert [sorted(report.losses) for report in steps[5:7]] == [["harmed", "learning"], ["learning"]]
+    torch.testing.assert_close(impatient.folded(), patient.folded(), rtol=1e-6, atol=1e-7)
+
+
+def test_a_run_ends_with_its_last_member(tiny_backbone, make_rows, good_start):
+    [harmed, _] = judged(make_rows, patience=1)
+    steps = []
+    train(
+        tiny_backbone, PlainPrompts(good_start[:1]), [harmed], placement=Placement.suffix, dev_every=2,
+        watch=lambda report: steps.append(report.step),
+    )  # fmt: skip
+    assert steps == [1, 2]

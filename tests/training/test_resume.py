@@ -6,6 +6,7 @@ import functools
 import os
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,12 @@ def starts(count: int) -> torch.Tensor:
 
 
 def free(placement: Placement) -> tuple[PlainPrompts, dict]:
-    """A gang of free prompts, one of which keeps its best step."""
+    """A gang of free prompts, two of which keep their best step and one of these loses patience."""
     members = [
         Member(name, rows(7, i), steps=STEPS - i, batch=3, seed=i, rates={"prompt": 0.05}, dev=rows(3, 9) if i else ())
         for i, name in enumerate("abc")
     ]
+    members[2] = replace(members[2], patience=1)
     return PlainPrompts(starts(3)), {"members": members, "placement": placement, "dev_every": 7}
 
 

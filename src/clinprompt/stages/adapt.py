@@ -15,7 +15,7 @@ from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.training.method import method
 
-STAGE, VERSION = "adapt", 1
+STAGE, VERSION = "adapt", 2
 
 
 def adapt(

@@ -21,8 +21,9 @@ from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Member
-from clinprompt.training.loop import TrainingResult, train
+from clinprompt.training.loop import train
 from clinprompt.training.objectives import token_losses
+from clinprompt.training.outcome import TrainingResult
 from clinprompt.training.seeds import derive
 
 
@@ -144,10 +145,15 @@ def _decomposed(method: Mpt, cells: Sequence[Cell], metaprompt: Metaprompt, open
         shared=False,
         train_metaprompt=method.train_metaprompt,
     )
-    unit, factor_rate = rms(metaprompt.vectors), method.factor_rate
+    unit, share = rms(metaprompt.vectors), method.factor_share
 
-    def rates(_: int, rate: float) -> dict[str, float]:
-        return {"metaprompt": rate * unit, "rows": factor_rate, "cols": factor_rate}
+    def rates(cell: int, rate: float) -> dict[str, float]:
+        pair = pairs[cell]
+        return {
+            "metaprompt": rate * unit,
+            "rows": share * rate * rms(pair.rows),
+            "cols": share * rate * rms(pair.cols),
+        }
 
     return _Start(source, metaprompt.vectors.shape[0], rates, names)
 

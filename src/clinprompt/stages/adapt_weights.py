@@ -18,8 +18,9 @@ from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Advance, Progress
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.watching import watcher
-from clinprompt.training.loop import TrainingResult, train
+from clinprompt.training.loop import train
 from clinprompt.training.lora import low_rank
+from clinprompt.training.outcome import TrainingResult
 from clinprompt.training.seeds import derive
 from clinprompt.training.weights import WeightSource, all_weights
 

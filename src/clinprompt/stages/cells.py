@@ -17,7 +17,7 @@ from clinprompt.stages.configs import Budget
 from clinprompt.stages.opened import Opened
 from clinprompt.tasks.task import Task
 from clinprompt.training.gang import Member
-from clinprompt.training.loop import TrainingResult
+from clinprompt.training.outcome import TrainingResult
 from clinprompt.training.seeds import derive
 
 
@@ -63,6 +63,7 @@ def candidates(
                 rates=rates(i, rate),
                 warmup=min(budget.warmup, budget.steps),
                 clip=budget.clip,
+                patience=budget.patience,
             )
             for rate in budget.rates
         ]

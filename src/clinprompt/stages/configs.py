@@ -51,7 +51,9 @@ class Budget(Settings):
 
     With several ``rates`` each is tried and the one with the lowest dev loss is kept: every method of a
     comparison gets the same number of tries. ``tokens_per_forward`` bounds what is run at once (null: 2,048 tokens on a
-    processor, whose caches hold no more, 8,192 on an accelerator); a step's gradients are added up.
+    processor, whose caches hold no more, 8,192 on an accelerator); a step's gradients are added up. ``keep`` ``best``
+    looks at the dev loss before the first step and every ``dev_every`` steps; after ``patience`` looks in a row that
+    found nothing better training ends (null: it takes all ``steps``).
     """
 
     steps: int = Field(200, ge=1)
@@ -62,6 +64,7 @@ class Budget(Settings):
     keep: Literal["best", "last"] = "last"
     dev_every: int = Field(50, ge=1)
     dev_limit: int = Field(64, ge=1)
+    patience: int | None = Field(None, ge=1)
     tokens_per_forward: int | None = Field(None, ge=64)
 
 
@@ -128,13 +131,16 @@ class PromptTuning(Settings):
 
 
 class Mpt(Settings):
-    """The metaprompt times factors, started from the sources' mean, the best-matching source's, or neutral ones."""
+    """The metaprompt times factors, started from the sources' mean, the best-matching source's, or neutral ones.
+
+    Rates are multiples of each part's own RMS; the factors' are ``factor_share`` of the metaprompt's.
+    """
 
     kind: Literal["mpt"] = "mpt"
     factors: Literal["mean", "select", "neutral"] = "mean"
     rank: int = Field(1, ge=1)
     train_metaprompt: bool = True
-    factor_rate: float = Field(0.1, gt=0)
+    factor_share: float = Field(0.3, gt=0)
     budget: Budget = Budget()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from clinprompt.stages.progress import Advance
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.training.gang import Member
-from clinprompt.training.loop import StepReport
+from clinprompt.training.outcome import StepReport
 
 
 def watcher(run: RunFolder, members: Sequence[Member], advance: Advance) -> Callable[[StepReport], None]:

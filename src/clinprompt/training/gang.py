@@ -19,7 +19,8 @@ from clinprompt.prompts.source import PromptSource
 class Member:
     """One prompt (or one model) in training: its rows, budget, seed and peak learning rates by group name.
 
-    ``dev`` rows, when given, choose the step whose values are kept (lowest answer loss).
+    ``dev`` rows, when given, choose the step whose values are kept (lowest answer loss). After ``patience`` looks at
+    them in a row without a lower loss the member is finished; ``None``: it takes all its steps.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Member:
     dev: Sequence[Row] = ()
     warmup: int = 10
     clip: float = 1.0
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -54,21 +56,21 @@ class Cursors:
 
 
 def rows_for_step(
-    members: Sequence[Member], alive: Sequence[bool], cursors: Cursors, *, step: int, mixture: Mixture | None
+    members: Sequence[Member], training: Sequence[bool], cursors: Cursors, *, step: int, mixture: Mixture | None
 ) -> list[tuple[int, Row]]:
     """Return (member, row) pairs of one step and advance the cursors.
 
-    Without a mixture every living member that has steps left draws its own batch, exactly as it would alone.
+    Without a mixture every member that is ``training`` and has steps left draws its own batch, as it would alone.
     """
     if mixture is None:
         shares = [
             (n, min(member.batch, len(member.rows)))
             for n, member in enumerate(members)
-            if alive[n] and step < member.steps
+            if training[n] and step < member.steps
         ]
     else:
         shares = draw_tasks(mixture.probabilities, batch=mixture.batch, seed=mixture.seed, step=step)
-        shares = [(n, rows) for n, rows in shares if alive[n]]
+        shares = [(n, rows) for n, rows in shares if training[n]]
     picked = []
     for n, count in shares:
         member = members[n]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,29 +21,10 @@ from clinprompt.training.gang import Cursors, Member, Mixture, batch_prompts, ro
 from clinprompt.training.gradients import refuse_silence
 from clinprompt.training.objectives import Distillation, Targets, token_losses
 from clinprompt.training.optimiser import GangAdamW
+from clinprompt.training.outcome import StepReport, TrainingResult
 from clinprompt.training.parallel import even_runs, world
 from clinprompt.training.selection import Selection
 from clinprompt.training.teacher_targets import TeacherTargets
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What a watcher sees after each step: number of the step, steps in all, and each member's answer loss."""
-
-    step: int
-    steps: int
-    losses: dict[str, float]
-
-
-@dataclass
-class TrainingResult:
-    """How each member ended: last answer loss, best dev loss, steps done, and who diverged."""
-
-    losses: dict[str, float] = field(default_factory=dict)
-    dev_losses: dict[str, float] = field(default_factory=dict)
-    steps: dict[str, int] = field(default_factory=dict)
-    diverged: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 def train(
@@ -65,9 +45,12 @@ def train(
 
     Each member's loss is the mean over its own answer tokens of the step; members' losses are summed, so that a
     gang of N gives each member the gradient it would have alone. A member whose loss is not finite leaves with the
-    values it had. With ``checkpoint`` the state is saved at least every ``save_every`` seconds and a later call with
-    the same arguments continues exactly. Several processes (:func:`~clinprompt.training.parallel.world`) share the
-    rows of every step and make the same step; the first of them saves and watches.
+    values it had; one with ``patience`` leaves when its dev loss falls no more, and the run ends with the last of them.
+    With ``dev_every`` below the number of steps the values before the first step are judged too: a start may be
+    better than all that few examples make of it. With ``checkpoint`` the state is saved at least every
+    ``save_every`` seconds and a later call with the same arguments continues exactly. Several processes
+    (:func:`~clinprompt.training.parallel.world`) share the rows of every step and make the same step; the first of
+    them saves and watches.
     """
     loop = _Loop(backbone, source, members, placement, mixture, distillation, tokens_per_forward)
     total = max(member.steps for member in members)
@@ -81,12 +64,17 @@ def train(
                 fix="give --runs a folder on a file system that all machines share",
             )
     begun = saved = time.monotonic()
+    if loop.step == 0 and dev_every < total:
+        with loop.world.guarded():
+            loop.judge()
     for step in range(loop.step, total):
+        if not any(loop.training):
+            break
         last = step + 1 == total
         with loop.world.guarded():
             losses = loop.advance(step)
             if (step + 1) % dev_every == 0 or last:
-                loop.selection.consider(loop.dev_losses(), loop.groups)
+                loop.judge()
         if not loop.world.leads:
             continue
         watch(StepReport(step + 1, total, losses))  # first, so that no step is saved and not reported
@@ -117,8 +105,7 @@ class _Loop:
         self.tokens_per_forward = tokens_per_forward or backbone.tokens_at_once
         self.groups: list[ParameterGroup] = list(source.groups())
         # In lockstep, processes that lack different notes would wait for each other for ever.
-        cached = placement is Placement.suffix and not self.lockstep
-        self.notes = backbone.note_cache() if cached else None
+        self.notes = backbone.note_cache() if placement is Placement.suffix and not self.lockstep else None
         self.teachers = distillation and TeacherTargets(
             backbone, members, distillation, tokens_per_forward=self.tokens_per_forward, notes=self.notes
         )
@@ -132,7 +119,7 @@ class _Loop:
 
     def advance(self, step: int) -> dict[str, float]:
         """Run one optimiser step; returns the answer losses of the members that took part."""
-        picked = rows_for_step(self.members, self.alive, self.cursors, step=step, mixture=self.mixture)
+        picked = rows_for_step(self.members, self.training, self.cursors, step=step, mixture=self.mixture)
         self.step = step + 1
         tokens = [0] * len(self.members)
         for n, row in picked:
@@ -226,10 +213,24 @@ class _Loop:
         """Tokens of a row that are run in a step, without prompt vectors."""
         return row.length - (len(row.context) if self.notes else 0)
 
+    @property
+    def training(self) -> list[bool]:
+        """Which members have neither diverged nor run out of patience."""
+        vain = self.selection.looks_in_vain()
+        return [
+            alive and (member.patience is None or looks < member.patience)
+            for member, alive, looks in zip(self.members, self.alive, vain, strict=True)
+        ]
+
+    def judge(self) -> None:
+        """Look at the dev rows and keep what is better than before."""
+        self.selection.consider(self._dev_losses(), self.groups)
+
     @torch.no_grad()
-    def dev_losses(self) -> list[float]:
+    def _dev_losses(self) -> list[float]:
         """Each member's answer loss on its dev rows; NaN where it has none or has left."""
-        rows = [(n, row) for n, member in enumerate(self.members) if self.alive[n] for row in member.dev]
+        training = self.training
+        rows = [(n, row) for n, member in enumerate(self.members) if training[n] for row in member.dev]
         totals = torch.zeros(len(self.members), dtype=torch.float64)
         counts = torch.zeros_like(totals)
         for chunk, counted in self._shared(rows):

@@ -22,6 +22,7 @@ class Selection:
         self.together = any(not group.per_member for group in groups)
         self.n_members = n_members
         self.losses = torch.full((1 if self.together else n_members,), math.nan)
+        self.since = torch.zeros_like(self.losses, dtype=torch.long)
         self.values: list[Tensor] = []
 
     def consider(self, losses: Sequence[float], groups: Sequence[ParameterGroup]) -> None:
@@ -41,6 +42,7 @@ class Selection:
                 rows = better.nonzero().flatten().to(kept.device)
                 kept[rows] = group.tensor.detach()[rows]
         self.losses = torch.where(better, found, self.losses)
+        self.since = torch.where(better, 0, self.since + torch.isfinite(found))
 
     @torch.no_grad()
     def restore(self, groups: Sequence[ParameterGroup]) -> None:
@@ -57,11 +59,18 @@ class Selection:
         """The lowest dev loss of each member, NaN for those never judged."""
         return self.losses.expand(self.n_members).tolist()
 
+    def looks_in_vain(self) -> list[int]:
+        """For each member, how many looks in a row have not lowered its dev loss."""
+        return self.since.expand(self.n_members).tolist()
+
     def tensors(self) -> dict[str, Tensor]:
         """The state, for a checkpoint."""
-        return {"losses": self.losses} | {f"value{i}": value for i, value in enumerate(self.values)}
+        return {"losses": self.losses, "since": self.since} | {
+            f"value{i}": value for i, value in enumerate(self.values)
+        }
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue from a saved state."""
         self.losses = state["losses"].clone()
-        self.values = [state[f"value{i}"].clone() for i in range(len(state) - 1)]
+        self.since = state["since"].clone()
+        self.values = [state[f"value{i}"].clone() for i in range(len(state) - 2)]
