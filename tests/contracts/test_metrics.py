@@ -74,7 +74,7 @@ def test_the_metric_has_the_name_of_its_row(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in QUIRKS])
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(answers=answer_lists)
 def test_a_perfect_prediction_scores_100_with_no_width(name, answers):
     result = score(METRICS[name](CLASSES), examples_of(answers), said(answers), resamples=20)
@@ -86,7 +86,7 @@ def test_a_perfect_prediction_scores_100_with_no_width(name, answers):
 
 
 @metrics
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(gold=answer_lists, data=st.data())
 def test_scores_lie_between_nothing_and_100(name, gold, data):
     other = data.draw(st.lists(full_answers(), min_size=len(gold), max_size=len(gold)))
@@ -97,7 +97,11 @@ def test_scores_lie_between_nothing_and_100(name, gold, data):
 
 
 EVERYTHING = Answer(
-    spans=(span_of(0, "Alcohol", 0, 4, "present"), span_of(1, "StatusTime", 5, 4, "past"), span_of(2, "Type", 10, 4, "x")),
+    spans=(
+        span_of(0, "Alcohol", 0, 4, "present"),
+        span_of(1, "StatusTime", 5, 4, "past"),
+        span_of(2, "Type", 10, 4, "x"),
+    ),
     relations=(Relation("effect", "s0", "s1"), Relation("int", "s0", "s2")),
     label="yes",
     text="chest pain",
@@ -112,7 +116,7 @@ def test_everything_found_is_100_and_nothing_found_is_0(name):
 
 
 @metrics
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(gold=answer_lists, data=st.data())
 def test_counts_add_up_however_documents_are_grouped(name, gold, data):
     other = data.draw(st.lists(full_answers(), min_size=len(gold), max_size=len(gold)))
@@ -124,7 +128,7 @@ def test_counts_add_up_however_documents_are_grouped(name, gold, data):
 
 
 @metrics
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(gold=answer_lists, data=st.data())
 def test_the_order_of_examples_is_irrelevant(name, gold, data):
     other = data.draw(st.lists(full_answers(), min_size=len(gold), max_size=len(gold)))
@@ -135,7 +139,7 @@ def test_the_order_of_examples_is_irrelevant(name, gold, data):
 
 
 @metrics
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(gold=answer_lists, data=st.data())
 def test_counts_are_vectors_and_values_work_on_any_stack_of_sums(name, gold, data):
     other = data.draw(st.lists(full_answers(), min_size=len(gold), max_size=len(gold)))

@@ -55,9 +55,7 @@ class ConceptRelationF1:
             for head, tail in product(_ids(relation.head), _ids(relation.tail))
         )
         expected = {self._turned(triple) for triple in stated}
-        given = {
-            self._turned(triple) for example, answer in parts for triple in _predicted(example, answer, mentions)
-        }
+        given = {self._turned(triple) for example, answer in parts for triple in _predicted(example, answer, mentions)}
         return np.array([len(expected & given), len(given), len(expected)], dtype=np.float64)
 
     def value(self, total: Counts) -> Counts:

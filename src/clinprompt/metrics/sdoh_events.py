@@ -105,7 +105,9 @@ def events(answer: Answer) -> list[Event]:
 def _event(trigger: Span, arguments: Sequence[Span]) -> Event:
     return Event(
         trigger,
-        tuple((span.label, span.attributes.get(f"{span.label}Val", "")) for span in arguments if span.label in LABELLED),
+        tuple(
+            (span.label, span.attributes.get(f"{span.label}Val", "")) for span in arguments if span.label in LABELLED
+        ),
         tuple((span.label, span.start, span.end) for span in arguments if span.label not in LABELLED),
     )
 
