@@ -4,7 +4,7 @@ import pytest
 from clinprompt.errors import InputError
 from clinprompt.evaluation.score import check_metrics, score_task, task_counts
 from clinprompt.schema.prediction import DecodeReport, Prediction
-from clinprompt.tasks.catalog import load_task
+from clinprompt.tasks.catalog import catalog, load_task
 from tests.metrics.made import answer, gold
 
 TASK = load_task("medications").model_copy(update={"metrics": ("span-f1", "span-f1-lenient")})
@@ -48,3 +48,8 @@ def test_a_metric_that_cannot_be_used_is_refused_before_any_prediction():
         with pytest.raises(InputError, match=what) as refused:
             check_metrics(TASK.model_copy(update={"metrics": ("span-f1", name)}))
         assert "metrics of task medications" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", list(catalog()))
+def test_the_metrics_of_the_catalogue_can_be_used(name):
+    check_metrics(load_task(name))
