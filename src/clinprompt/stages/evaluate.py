@@ -26,7 +26,7 @@ from clinprompt.stages.progress import Advance, Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.tasks.task import Task
 
-STAGE, VERSION = "evaluate", 1
+STAGE, VERSION = "evaluate", 2
 FILE = "scores.json"
 COUNTS = "counts.json"
 ERRORS, ERROR_ITEMS = "errors.csv", "error-items.csv"
