@@ -8,16 +8,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinprompt.metrics import METRICS
-from clinprompt.metrics.scoring import score
+from clinprompt.metrics.scoring import group_counts, score
+from clinprompt.schema.concepts import ConceptRelation, mentioned, stated
 from clinprompt.schema.document import Relation, Span
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import Prediction
 
 CLASSES = ("yes", "no", "maybe")
+# bert-score needs a model; its tests are its own. The n2c2 script does not give 100 to overlapping or equal spans.
+NAMES = [name for name in METRICS if name != "bert-score"] + ["attribute-f1:assertion", "attribute-accuracy:assertion"]
+QUIRKS = [name for name in METRICS if ":n2c2-2018" in name]
 
-spans = st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 20), st.integers(1, 5)), max_size=4, unique=True).map(
-    lambda rows: tuple(Span(label, ((at, at + size),), f"s{i}") for i, (label, at, size) in enumerate(rows))
-)
+
+def span_of(number: int, label: str, at: int, size: int, assertion: str) -> Span:
+    told = {"concept": f"{label}{at:04}{size:04}", "assertion": assertion, f"{label}Val": assertion}
+    return Span(label, ((at, at + size),), f"s{number}", told)
+
+
+labels = st.sampled_from(("Alcohol", "StatusTime", "Type"))
+spans = st.lists(
+    st.tuples(labels, st.integers(0, 20), st.integers(1, 5), st.sampled_from(("present", "absent"))),
+    max_size=4,
+    unique_by=lambda row: row[:3],
+).map(lambda rows: tuple(span_of(i, *row) for i, row in enumerate(rows)))
 
 
 @st.composite
@@ -25,28 +38,33 @@ def full_answers(draw):
     """An answer that has all there is, so that every metric finds what it scores."""
     drawn = draw(spans)
     ids = [span.id for span in drawn]
-    links = draw(st.lists(st.tuples(st.sampled_from(ids), st.sampled_from(ids)), max_size=3)) if ids else []
+    ends = st.tuples(st.sampled_from(("effect", "int")), st.sampled_from(ids), st.sampled_from(ids)) if ids else None
+    links = draw(st.lists(ends, max_size=3, unique=True)) if ids else []
     words = draw(st.lists(st.sampled_from(("pain", "chest", "aspirin", "none")), min_size=2, max_size=5))
     return Answer(
         spans=drawn,
-        relations=tuple(Relation("of", head, tail) for head, tail in links),
+        relations=tuple(Relation(*link) for link in links),
         label=draw(st.sampled_from(CLASSES)),
         text=" ".join(words),
     )
 
 
-def examples_of(answers):
-    return [
-        Example(id=f"x{i}", inputs={"note": "n" * 40}, answer=answer, group=f"g{i % 3}")
-        for i, answer in enumerate(answers)
-    ]
+def example_of(name, answer, group):
+    concepts = {span.id: span.attributes["concept"] for span in answer.spans}
+    told = [ConceptRelation(link.label, concepts[link.head], concepts[link.tail]) for link in answer.relations]
+    metadata = stated(told) | mentioned(answer.spans)
+    return Example(id=name, inputs={"note": "n" * 40}, answer=answer, group=group, metadata=metadata)
+
+
+def examples_of(answers, groups=3):
+    return [example_of(f"x{i}", answer, f"g{i % groups}") for i, answer in enumerate(answers)]
 
 
 def said(answers):
     return [Prediction(example=f"x{i}", answer=answer) for i, answer in enumerate(answers)]
 
 
-metrics = pytest.mark.parametrize("name", list(METRICS))
+metrics = pytest.mark.parametrize("name", NAMES)
 answer_lists = st.lists(full_answers(), min_size=1, max_size=5)
 
 
@@ -55,8 +73,8 @@ def test_the_metric_has_the_name_of_its_row(name):
     assert METRICS[name](CLASSES).name == name
 
 
-@metrics
-@settings(max_examples=25)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in QUIRKS])
+@settings(max_examples=10)
 @given(answers=answer_lists)
 def test_a_perfect_prediction_scores_100_with_no_width(name, answers):
     result = score(METRICS[name](CLASSES), examples_of(answers), said(answers), resamples=20)
@@ -68,7 +86,7 @@ def test_a_perfect_prediction_scores_100_with_no_width(name, answers):
 
 
 @metrics
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(gold=answer_lists, data=st.data())
 def test_scores_lie_between_nothing_and_100(name, gold, data):
     other = data.draw(st.lists(full_answers(), min_size=len(gold), max_size=len(gold)))
@@ -78,8 +96,39 @@ def test_scores_lie_between_nothing_and_100(name, gold, data):
         assert 0 <= result.value <= 100 + 1e-9
 
 
+EVERYTHING = Answer(
+    spans=(
+        span_of(0, "Alcohol", 0, 4, "present"),
+        span_of(1, "StatusTime", 5, 4, "past"),
+        span_of(2, "Type", 10, 4, "x"),
+    ),
+    relations=(Relation("effect", "s0", "s1"), Relation("int", "s0", "s2")),
+    label="yes",
+    text="chest pain",
+)
+
+
 @metrics
-@settings(max_examples=25)
+def test_everything_found_is_100_and_nothing_found_is_0(name):
+    metric, examples = METRICS[name](CLASSES), examples_of([EVERYTHING] * 3)
+    assert score(metric, examples, said([EVERYTHING] * 3), resamples=5).value == pytest.approx(100)
+    assert score(metric, examples, said([Answer()] * 3), resamples=5).value == 0
+
+
+@metrics
+@settings(max_examples=10)
+@given(gold=answer_lists, data=st.data())
+def test_counts_add_up_however_documents_are_grouped(name, gold, data):
+    other = data.draw(st.lists(full_answers(), min_size=len(gold), max_size=len(gold)))
+    metric = METRICS[name](CLASSES)
+    apart, _ = group_counts(metric, examples_of(gold, groups=len(gold)), said(other))
+    together, _ = group_counts(metric, examples_of(gold, groups=1), said(other))
+    assert len(apart) == len(gold) and len(together) == 1
+    np.testing.assert_allclose(apart.sum(axis=0), together[0])
+
+
+@metrics
+@settings(max_examples=10)
 @given(gold=answer_lists, data=st.data())
 def test_the_order_of_examples_is_irrelevant(name, gold, data):
     other = data.draw(st.lists(full_answers(), min_size=len(gold), max_size=len(gold)))
@@ -90,7 +139,7 @@ def test_the_order_of_examples_is_irrelevant(name, gold, data):
 
 
 @metrics
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(gold=answer_lists, data=st.data())
 def test_counts_are_vectors_and_values_work_on_any_stack_of_sums(name, gold, data):
     other = data.draw(st.lists(full_answers(), min_size=len(gold), max_size=len(gold)))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from clinprompt.data.projection import ProjectionReport, check_labels, project, project_all, relabel
 from clinprompt.data.windows import windows
 from clinprompt.errors import InputError
+from clinprompt.schema.concepts import ConceptRelation, concept_mentions, concept_relations, stated
 from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import Answer, Example
 from tests.data.drawn import documents
@@ -159,3 +160,23 @@ def test_classes_are_renamed_left_out_and_checked():
         relabel(examples, labels=("yes", "no"), label_map={"1": "yes", "0": "no"})
     with pytest.raises(InputError, match="''"):
         relabel([Example("1", {"note": "x"}, Answer(text="t"), "g")], labels=("yes",))
+
+
+def test_a_relation_task_keeps_the_concepts_of_the_whole_document_in_its_own_labels():
+    spans = (
+        Span("Chemical", ((0, 3),), "T1", {"concept": "D1"}),
+        Span("Disease", ((4, 9),), "T2", {"concept": "D2"}),
+        Span("Gene", ((10, 13),), "T3", {"concept": "7"}),
+    )
+    told = stated([ConceptRelation("induces", "D1", "D2"), ConceptRelation("binds", "D1", "7")])
+    document = Document("d", "abc defgh ijk. " * 4, spans, (Relation("induces", "T1", "T2"),), metadata=told)
+    ends = (("Chemical",), ("Disease",))
+    examples, _ = project(document, labels=(), relations={"CID": ends}, label_map={"induces": "CID"}, window=40)
+    assert len(examples) > 1
+    for example in examples:
+        assert concept_relations(example.metadata) == (ConceptRelation("CID", "D1", "D2"),)
+        assert [(span.key, span.attributes) for span in concept_mentions(example.metadata)] == [
+            (span.key, span.attributes) for span in spans[:2]
+        ]
+    entities, _ = project(document, labels=("Chemical",))
+    assert entities[0].metadata == told

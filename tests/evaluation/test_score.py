@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from clinprompt.evaluation.score import score_task, task_counts
+from clinprompt.errors import InputError
+from clinprompt.evaluation.score import check_metrics, score_task, task_counts
 from clinprompt.schema.prediction import DecodeReport, Prediction
-from clinprompt.tasks.catalog import load_task
+from clinprompt.tasks.catalog import catalog, load_task
 from tests.metrics.made import answer, gold
 
 TASK = load_task("medications").model_copy(update={"metrics": ("span-f1", "span-f1-lenient")})
@@ -39,3 +40,16 @@ def test_the_counts_of_every_document_are_kept_and_add_up():
     hits, predicted, wanted = np.sum(list(counts["span-f1"].values()), axis=0)
     found = score_task(TASK, EXAMPLES, PREDICTIONS, resamples=100).primary
     assert found.value == pytest.approx(200 * hits / (predicted + wanted))
+
+
+def test_a_metric_that_cannot_be_used_is_refused_before_any_prediction():
+    check_metrics(TASK)
+    for name, what in (("span-f2", "no metric named"), ("bert-score", "folder of a model")):
+        with pytest.raises(InputError, match=what) as refused:
+            check_metrics(TASK.model_copy(update={"metrics": ("span-f1", name)}))
+        assert "metrics of task medications" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", list(catalog()))
+def test_the_metrics_of_the_catalogue_can_be_used(name):
+    check_metrics(load_task(name))

@@ -31,6 +31,15 @@ def test_both_agree_with_scikit_learn_and_no_answer_is_wrong(seed):
     assert value(macro_f1(CLASSES), truth, answers) == pytest.approx(100 * oracle)
 
 
+def test_pubmedqa_scores_are_those_of_its_official_evaluation():
+    """PubMedQA: accuracy, and macro-F1 over the classes that occur, of predictions for every question."""
+    rng = np.random.default_rng(7)
+    truth = rng.choice(CLASSES, 500, p=[0.552, 0.338, 0.11]).tolist()
+    said = rng.choice(["yes", "no"], 500).tolist()  # a model that never says maybe
+    assert value(accuracy(), truth, said) == pytest.approx(100 * accuracy_score(truth, said))
+    assert value(macro_f1(CLASSES), truth, said) == pytest.approx(100 * f1_score(truth, said, average="macro"))
+
+
 def test_macro_f1_by_hand():
     # yes: 2 hits, 3 said, 2 gold -> 80; no: 1 hit, 1 said, 2 gold -> 66.7; maybe never occurs -> left out
     assert value(macro_f1(CLASSES), ["yes", "yes", "no", "no"], ["yes", "yes", "yes", "no"]) == pytest.approx(

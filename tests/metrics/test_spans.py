@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nervaluate import Evaluator
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
@@ -115,3 +116,20 @@ def test_strict_agrees_with_seqeval_on_flat_spans(seed):
     oracle = f1_score([tags for tags, _ in right], [tags for tags, _ in said], mode="strict", scheme=IOB2)
     pairs = [(one[1], other[1]) for one, other in zip(right, said, strict=True)]
     assert value(span_f1(), pairs) == pytest.approx(100 * oracle)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_strict_agrees_with_nervaluate_on_flat_spans(seed):
+    rng = np.random.default_rng(seed)
+    right = [tags_and_spans(rng, 12)[1] for _ in range(15)]
+    said = [one if rng.random() < 0.4 else tags_and_spans(rng, 12)[1] for one in right]
+
+    def listed(answers):
+        # nervaluate's ends are inclusive
+        return [[{"label": s.label, "start": s.start, "end": s.end - 1} for s in one.spans] for one in answers]
+
+    oracle = Evaluator(listed(right), listed(said), tags=["A", "B", "C"], loader="dict").evaluate()
+    found = oracle["overall"]["strict"]
+    assert value(span_f1(), zip(right, said, strict=True)) == pytest.approx(100 * found.f1)
+    hits, given, expected = sum(span_f1().counts(gold(one), other) for one, other in zip(right, said, strict=True))
+    assert (hits, given, expected) == (found.correct, found.actual, found.possible)

@@ -10,6 +10,7 @@ from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import load_metaprompt, load_prompt
 from clinprompt.stages.configs import BackboneSettings, Budget, FineTuning, Instruction, Lora, Mpt, PromptTuning
+from clinprompt.stages.evaluate import read_errors
 from clinprompt.stages.opened import open_backbone
 from clinprompt.study.difference import BETTER
 from clinprompt.study.job import run_job, write_table
@@ -175,6 +176,17 @@ def test_the_table_is_written_as_csv(result, tmp_path):
     assert len((tmp_path / "differences.csv").read_text().splitlines()) == len(found) + 1
 
 
+def test_errors_stand_beside_the_predictions(result):
+    for cell in result.cells:
+        if cell.method == TRIVIAL:
+            continue
+        lines = read_errors(cell.folder)
+        items = (cell.folder / "error-items.csv").read_text().splitlines()
+        assert items[0].startswith("document,example,error,gold,predicted")
+        wrong = sum(line.boundary + line.type + line.boundary_type + line.missed + line.spurious for line in lines)
+        assert len(items) - 1 == wrong and lines
+
+
 def test_rows_are_long_enough_to_need_the_longer_context(opened):
     assert opened.backbone.max_tokens == 4096
     assert bool(opened.backbone.embeddings.isfinite().all())
@@ -184,4 +196,5 @@ def test_the_job_becomes_a_report(recipe, result, tmp_path):
     report_job(tmp_path / "report.html", recipe, result, command="clinprompt run tiny.yaml", seconds=1.0)
     text = (tmp_path / "report.html").read_text()
     assert "By group" in text and "better of the references" in text
+    assert 'id="errors"' in text
     assert "substance-use-site-b" in text and "<svg" in text and "fine-tuning" in text

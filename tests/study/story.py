@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from clinprompt.evaluation.errors_table import ErrorLine
 from clinprompt.schema.document import Relation, Span
 from clinprompt.schema.example import Answer
 from clinprompt.schema.prediction import DecodeReport
 from clinprompt.study.difference import Difference, differences
+from clinprompt.study.errors_shown import ShownErrors
 from clinprompt.study.examples_shown import ShownExample
 from clinprompt.study.group_table import GroupTable, group_table
 from clinprompt.study.replicates import Replicates
@@ -170,3 +172,12 @@ FACTS = {
     "date": "2026-01-31", "backbone": "embedded", "backbone parameters": "1,234,560", "machine": "2 cores, x86_64",
     "versions": "clinprompt 0.1.0, torch 2.13.0",
 }  # fmt: skip
+
+
+def made_up_errors() -> list[ShownErrors]:
+    return [
+        ShownErrors("substance-use-site-b", "mpt", "full", (ErrorLine("Pr<oblem", 11, 2, 3, 1, 4, 5),)),
+        ShownErrors(
+            "lab-flag", "lora", "20", (ErrorLine("high", 7, 0, 1, 0, 1, 0), ErrorLine("low", 3, 0, 2, 0, 0, 0))
+        ),
+    ]

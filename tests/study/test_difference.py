@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from clinprompt.errors import InputError
+from clinprompt.evaluation.csv_text import csv_text
 from clinprompt.metrics.intervals import percentile_interval
 from clinprompt.study.difference import BETTER, Difference, differences
 from clinprompt.study.group_table import group_table
 from clinprompt.study.replicates import replicates
-from clinprompt.study.table import as_csv, lines
+from clinprompt.study.table import lines
 from clinprompt.tasks.catalog import load_task
 from tests.study.made_cells import made_cell
 from tests.study.story import COMPARE, made_up_lines, made_up_replicates
@@ -138,7 +139,7 @@ def test_scores_of_other_documents_are_not_subtracted(tmp_path):
 def test_the_csv_has_a_head_even_without_rows_and_no_negative_nought(tmp_path):
     cells = [made_cell(tmp_path, TASK, method, 1, counts(1)) for method in "ab"]
     found = compared(cells, {"a": ("b",)})
-    [row, _] = csv.DictReader(io.StringIO(as_csv(found, kind=Difference)))
+    [row, _] = csv.DictReader(io.StringIO(csv_text(found, kind=Difference)))
     assert (row["difference"], row["significant"], row["reference"]) == ("0.00", "False", "b")
-    head = as_csv((), kind=Difference).splitlines()
+    head = csv_text((), kind=Difference).splitlines()
     assert len(head) == 1 and head[0].startswith("group,target,shots,method,reference,against,difference,low,high")

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from clinprompt.study.report import trained, write_report
-from tests.study.story import FACTS, NOTE, SOURCES, TARGETS, made_up_examples, made_up_groups, made_up_lines
+from tests.study.story import (
+    FACTS,
+    NOTE,
+    SOURCES,
+    TARGETS,
+    made_up_errors,
+    made_up_examples,
+    made_up_groups,
+    made_up_lines,
+)
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 COMMAND = "clinprompt study run 'a <b>.yaml'"
@@ -52,7 +61,7 @@ def report(folder: Path, **changes) -> str:
     content = {
         "recipe_name": "made <up>", "description": "a & b", "lines": made_up_lines(), "groups": groups,
         "differences": differences, "sources": SOURCES,
-        "shown": made_up_examples(), "facts": FACTS, "command": COMMAND,
+        "shown": made_up_examples(), "errors": made_up_errors(), "facts": FACTS, "command": COMMAND,
     }  # fmt: skip
     write_report(folder / "report.html", **{**content, **changes})
     return (folder / "report.html").read_bytes().decode("utf-8")
@@ -171,6 +180,13 @@ def test_sources_parameters_and_unusable_answers(read):
     assert "0.0 / 0.0" not in read.text
 
 
+def test_errors_stand_by_target_and_label(read):
+    section = re.sub(r"\s+", " ", read.text[read.text.index("Errors") : read.text.index("Examples")])
+    assert "substance-use-site-b · mpt, all training examples" in section and "lab-flag · lora, 20 shots" in section
+    for row in ("Pr<oblem1123145", "high701010", "low302000"):
+        assert row in section.replace(" ", "")
+
+
 def test_the_same_arguments_give_the_same_bytes(html, tmp_path):
     assert report(tmp_path) == html
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
@@ -178,10 +194,11 @@ def test_the_same_arguments_give_the_same_bytes(html, tmp_path):
 
 def test_a_report_of_nothing_but_one_method_is_whole(tmp_path):
     lines = [line for line in made_up_lines() if line.method == "mpt" and line.shots == "full"]
-    html = report(tmp_path, lines=lines, sources=None, shown=[], facts={}, description="", command="")
+    html = report(tmp_path, lines=lines, sources=None, shown=[], errors=[], facts={}, description="", command="")
     reader = Reader()
     reader.feed(html)
     assert reader.open == []
+    assert 'id="errors"' not in html
     assert "<strong>7" not in html  # one method alone is not the best of anything
     assert "trivial baseline" not in reader.text and "sources of the metaprompt" not in reader.text
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from clinprompt.evaluation.csv_text import csv_text
 from clinprompt.metrics.intervals import bootstrap_interval, pooled_interval
 from clinprompt.metrics.spans import span_f1
-from clinprompt.study.table import Cell, as_csv, lines
+from clinprompt.study.table import Cell, Line, lines
 from clinprompt.tasks.catalog import load_task
 
 TASK = load_task("medications").model_copy(update={"metrics": ("span-f1",)})
@@ -68,7 +69,7 @@ def test_methods_and_shot_counts_are_lines_of_their_own(cell):
 
 def test_csv_has_a_row_per_line_and_two_decimals(cell):
     table = lines([cell("a", 1, {"p": [1, 3, 3], "q": [1, 1, 1]})], {TASK.name: TASK}, resamples=100)
-    [row] = csv.DictReader(io.StringIO(as_csv(table)))
+    [row] = csv.DictReader(io.StringIO(csv_text(table, kind=Line)))
     assert row["score"] == "50.00" and row["method"] == "a" and row["trainable"] == "10"
     assert len(row) == 17 and all(row[name] != "" for name in ("low", "high", "n", "documents"))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,10 +26,18 @@ def evaluate(
     runs: Runs = Path("runs"),
     force: Force = False,
 ) -> None:
-    """Score prompts: every metric with its 95 % interval, and what could not be read or found in the note."""
+    """Score prompts: every metric with its 95 % interval, and what could not be read or found in the note.
+
+    Metrics are those of the task (`clinprompt show metrics`). Beside the predictions stand counts.json (per document),
+    errors.csv (per label: correct, boundary, type, both, missed, spurious) and error-items.csv (ids and offsets).
+    """
+    from dataclasses import asdict
+
+    from clinprompt.evaluation.errors_table import VERDICTS
+    from clinprompt.stages.adapted import cell_key
     from clinprompt.stages.configs import EvaluateSettings
     from clinprompt.stages.evaluate import evaluate as stage
-    from clinprompt.stages.evaluate import read_scores
+    from clinprompt.stages.evaluate import read_errors, read_scores
     from clinprompt.stages.overrides import load_config
 
     flags = overrides(sets, targets=data, adapted=prompt, part=part, limit=limit,
@@ -37,6 +46,9 @@ def evaluate(
     console.stage("evaluate", f"{len(settings.targets)} task(s), {settings.part} part")
     run = stage(settings, runs=runs, progress=console.progress, force=force)
     cells = read_scores(run.path)
+    for cell in cells:
+        found = read_errors(run.outputs / cell_key(cell["task"], cell["shots"], cell["draw"]))
+        cell["errors"] = [asdict(line) for line in found]
     rows = [
         [
             cell["task"], cell["method"], cell["shots"], score["metric"], f"{score['value']:.1f}",
@@ -49,5 +61,20 @@ def evaluate(
     columns = ["task", "method", "shots", "metric", "score", "95 % interval", "n", "documents"]
     columns += ["unreadable", "not found"]
     console.table(columns, rows, title="Scores in percent; intervals from a bootstrap over documents")
+    judged = [cell for cell in cells if cell["errors"]]
+    if judged:
+        console.table(("task", "method", "shots", "label", *VERDICTS), _error_rows(judged, VERDICTS), title="Errors")
     console.line(f"predictions: {run.outputs}")
     console.result({"run": run.path, "cells": cells})
+
+
+def _error_rows(cells: Sequence[dict[str, Any]], verdicts: Sequence[str]) -> list[list[Any]]:
+    """A row per label of a single cell; of several cells a row each, summed over labels."""
+    rows = []
+    for cell in cells:
+        head = [cell["task"], cell["method"], cell["shots"]]
+        if len(cells) == 1:
+            rows += [[*head, line["label"], *(line[verdict] for verdict in verdicts)] for line in cell["errors"]]
+        else:
+            rows.append([*head, "all", *(sum(line[verdict] for line in cell["errors"]) for verdict in verdicts)])
+    return rows

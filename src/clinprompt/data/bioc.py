@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from clinprompt.data.concepts import CONCEPT, ConceptRelation, between_mentions, stated
 from clinprompt.data.faults import Faults
 from clinprompt.data.offsets import Offsets, width
 from clinprompt.data.standoff import flat
 from clinprompt.errors import InputError
+from clinprompt.schema.concepts import CONCEPT, ConceptRelation, between_mentions, stated
 from clinprompt.schema.document import Document, Fragment, Relation, Span, check_spans
 
 UNIT, GROUP = "clinprompt.unit", "clinprompt.group"
@@ -32,7 +32,7 @@ def document_of(
 
     ``unit`` is what offsets count, ``label`` the infon that holds the label, ``concepts`` and ``directed`` say which
     relations between concepts become relations between mentions, and how
-    (:func:`clinprompt.data.concepts.between_mentions`). Raises :class:`InputError` that lists all annotations
+    (:func:`clinprompt.schema.concepts.between_mentions`). Raises :class:`InputError` that lists all annotations
     whose text is not the text at their locations.
     """
     name = record.get("id")

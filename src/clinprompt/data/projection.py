@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from clinprompt.data.windows import Window, windows
 from clinprompt.errors import InputError
+from clinprompt.schema.concepts import STATED, concept_relations, mentioned, stated
 from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import Answer, Example
 
@@ -64,10 +65,11 @@ def project(
     links = relations or {}
     wanted = set(labels) or {label for ends in links.values() for end in ends for label in end}
     spans, names, report = _spans(document, wanted, label_map or {})
+    metadata = _metadata(document, spans.values(), links, label_map or {})
     kept, report = _relations(document, spans, names, links, label_map or {}, report)
     places = windows(document.text, longest=window, overlap=overlap) if window else [(0, len(document.text))]
     examples = [
-        _example(document, place, list(spans.values()), kept, related=bool(links))
+        _example(document, place, list(spans.values()), kept, metadata, related=bool(links))
         for place in places
         if document.text[slice(*place)].strip()
     ]
@@ -235,8 +237,29 @@ def _inside(span: Span, place: Window) -> bool:
     return place[0] <= span.start and span.end <= place[1]
 
 
+def _metadata(
+    document: Document, spans: Iterable[Span], links: Collection[str], renames: Mapping[str, str]
+) -> dict[str, str]:
+    """The document's metadata; with ``links``, of its relations between concepts those, and all its concepts."""
+    found = dict(document.metadata)
+    if not links:
+        return found
+    found.pop(STATED, None)
+    renamed = [
+        replace(relation, label=renames.get(relation.label, relation.label))
+        for relation in concept_relations(document.metadata)
+    ]
+    return found | stated([relation for relation in renamed if relation.label in links]) | mentioned(list(spans))
+
+
 def _example(
-    document: Document, place: Window, spans: Sequence[Span], relations: Sequence[Relation], *, related: bool
+    document: Document,
+    place: Window,
+    spans: Sequence[Span],
+    relations: Sequence[Relation],
+    metadata: Mapping[str, str],
+    *,
+    related: bool,
 ) -> Example:
     here = [span.shifted(-place[0]) for span in spans if _inside(span, place)]
     ids = {span.id for span in here}
@@ -251,5 +274,5 @@ def _example(
         group=document.group,
         document=document.id,
         offset=place[0],
-        metadata=dict(document.metadata),
+        metadata=dict(metadata),
     )

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from clinprompt.data.concepts import CONCEPT
 from clinprompt.data.faults import Faults
 from clinprompt.errors import InputError
+from clinprompt.schema.concepts import CONCEPT
 from clinprompt.schema.document import Fragment, Relation, Span
 
 EVENT, NOTE, CONCEPT_NAME = "brat event", "note ", f"{CONCEPT} name"

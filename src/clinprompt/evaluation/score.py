@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from clinprompt.errors import InputError
 from clinprompt.metrics import METRICS
 from clinprompt.metrics.scoring import group_counts, score
 from clinprompt.schema.example import Example
@@ -29,6 +30,16 @@ class TaskScores:
     def record(self) -> dict[str, Any]:
         """As plain values for JSON."""
         return {"scores": [asdict(score) for score in self.scores], "report": asdict(self.report)}
+
+
+def check_metrics(task: Task) -> None:
+    """Raise :class:`InputError` for a metric that does not exist or cannot be used here, before any prediction."""
+    for name in task.metrics:
+        try:
+            METRICS[name](task.labels)
+        except InputError as fault:
+            where = f"metrics of task {task.name}" + (f", {fault.where}" if fault.where else "")
+            raise InputError(fault.what, where=where, allowed=fault.allowed, fix=fault.fix) from None
 
 
 def score_task(

@@ -1,4 +1,4 @@
-"""Scores of short written answers, normalised as in SQuAD."""
+"""Scores of short written answers as SQuAD defines them (Rajpurkar et al., arXiv 1606.05250 and 1806.03822)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def exact_match(labels: Sequence[str] = ()) -> Metric:
-    """The share of answers equal to the gold answer after normalisation."""
+    """SQuAD's EM: the share of answers equal to a gold answer after normalisation."""
     return Mean("exact-match", _exact)
 
 
 def token_f1(labels: Sequence[str] = ()) -> Metric:
-    """The mean F1 of answer tokens after normalisation; two answers without tokens agree."""
+    """SQuAD's F1: the mean F1 of answer tokens after normalisation, with the gold answer that fits best.
+
+    Two answers without tokens agree.
+    """
     return Mean("token-f1", _token_f1)
 
 
@@ -41,16 +44,25 @@ def gold_text(gold: Example) -> str:
     return gold.answer.text
 
 
+def gold_texts(gold: Example) -> tuple[str, ...]:
+    """All gold answers: the text, then the words of the spans, which the reader of SQuAD makes of other annotators'."""
+    return tuple(dict.fromkeys((gold_text(gold), *(span.surface(gold.note) for span in gold.answer.spans))))
+
+
 def _exact(gold: Example, predicted: Answer) -> float:
-    expected = normalised(gold_text(gold))
-    return float(predicted.text is not None and normalised(predicted.text) == expected)
+    expected = {normalised(text) for text in gold_texts(gold)}
+    return float(predicted.text is not None and normalised(predicted.text) in expected)
 
 
 def _token_f1(gold: Example, predicted: Answer) -> float:
-    expected = normalised(gold_text(gold)).split()
+    texts = gold_texts(gold)
     if predicted.text is None:
         return 0.0
     given = normalised(predicted.text).split()
+    return max(_overlap(normalised(text).split(), given) for text in texts)
+
+
+def _overlap(expected: list[str], given: list[str]) -> float:
     if not expected or not given:
         return float(expected == given)
     common = (Counter(expected) & Counter(given)).total()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clinprompt.errors import InputError
-from clinprompt.metrics.metric import Counts, Mean, Metric, f1
+from clinprompt.metrics.metric import Counts, Mean, Metric, mean_f1
 from clinprompt.schema.example import Answer, Example
 
 
@@ -50,9 +50,7 @@ class MacroF1:
 
     def value(self, total: Counts) -> Counts:
         """Macro-F1 in percent for sums ``[..., 3 classes]``."""
-        hits, predicted, gold = np.split(total, 3, axis=-1)  # each [..., classes]
-        present = (predicted + gold) > 0
-        return f1(hits, predicted, gold, nothing=0.0).sum(axis=-1) / np.maximum(present.sum(axis=-1), 1)
+        return mean_f1(total, classes=len(self.labels))
 
 
 def _is_right(gold: Example, predicted: Answer) -> float:

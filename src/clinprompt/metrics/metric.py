@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from clinprompt.schema.example import Answer, Example
 
 Counts = NDArray[np.float64]
 """Additive counts ``[C]`` of one example, or sums of them ``[..., C]``."""
+
+
+Part = tuple[Example, Answer]
+"""One example of a document, such as a window of it, and what was predicted for it."""
 
 
 class Metric(Protocol):
@@ -29,6 +33,15 @@ class Metric(Protocol):
 
     def value(self, total: Counts) -> Counts:
         """Percent for each of the sums ``[..., C]``, shape ``[...]``."""
+        ...
+
+
+@runtime_checkable
+class DocumentMetric(Metric, Protocol):
+    """A metric that counts whole documents: what one window says may depend on what another says."""
+
+    def document_counts(self, parts: Sequence[Part]) -> Counts:
+        """The counts ``[C]`` of one document from all its examples."""
         ...
 
 
@@ -65,6 +78,18 @@ class Mean:
     def value(self, total: Counts) -> Counts:
         """The mean in percent for sums ``[..., 2]``."""
         return 100.0 * total[..., 0] / total[..., 1]
+
+
+def mean_f1(total: Counts, *, classes: int) -> Counts:
+    """The mean of the classes' F1 in percent, for sums ``[..., 3 classes]``: hits, predicted and gold of each.
+
+    A class that is neither gold nor predicted has no F1 and is left out of the mean (scikit-learn's convention when
+    it takes the classes from the data); where no class is left, the value is 100.
+    """
+    hits, predicted, gold = (total[..., part * classes : (part + 1) * classes] for part in range(3))
+    present = ((predicted + gold) > 0).sum(axis=-1)
+    found = f1(hits, predicted, gold, nothing=0.0).sum(axis=-1)
+    return np.where(present > 0, found / np.maximum(present, 1), 100.0)
 
 
 def f1(hits: Counts, predicted: Counts, gold: Counts, *, nothing: float) -> Counts:

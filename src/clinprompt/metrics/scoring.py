@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clinprompt.errors import InputError
 from clinprompt.metrics.intervals import bootstrap_interval
-from clinprompt.metrics.metric import Counts, Metric
+from clinprompt.metrics.metric import Counts, DocumentMetric, Metric
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import Prediction
 from clinprompt.schema.scores import Score
@@ -41,10 +41,22 @@ def group_counts(
     answers = _by_example(examples, predictions)
     sums: dict[str, Counts] = {}
     # Sorted, so that floating-point sums do not depend on the order of the lists either.
-    for example in sorted(examples, key=lambda example: (example.group, example.id)):
-        counts = metric.counts(example, answers[example.id])
-        sums[example.group] = sums[example.group] + counts if example.group in sums else counts
+    for parts in _counted_together(metric, sorted(examples, key=lambda example: (example.group, example.id))):
+        found = [(example, answers[example.id]) for example in parts]
+        counts = metric.document_counts(found) if isinstance(metric, DocumentMetric) else metric.counts(*found[0])
+        group = parts[0].group
+        sums[group] = sums[group] + counts if group in sums else counts
     return np.stack(list(sums.values())), tuple(sums)
+
+
+def _counted_together(metric: Metric, examples: Sequence[Example]) -> list[list[Example]]:
+    """Each example alone, or for a metric of documents the examples of each document in text order."""
+    if not isinstance(metric, DocumentMetric):
+        return [[example] for example in examples]
+    documents: dict[tuple[str, str], list[Example]] = {}
+    for example in examples:
+        documents.setdefault((example.group, example.document or example.id), []).append(example)
+    return [sorted(parts, key=lambda example: example.offset) for parts in documents.values()]
 
 
 def _by_example(examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, Answer]:

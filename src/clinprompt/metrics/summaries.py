@@ -1,4 +1,4 @@
-"""Summary scores: ROUGE-1, ROUGE-2 and ROUGE-L, F measure with Porter stemmer (rouge-score)."""
+"""Summary scores: ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum, F measure with Porter stemmer (rouge-score)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def rouge_2(labels: Sequence[str] = ()) -> Metric:
 def rouge_l(labels: Sequence[str] = ()) -> Metric:
     """Mean F measure over the longest common subsequence of the whole texts (not sentence by sentence)."""
     return _rouge("rouge-l", "rougeL")
+
+
+def rouge_lsum(labels: Sequence[str] = ()) -> Metric:
+    """Mean F measure over the union of longest common subsequences sentence by sentence; each line is a sentence."""
+    return _rouge("rouge-lsum", "rougeLsum")
 
 
 def _rouge(name: str, variant: str) -> Metric:

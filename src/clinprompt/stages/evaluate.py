@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from clinprompt.data.records import prediction_record
 from clinprompt.errors import InputError
-from clinprompt.evaluation.score import score_task, task_counts
+from clinprompt.evaluation.csv_text import csv_text
+from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine, errors_of
+from clinprompt.evaluation.score import check_metrics, score_task, task_counts
 from clinprompt.inference.predictor import Question
 from clinprompt.schema.example import Example, Split
 from clinprompt.schema.prediction import Prediction
@@ -20,10 +24,12 @@ from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Advance, Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
+from clinprompt.tasks.task import Task
 
-STAGE, VERSION = "evaluate", 1
+STAGE, VERSION = "evaluate", 2
 FILE = "scores.json"
 COUNTS = "counts.json"
+ERRORS, ERROR_ITEMS = "errors.csv", "error-items.csv"
 
 
 def evaluate(
@@ -34,7 +40,7 @@ def evaluate(
     progress: Progress = silent,
     force: bool = False,
 ) -> RunFolder:
-    """Score every cell of an adapt run; writes ``outputs/scores.json`` and predictions per cell."""
+    """Score every cell of an adapt run; writes ``outputs/scores.json``; predictions, counts and errors per cell."""
     opened = opened or open_backbone(settings.backbone)
     prepared = {item.task.name: item for item in map(open_prepared, settings.targets)}
     run = open_run(
@@ -55,6 +61,8 @@ def evaluate(
         if missing:
             raise InputError(f"the run has cells of tasks that are not among the targets: {', '.join(missing)}")
         parts = {name: _part(item, settings) for name, item in prepared.items()}
+        for item in prepared.values():
+            check_metrics(item.task)
         records = []
         with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
             for cell in cells:
@@ -65,6 +73,25 @@ def evaluate(
             write_json(run.outputs / FILE, {"part": settings.part, "cells": records})
         run.finish({"cells": len(records)})
     return run
+
+
+def write_errors(folder: Path, task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> None:
+    """Write ``errors.csv`` (a line per label) and ``error-items.csv`` (ids and offsets); nothing for free text."""
+    errors, items = errors_of(task, examples, predictions)
+    if task.codec != "free_text":
+        write_text(folder / ERRORS, csv_text(errors, kind=ErrorLine))
+        write_text(folder / ERROR_ITEMS, csv_text(items, kind=ErrorItem))
+
+
+def read_errors(folder: Path) -> list[ErrorLine]:
+    """The lines of a cell's ``errors.csv``; none where it was not written."""
+    if not (folder / ERRORS).is_file():
+        return []
+    with (folder / ERRORS).open(encoding="utf-8", newline="") as file:
+        return [
+            ErrorLine(row.pop("label"), **{name: int(count) for name, count in row.items()})
+            for row in csv.DictReader(file)
+        ]
 
 
 def read_scores(run: Path) -> list[dict[str, Any]]:
@@ -111,6 +138,7 @@ def _record(
     if run.writes:
         write_text(run.outputs / cell.key / "predictions.jsonl", "\n".join(lines) + "\n")
         write_json(run.outputs / cell.key / COUNTS, task_counts(item.task, examples, predictions))
+        write_errors(run.outputs / cell.key, item.task, examples, predictions)
     return {
         **asdict(cell),
         "kind": item.task.kind.value,

@@ -12,6 +12,7 @@ from clinprompt.data.files import file_hash, read_text
 from clinprompt.data.manifest import FILE as MANIFEST
 from clinprompt.data.manifest import Manifest, read_manifest, read_part, write_parts
 from clinprompt.errors import InputError
+from clinprompt.metrics import METRICS
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.atomic import write_text
 from clinprompt.tasks.task import Task
@@ -46,7 +47,9 @@ def write_prepared(
     source_root: Path | None = None,
     source_files: Sequence[Path] = (),
 ) -> Manifest:
-    """Write a task and its parts into a folder."""
+    """Write a task and its parts into a folder; raises :class:`InputError` for a metric that does not exist."""
+    for name in task.metrics:
+        _ = METRICS[name]  # now, not after a training run
     write_text(folder / TASK, task.model_dump_json(indent=1) + "\n")
     return write_parts(
         folder,

@@ -62,7 +62,7 @@ def choose_examples(
     """
     shown: list[ShownExample] = []
     for target, item in prepared.items():
-        cell = _best([cell for cell in cells if cell.record["task"] == target and cell.method != TRIVIAL])
+        cell = best_run([cell for cell in cells if cell.record["task"] == target and cell.method != TRIVIAL])
         if cell is None:
             continue
         examples = {example.id: example for example in item.part(part)}
@@ -80,7 +80,7 @@ def choose_examples(
     return shown
 
 
-def _best(cells: Sequence[Cell]) -> Cell | None:
+def best_run(cells: Sequence[Cell]) -> Cell | None:
     """The first run of the method with the highest mean at the largest shot count."""
     most = max((shot_rank(str(cell.record["shots"])) for cell in cells), default=None)
     runs: dict[str, list[Cell]] = {}

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from clinprompt.evaluation.csv_text import csv_text
 from clinprompt.evaluation.score import score_task, task_counts
 from clinprompt.evaluation.trivial import trivial_name, trivial_predictions
 from clinprompt.schema.example import Split
@@ -35,7 +36,7 @@ from clinprompt.study.group_table import GroupLine, GroupTable, group_table
 from clinprompt.study.recipe import Recipe
 from clinprompt.study.replicates import replicates
 from clinprompt.study.score_table import TRIVIAL
-from clinprompt.study.table import Cell, Line, as_csv, lines
+from clinprompt.study.table import Cell, Line, lines
 
 Say = Callable[[str, str], None]
 """``say("teach", "6 tasks …")``: one line per stage."""
@@ -126,11 +127,11 @@ def run_job(
 
 def write_table(folder: Path, result: JobResult) -> None:
     """Write ``table``, ``groups`` and ``differences``, each as CSV and as JSON."""
-    write_text(folder / "table.csv", as_csv(result.lines))
+    write_text(folder / "table.csv", csv_text(result.lines, kind=Line))
     write_json(folder / "table.json", {"lines": [asdict(line) for line in result.lines]})
-    write_text(folder / "groups.csv", as_csv(result.groups.lines, kind=GroupLine))
+    write_text(folder / "groups.csv", csv_text(result.groups.lines, kind=GroupLine))
     write_json(folder / "groups.json", asdict(result.groups))
-    write_text(folder / "differences.csv", as_csv(result.differences, kind=Difference))
+    write_text(folder / "differences.csv", csv_text(result.differences, kind=Difference))
     write_json(folder / "differences.json", {"lines": [asdict(line) for line in result.differences]})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clinprompt.stages.atomic import write_text
 from clinprompt.study.difference import Difference
+from clinprompt.study.errors_shown import ShownErrors
 from clinprompt.study.example_view import example_view
 from clinprompt.study.examples_shown import ShownExample
 from clinprompt.study.figures import css_colours, group_panels, key, panels, styles
@@ -62,6 +63,7 @@ def write_report(
     differences: Sequence[Difference],
     sources: SourceStory | None,
     shown: Sequence[ShownExample],
+    errors: Sequence[ShownErrors] = (),
     facts: Mapping[str, str],
     command: str,
 ) -> None:
@@ -96,6 +98,7 @@ def write_report(
         differences=[found for found in differences if not found.target],
         trained=trained(lines, backbone=_number(facts.get(BACKBONE_PARAMETERS, ""))),
         faults=_with_faults(table),
+        errors=errors,
         seeds=max((line.seeds for line in lines), default=0),
         draws=max((line.draws for line in lines), default=0),
         has_trivial=any(line.method == TRIVIAL for line in lines),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clinprompt.schema.example import Split
 from clinprompt.stages.cards import versions
+from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.examples_shown import choose_examples
 from clinprompt.study.job import JobResult
 from clinprompt.study.recipe import Recipe
@@ -27,6 +28,7 @@ def report_job(path: Path, recipe: Recipe, result: JobResult, *, command: str, s
         differences=result.differences,
         sources=_sources(result),
         shown=choose_examples(result.cells, result.targets, part=part),
+        errors=choose_errors(result.cells),
         facts=_facts(result, seconds),
         command=command,
     )

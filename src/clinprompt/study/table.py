@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +111,3 @@ def _line(cells: Sequence[Cell], task: Task, *, resamples: int) -> Line:
         unreadable=per_hundred * sum(report["unreadable"] for report in reports),
         unlocated=per_hundred * sum(report["unlocated"] for report in reports),
     )
-
-
-def as_csv(table: Sequence[Any], *, kind: type = Line) -> str:
-    """Records of a dataclass as CSV text, numbers with two decimals."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(kind)], lineterminator="\n")
-    writer.writeheader()
-    for line in table:
-        row = asdict(line)
-        writer.writerow({key: f"{value:z.2f}" if isinstance(value, float) else value for key, value in row.items()})
-    return text.getvalue()

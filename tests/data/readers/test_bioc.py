@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from clinprompt.data.concepts import concept_relations
 from clinprompt.data.readers import READERS
 from clinprompt.data.readers.bioc import read
 from clinprompt.errors import InputError, InputErrors
+from clinprompt.schema.concepts import concept_relations
 from tests.contracts.test_readers import SAMPLES
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from clinprompt.data.concepts import ConceptRelation, concept_relations, concepts
 from clinprompt.data.readers import READERS
 from clinprompt.data.readers.pubtator import read
+from clinprompt.schema.concepts import ConceptRelation, concept_relations, concepts
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "pubtator" / "good"
 CDR = "bc5cdr/pubtator/CDR_{}Set.PubTator.txt"

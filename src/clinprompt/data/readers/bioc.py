@@ -8,11 +8,11 @@ from typing import Any
 
 from clinprompt.data.bioc import UNIT, document_of
 from clinprompt.data.bioc_xml import record_of
-from clinprompt.data.concepts import PLACINGS
 from clinprompt.data.faults import Faults
 from clinprompt.data.files import files_below, parse_json, read_text, read_xml
 from clinprompt.data.offsets import checked_unit
 from clinprompt.errors import InputError
+from clinprompt.schema.concepts import PLACINGS
 from clinprompt.schema.document import Document
 
 SUFFIXES = (".xml", ".json")

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from clinprompt.data.concepts import CONCEPT, PLACINGS, ConceptRelation, between_mentions, stated
 from clinprompt.data.faults import Faults
 from clinprompt.data.files import files_below, numbered_lines
 from clinprompt.errors import InputError
+from clinprompt.schema.concepts import CONCEPT, PLACINGS, ConceptRelation, between_mentions, stated
 from clinprompt.schema.document import Document, Span
 
 SUFFIXES = (".pubtator", ".txt")
@@ -23,7 +23,7 @@ def read(path: Path | None, *, concepts: str = "single", directed: bool = True) 
     """One :class:`Document` per block of a file or of the files of a folder: title, one space, abstract.
 
     The concept id of a mention is its attribute ``concept`` (composite ids such as ``D1|D2`` as they are, see
-    :func:`clinprompt.data.concepts.concepts`; ``-1`` and ``-`` mean none), a seventh column its attribute
+    :func:`clinprompt.schema.concepts.concepts`; ``-1`` and ``-`` mean none), a seventh column its attribute
     ``composite``. Relations are stated between concept ids: all of them are kept in the metadata as ``concept
     relations`` (JSON lists of label, head, tail, remark), and those that ``concepts`` places become relations
     between mentions: ``single``, where each concept has one mention, or ``nearest``, where the two nearest

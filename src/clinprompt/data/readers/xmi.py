@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from clinprompt.data.concepts import CONCEPT
 from clinprompt.data.faults import Faults
 from clinprompt.data.files import files_below, read_xml
 from clinprompt.data.naming import group_name, note_name
 from clinprompt.data.offsets import Offsets
 from clinprompt.errors import InputError
+from clinprompt.schema.concepts import CONCEPT
 from clinprompt.schema.document import Document, Relation, Span
 
 SUFFIXES = (".xmi", ".xml")

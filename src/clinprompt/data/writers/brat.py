@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from clinprompt.data.atomic import whole_folder
-from clinprompt.data.concepts import CONCEPT
 from clinprompt.data.faults import Faults
 from clinprompt.data.standoff import CONCEPT_NAME, EVENT, KEPT, NOTE, flat
 from clinprompt.errors import InputError
+from clinprompt.schema.concepts import CONCEPT
 from clinprompt.schema.document import Document, Relation, Span
 
 _WORD = re.compile(r"\S+")

@@ -2,7 +2,9 @@
 
 A mention carries its id in the span attribute :data:`CONCEPT`. Relations between concepts stand in the document's
 metadata under :data:`STATED`, as a JSON list of ``[label, head id, tail id, remark]``, so that a score by document
-stays possible whatever became of them as relations between mentions.
+stays possible whatever became of them as relations between mentions. In the examples of a relation task, which hold
+only the mentions at the ends of relations, all mentions with a concept stand under :data:`MENTIONED` as ``[label,
+concept, start, end, …]``.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dataclasses import astuple, dataclass
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Relation, Span
 
-CONCEPT, STATED = "concept", "concept relations"
+CONCEPT, STATED, MENTIONED = "concept", "concept relations", "concept mentions"
 PLACINGS = ("single", "nearest")
 _PART = re.compile(r"([A-Za-z]+:)?[A-Za-z]{0,2}[0-9]{4,}")
 
@@ -54,6 +56,24 @@ def stated(relations: Sequence[ConceptRelation]) -> dict[str, str]:
 def concept_relations(metadata: Mapping[str, str]) -> tuple[ConceptRelation, ...]:
     """The relations that :func:`stated` wrote."""
     return tuple(ConceptRelation(*parts) for parts in json.loads(metadata.get(STATED, "[]")))
+
+
+def mentioned(spans: Sequence[Span]) -> dict[str, str]:
+    """The metadata entry that holds the mentions with a concept, offsets in the document; empty for none."""
+    rows = [
+        [span.label, span.attributes[CONCEPT], *(place for fragment in span.fragments for place in fragment)]
+        for span in spans
+        if span.attributes.get(CONCEPT)
+    ]
+    return {MENTIONED: json.dumps(rows)} if rows else {}
+
+
+def concept_mentions(metadata: Mapping[str, str]) -> tuple[Span, ...]:
+    """The mentions that :func:`mentioned` wrote."""
+    return tuple(
+        Span(label, tuple(zip(places[::2], places[1::2], strict=True)), attributes={CONCEPT: concept})
+        for label, concept, *places in json.loads(metadata.get(MENTIONED, "[]"))
+    )
 
 
 def between_mentions(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from clinprompt.data.concepts import ConceptRelation, between_mentions, concept_relations, concepts, stated
 from clinprompt.errors import InputError
+from clinprompt.schema.concepts import ConceptRelation, between_mentions, concept_relations, concepts, stated
 from clinprompt.schema.document import Span
 
 

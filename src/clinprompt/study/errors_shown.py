@@ -1,0 +1,33 @@
+"""Error tables for the report: per target those of the best method's first run at the largest shot count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clinprompt.evaluation.errors_table import ErrorLine
+from clinprompt.stages.evaluate import read_errors
+from clinprompt.study.examples_shown import best_run
+from clinprompt.study.score_table import TRIVIAL
+from clinprompt.study.table import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class ShownErrors:
+    """The error lines of one run on one target, in the order of the task's labels."""
+
+    target: str
+    method: str
+    shots: str
+    lines: tuple[ErrorLine, ...]
+
+
+def choose_errors(cells: Sequence[Cell]) -> list[ShownErrors]:
+    """One table per target in the order of the cells; targets of free text, which have no error table, are left out."""
+    shown = []
+    for target in dict.fromkeys(cell.record["task"] for cell in cells):
+        cell = best_run([cell for cell in cells if cell.record["task"] == target and cell.method != TRIVIAL])
+        lines = read_errors(cell.folder) if cell else []
+        if cell and lines:
+            shown.append(ShownErrors(target, cell.method, str(cell.record["shots"]), tuple(lines)))
+    return shown
