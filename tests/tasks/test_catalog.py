@@ -112,7 +112,7 @@ def test_all_faults_are_shown_together(tmp_path):
         ("data: {reader: brat, window: 10}", "data.window"),
         (
             "kind: inference\ncodec: labels\ndata: {reader: scinli, window: 300}",
-            "entities and relations only",
+            "entities, relations and questions",
         ),
     ],
 )

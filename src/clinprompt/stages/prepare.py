@@ -7,8 +7,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from clinprompt.data.attributes import Asked, with_attributes
 from clinprompt.data.chance import draw_number
-from clinprompt.data.projection import ProjectionReport, project_all, relabel
+from clinprompt.data.mentions import ask_about_mentions
+from clinprompt.data.projection import ProjectionReport, check_labels, project_all, relabel
 from clinprompt.data.readers import READERS
 from clinprompt.data.split import split_by_group
 from clinprompt.errors import InputError
@@ -18,6 +20,7 @@ from clinprompt.stages.configs import PrepareSettings
 from clinprompt.stages.prepared import write_prepared
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.tasks.catalog import load_task
+from clinprompt.tasks.mention import mention_words
 from clinprompt.tasks.task import DataSource, Task
 
 STAGE, VERSION = "prepare", 1
@@ -101,7 +104,11 @@ def project_items(task: Task, items: Sequence[Any], *, strict: bool) -> tuple[li
     """Documents or examples as examples of a task, in its labels and windows; ``strict`` as in :func:`read_parts`."""
     label_map = task.data.label_map if task.data else {}
     if items and isinstance(items[0], Document):
-        return project_all(
+        if task.about:
+            if strict:
+                check_labels(items, labels=task.about.of, label_map=label_map)
+            return questions_about(task, items)
+        examples, report = project_all(
             items,
             labels=task.labels,
             relations={name: (schema.head, schema.tail) for name, schema in task.relations.items()} or None,
@@ -109,9 +116,39 @@ def project_items(task: Task, items: Sequence[Any], *, strict: bool) -> tuple[li
             window=task.data.window if task.data else None,
             strict=strict,
         )
+        return (with_attributes(examples, asked_of(task)) if task.attributes else examples), report
     if task.labels:
         items, _ = relabel(items, labels=task.labels, label_map=label_map)
     return list(items), ProjectionReport()
+
+
+def questions_about(
+    task: Task, documents: Sequence[Document], *, window: int | None = None, gold: bool = True
+) -> tuple[list[Example], ProjectionReport]:
+    """The questions of a task about mentions, in windows of the task's length or of ``window`` characters."""
+    assert task.about is not None
+    data = task.data
+    (asked,) = asked_of(task)
+    return ask_about_mentions(
+        documents,
+        asked,
+        naming=lambda note, span: mention_words(note, span, task),
+        label_map=data.label_map if data else {},
+        window=window or (data.window if data else None),
+        gold=gold,
+    )
+
+
+def asked_of(task: Task) -> list[Asked]:
+    """The attributes that a task asks for, with how its corpus says them."""
+    renames = task.data.attribute_map if task.data else {}
+    if task.about:
+        name = task.about.attribute
+        return [Asked(name, task.labels, task.about.of, task.about.usual, renames.get(name, {}))]
+    return [
+        Asked(name, schema.values, schema.of, schema.usual, renames.get(name, {}))
+        for name, schema in task.attributes.items()
+    ]
 
 
 def _path(data: DataSource, options: dict[str, Any], data_root: Path | None) -> Path | None:
