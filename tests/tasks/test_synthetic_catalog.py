@@ -77,7 +77,9 @@ def test_gold_answers_survive_the_codec(name):
         elif task.kind is TaskKind.entities:
             assert span_keys(read.answer) == span_keys(example.answer)
             if task.attributes:
-                said = [{span.key: span.attributes for span in answer.spans} for answer in (read.answer, example.answer)]
+                said = [
+                    {span.key: span.attributes for span in answer.spans} for answer in (read.answer, example.answer)
+                ]
                 assert said[0] == said[1]
         else:
             assert (read.answer.label, read.answer.text) == (example.answer.label, example.answer.text)

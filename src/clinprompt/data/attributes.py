@@ -21,7 +21,7 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An attribute that a task asks for: its name, values, the labels that have it (none named: all) and its usual value.
+    """An attribute that a task asks for: its values, the labels that have it (none named: all) and its usual value.
 
     ``renames`` says which attributes of the corpus, ``Name`` or ``Name=value``, mean which value.
     """

@@ -10,7 +10,7 @@ from typing import Any
 from clinprompt.data.attributes import Asked, with_attributes
 from clinprompt.data.chance import draw_number
 from clinprompt.data.mentions import ask_about_mentions
-from clinprompt.data.projection import ProjectionReport, check_labels, project_all, relabel
+from clinprompt.data.projection import ProjectionReport, project_all, relabel
 from clinprompt.data.readers import READERS
 from clinprompt.data.split import split_by_group
 from clinprompt.errors import InputError
@@ -105,9 +105,11 @@ def project_items(task: Task, items: Sequence[Any], *, strict: bool) -> tuple[li
     label_map = task.data.label_map if task.data else {}
     if items and isinstance(items[0], Document):
         if task.about:
-            if strict:
-                check_labels(items, labels=task.about.of, label_map=label_map)
-            return questions_about(task, items)
+            questions, report = questions_about(task, items)
+            if strict and not questions:
+                known = ", ".join(task.about.of)
+                raise InputError(f"no mention has a label that task {task.name} asks about", allowed=known)
+            return questions, report
         examples, report = project_all(
             items,
             labels=task.labels,

@@ -152,13 +152,13 @@ def _attribute_contradictions(task: Task, *, where: str) -> list[InputError]:
     for name, schema in task.attributes.items():
         strange = sorted(set(schema.of) - set(task.labels))
         if strange:
-            faults.append(InputError(f"attributes.{name}.of names {strange}", where=where, allowed=", ".join(task.labels)))
-    values = {f"attributes.{name}.usual": (schema.usual, schema.values) for name, schema in task.attributes.items()}
-    if task.about:
-        values["about.usual"] = (task.about.usual, task.labels)
-    for field, (usual, allowed) in values.items():
-        if usual and usual not in allowed:
-            faults.append(InputError(f"{field} is {usual!r}", where=where, allowed=", ".join(allowed)))
+            allowed = ", ".join(task.labels)
+            faults.append(InputError(f"attributes.{name}.of names {strange}", where=where, allowed=allowed))
+    usuals = [(f"attributes.{name}", schema.usual, schema.values) for name, schema in task.attributes.items()]
+    usuals += [("about", task.about.usual, task.labels)] if task.about else []
+    for field, usual, values in usuals:
+        if usual and usual not in values:
+            faults.append(InputError(f"{field}.usual is {usual!r}", where=where, allowed=", ".join(values)))
     combinations = math.prod(len(schema.values) for schema in task.attributes.values())
     if combinations > MOST_FORMS:
         fault = f"the attributes have {combinations} combinations of values"
@@ -194,6 +194,8 @@ def _data_contradictions(task: Task, *, where: str) -> list[InputError]:
     for name, renames in task.data.attribute_map.items():
         strange = sorted(set(renames.values()) - set(asked.get(name, ())))
         if name not in asked or strange:
-            what = f"data.attribute_map.{name} maps to {strange}" if name in asked else f"data.attribute_map has {name!r}"
-            faults.append(InputError(what, where=where, allowed=", ".join(asked.get(name, asked))))
+            what = f".{name} maps to {strange}" if name in asked else f" names {name!r}"
+            faults.append(
+                InputError(f"data.attribute_map{what}", where=where, allowed=", ".join(asked.get(name, asked)))
+            )
     return faults
