@@ -57,7 +57,7 @@ def test_an_attribute_of_marked_mentions_is_a_question(notes, tmp_path):
     again = import_data(notes, tmp_path / "again", name="meds", reader="brat", task=found.task)
     assert again.report.examples == 24
     about = found.task.about.model_copy(update={"of": ("Virus",)})
-    with pytest.raises(InputError, match="asks about. Allowed: Virus"):
+    with pytest.raises(InputError, match="asks about"):
         imported(notes, tmp_path / "odd", task=found.task.model_copy(update={"about": about}))
 
 

@@ -22,7 +22,6 @@ from clinprompt.stages.importing import import_data
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.predict import predict
 from clinprompt.stages.prepared import open_prepared
-from clinprompt.tasks.task import Task
 from tests.made_backbones import tiny_folder
 from tests.made_notes import CANARY, DRUGS, write_notes
 
@@ -43,12 +42,6 @@ def bank(opened, tmp_path_factory):
         prepared = open_prepared(folder / "data" / name)
         save(folder / f"{name}.safetensors", opened, prepared, seed=seed)
         if name == "drugs":
-            about = {"attribute": "assertion", "of": ("Drug",), "usual": "present"}
-            task = Task(
-                name="said", kind="question-answering", codec="labels", instruction="say what is asserted.",
-                labels=("present", "absent"), about=about, metrics=("accuracy",),
-            )  # fmt: skip
-            save(folder / "said.safetensors", opened, replace(prepared, task=task), seed=8)
             task = prepared.task.model_copy(
                 update={"name": "flag", "kind": TaskKind.inference, "codec": "labels", "relations": {}, "data": None}
             )
@@ -88,11 +81,6 @@ def links(text):
     return " " + ("; ".join(items) or "none")
 
 
-def asserted(text):
-    """Insulin is denied, warfarin a word that is no class, everything else there; by the mention in the question."""
-    return {"insulin": " absent", "warfarin": " perhaps"}.get(text.partition("<q>")[2].split()[-1], " present")
-
-
 def speaking(*, drugs=entities, links=links, flag=lambda text: " drug"):
     """A backbone that reads the row back into text and answers by the task's instruction."""
 
@@ -102,7 +90,7 @@ def speaking(*, drugs=entities, links=links, flag=lambda text: " drug"):
             whole = self.backbone.tokenizer.decode(list(request.row.context))
             text, _, instruction = whole.removeprefix("<note>").partition("<task>")
             assert request.vectors.shape == (4, 32)
-            speaks = links if "link" in instruction else asserted if "asserted" in instruction else drugs
+            speaks = links if "link" in instruction else drugs
             said.append(RawAnswer(speaks(text), 3, False))
         return said
 
@@ -141,34 +129,6 @@ def test_every_span_and_relation_is_at_its_place_in_the_note_whatever_the_window
     if window >= 60:
         assert report.relations == 6 and report.windows == (6 if window == 2000 else report.windows)
     assert report.decoding.unlocated == report.decoding.unreadable == 0
-
-
-def test_mentions_that_were_found_are_asked_about(settings, opened, bank):
-    prompts = (bank / "said.safetensors", bank / "drugs.safetensors")
-    with speaking():
-        report = predict(settings.model_copy(update={"prompts": prompts, "window": 60}), opened=opened)
-    found = [
-        (span.surface(document.text), dict(span.attributes))
-        for document in brat.read(settings.out)
-        for span in document.spans
-        if span.label == "Drug"
-    ]
-    assert len(found) == report.spans == 6 and report.attributes == sum(bool(said) for _, said in found)
-    expected = {"insulin": {"assertion": "absent"}, "warfarin": {}}
-    assert all(said == expected.get(words, {"assertion": "present"}) for words, said in found)
-    assert {words for words, _ in found} == set(DRUGS) and report.decoding.unreadable == 2
-
-
-def test_mentions_that_the_notes_have_already_are_asked_about(settings, opened, bank, tmp_path):
-    prompts, notes = (bank / "said.safetensors",), write_notes(tmp_path / "annotated", 3)
-    changed = {"prompts": prompts, "notes": notes, "reader": "brat"}
-    with speaking():
-        report = predict(settings.model_copy(update=changed), opened=opened)
-    before, after = brat.read(notes), brat.read(settings.out)
-    assert [d.relations for d in before] == [d.relations for d in after] and report.spans == 12
-    assert [[s.key for s in d.spans] for d in before] == [[s.key for s in d.spans] for d in after]
-    assert {s.label for d in after for s in d.spans if s.attributes} == {"Drug"} and report.attributes == 4
-    refused(settings, opened, "no mention to ask about", prompts=prompts, out=tmp_path / "other")
 
 
 def test_words_that_are_not_in_the_note_are_left_out_and_counted(settings, opened):

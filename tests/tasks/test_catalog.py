@@ -5,6 +5,7 @@ import pytest
 from clinprompt.errors import InputError
 from clinprompt.tasks.catalog import catalog, load_task
 
+MANY = [f"v{number}" for number in range(300)]
 GOOD = """
 name: drugs
 kind: entities
@@ -118,7 +119,7 @@ def test_all_faults_are_shown_together(tmp_path):
         ("attributes: {a: {values: [x, y], of: [Virus]}}", "attributes.a.of names"),
         ("attributes: {a: {values: [x, y], usual: z}}", "attributes.a.usual is 'z'"),
         ("attributes: {a: {values: [x, y], usual: x}, b: {values: [y, z], usual: z}}", "share the same words"),
-        ("attributes: {a: {values: [%s]}}" % ", ".join(f"v{n}" for n in range(300)), "300 combinations"),
+        (f"attributes: {{a: {{values: [{', '.join(MANY)}]}}}}", "300 combinations"),
         ("kind: inference\ncodec: labels\nattributes: {a: {values: [x, y]}}", "the codec 'entities' only"),
         ("about: {attribute: a, of: [Drug]}", "with the codec 'labels'"),
         (
