@@ -239,6 +239,37 @@ def sample(
     console.result({"shots": shots, "draw": draw, "examples": rows})
 
 
+@app.command()
+def overlap(
+    tasks: Annotated[list[str], typer.Argument(help="Prepared tasks, or names of the catalogue.")],
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the corpora of the catalogue's tasks.")] = None,
+    share: Annotated[
+        float, typer.Option(min=0.05, max=1, help="A note is near when this share of it stands in notes of the other.")
+    ] = 0.5,
+    everything: Annotated[bool, typer.Option("--all", help="List pairs that share nothing too.")] = False,
+) -> None:
+    """What tasks and their parts share: patients or documents, the same notes, notes that are nearly the same."""
+    from dataclasses import asdict
+
+    from clinprompt.data.overlap import NoteIndex, compare
+    from clinprompt.stages.describing import named_parts
+
+    parts = {}
+    with console.progress("read", len(tasks)) as advance:
+        for name in tasks:
+            parts |= {part: NoteIndex(held) for part, held in named_parts(name, data_root=data_root).items()}
+            advance(1)
+    found = list(compare(parts, share=share))
+    shown = found if everything else [pair for pair in found if not pair.nothing]
+    console.table(
+        ["first", "second", "groups", "same note", "but for case and blanks", "near, of first", "near, of second"],
+        [["/".join(pair.first), "/".join(pair.second), pair.groups, pair.exact, pair.normalised, pair.near_first,
+          pair.near_second] for pair in shown],
+    )  # fmt: skip
+    console.line(f"{len(found)} pairs of parts compared, {sum(not pair.nothing for pair in found)} share something")
+    console.result({"share": share, "pairs": [asdict(pair) for pair in shown]})
+
+
 def _describe(manifest: Manifest) -> None:
     rows = [
         [

@@ -17,13 +17,16 @@ from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.configs import PrepareSettings
-from clinprompt.stages.prepared import write_prepared
+from clinprompt.stages.overlapping import apart_from
+from clinprompt.stages.prepared import open_prepared, write_prepared
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.tasks.catalog import load_task
 from clinprompt.tasks.mention import mention_words
 from clinprompt.tasks.task import DataSource, Task
 
 STAGE, VERSION = "prepare", 1
+LEFT_OUT = "left out"
+"""The entry of a finished run that counts what was left out because a target's test part holds it."""
 
 
 def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> RunFolder:
@@ -32,6 +35,7 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
     if task.data is None:
         raise InputError("the task names no data", where=f"task {task.name}", fix="add `data` to the task file")
     paths = _paths(task.data, settings.data_root)
+    held_out = [open_prepared(path) for path in settings.apart_from]
     # The task file counts by its content, so that a change of the catalogue makes a new run.
     run = open_run(
         runs,
@@ -39,13 +43,16 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
         version=VERSION,
         config=settings,
         inputs={f"data {path.name}": path for path in paths if path.exists()},
-        fingerprints={"task": task.model_dump_json()},
+        fingerprints={"task": task.model_dump_json(), **{f"apart from {t.task.name}": t.digest for t in held_out}},
         force=force,
     )
     if run.done:
         return run
     with run:
         parts, report = read_parts(task, data_root=settings.data_root)
+        left_out: dict[str, int] = {}
+        if held_out:
+            parts, left_out = apart_from(parts, held_out, name=task.name)
         limited = {split: _limited(found, settings.limits.get(split.value)) for split, found in parts.items()}
         sources = [path for path in paths if path.is_file()]
         manifest = write_prepared(
@@ -57,7 +64,8 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
             source_files=sources,
         )
         counts = {name: part.examples for name, part in manifest.parts.items()}
-        run.finish({"task": task.name, "examples": counts, "projection": _plain(report)})
+        told = {LEFT_OUT: left_out} if held_out else {}
+        run.finish({"task": task.name, "examples": counts, "projection": _plain(report), **told})
     return run
 
 
