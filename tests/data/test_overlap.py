@@ -40,12 +40,12 @@ def test_pairs_of_parts_are_compared_both_ways():
     parts = {
         ("a", "train"): index((LONG, "p1"), ("Short.", "p2"), ("Short.", "p3"), ("", "p4")),
         ("a", "test"): index(("short. ", "p1")),
-        ("b", "test"): index((LONG[:80], "q"), (OTHER, "p4"), (LONG, "r")),
+        ("b", "test"): index((LONG[:80], "q"), (OTHER, "p4"), (LONG, "r"), (LONG[4:], "p1")),
     }
     found = {(pair.first, pair.second): pair for pair in compare(parts)}
     assert len(found) == 3
     assert found[("a", "train"), ("a", "test")] == PartOverlap(("a", "train"), ("a", "test"), 1, 0, 1, 1, 1)
-    assert found[("a", "train"), ("b", "test")] == PartOverlap(("a", "train"), ("b", "test"), 1, 1, 1, 1, 2)
+    assert found[("a", "train"), ("b", "test")] == PartOverlap(("a", "train"), ("b", "test"), 1, 1, 1, 1, 3)
     assert found[("a", "test"), ("b", "test")].nothing
     assert [(pair.first, pair.second) for pair in compare(parts, within=False)] == list(found)[1:]
 

@@ -59,8 +59,9 @@ def _digest(text: str) -> bytes:
 class PartOverlap:
     """What two parts share.
 
-    ``groups`` and ``exact`` count different groups and different notes, ``normalised`` notes that differ in case and
-    blanks at most. ``near_first`` and ``near_second`` count the different notes of which at least half stands in notes
+    ``groups`` counts groups of the same name, between tasks only those with a note that is near in both, since many
+    corpora number their documents. ``exact`` counts different notes, ``normalised`` those that differ in case and blanks
+    at most. ``near_first`` and ``near_second`` count the different notes of which at least half stands in notes
     of the other part (:mod:`clinprompt.data.near`): a sentence is near the abstract it comes from, not the reverse.
     """
 
@@ -83,6 +84,9 @@ class NoteIndex:
 
     def __init__(self, examples: Sequence[Example]) -> None:
         self.groups = {example.group for example in examples}
+        self.groups_of: dict[str, set[str]] = {}
+        for example in examples:
+            self.groups_of.setdefault(example.note, set()).add(example.group)
         self.notes = list(dict.fromkeys(example.note for example in examples if example.note.strip()))
         self.normalised = {normalise(note) for note in self.notes}
         self.runs: Runs = runs_of(self.notes)
@@ -101,13 +105,22 @@ def compare(parts: Mapping[PartName, NoteIndex], *, share: float = NEAR, within:
             if not within and first[0] == second[0]:
                 continue
             one, two = parts[first], parts[second]
+            near = one.near(two, share=share), two.near(one, share=share)
+            groups = one.groups & two.groups
+            if first[0] != second[0]:
+                groups = groups.intersection(
+                    *(
+                        {name for note in notes for name in index.groups_of[note]}
+                        for notes, index in zip(near, (one, two), strict=True)
+                    )
+                )
             yield PartOverlap(
                 first, second,
-                groups=len(one.groups & two.groups),
+                groups=len(groups),
                 exact=len(set(one.notes) & set(two.notes)),
                 normalised=len(one.normalised & two.normalised),
-                near_first=len(one.near(two, share=share)),
-                near_second=len(two.near(one, share=share)),
+                near_first=len(near[0]),
+                near_second=len(near[1]),
             )  # fmt: skip
 
 

@@ -70,12 +70,9 @@ def run_job(
     """Run a recipe through all stages; finished stages are reused, interrupted ones resumed."""
     opened = opened or open_backbone(recipe.backbone)
     say("backbone", f"{opened.backbone.name}, {opened.backbone.fingerprint}, template {opened.template.name}")
-    targets = _prepare_all(recipe.targets, recipe, runs, progress, say)
-    sources: dict[str, Prepared] = {}
+    targets, sources = prepare_all(recipe, runs=runs, progress=progress, say=say)
     metaprompt, taught, distilled = recipe.metaprompt, None, None
     if recipe.sources is not None:
-        apart = tuple(item.path for item in targets.values()) if recipe.sources.exclude_overlap else ()
-        sources = _prepare_all(recipe.sources.tasks, recipe, runs, progress, say, apart_from=apart)
         taught, distilled = _source_stage(recipe, sources, runs, opened, progress, say)
         metaprompt = distilled.outputs / METAPROMPT
     cells = _trivial_cells(recipe, targets, runs)
@@ -135,7 +132,18 @@ def write_table(folder: Path, result: JobResult) -> None:
     write_json(folder / "differences.json", {"lines": [asdict(line) for line in result.differences]})
 
 
-def _prepare_all(
+def prepare_all(
+    recipe: Recipe, *, runs: Path, progress: Progress, say: Say
+) -> tuple[dict[str, Prepared], dict[str, Prepared]]:
+    """The targets and the sources of a recipe, the sources without the targets' test documents if it says so."""
+    targets = _prepared(recipe.targets, recipe, runs, progress, say)
+    if recipe.sources is None:
+        return targets, {}
+    apart = tuple(item.path for item in targets.values()) if recipe.sources.exclude_overlap else ()
+    return targets, _prepared(recipe.sources.tasks, recipe, runs, progress, say, apart_from=apart)
+
+
+def _prepared(
     names: Sequence[str], recipe: Recipe, runs: Path, progress: Progress, say: Say, *, apart_from: tuple[Path, ...] = ()
 ) -> dict[str, Prepared]:
     say("prepare", ", ".join(names))
