@@ -1,7 +1,10 @@
+from collections import Counter
+
 import pytest
 
 from clinprompt.errors import InputError
 from clinprompt.schema.example import Answer, Example, Split, TaskKind
+from clinprompt.stages.describing import check_data
 from clinprompt.stages.importing import import_data, schema_of
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.tasks.catalog import load_task
@@ -23,6 +26,57 @@ def test_the_annotation_becomes_the_schema(notes, tmp_path):
     assert task.verbalizer == {"Dose": "dose", "Drug": "drug"}
     assert task.instruction == "extract drug, dose."
     assert open_prepared(tmp_path / "out").task == task
+
+
+def assert_of(notes, lines):
+    """Add attribute lines to the notes, by their number."""
+    for number, file in enumerate(sorted(notes.glob("*.ann"))):
+        file.write_text(file.read_text() + lines(number))
+
+
+def test_attributes_that_are_named_are_asked_for_in_the_same_answer(notes, tmp_path):
+    assert_of(notes, lambda n: "A1\tNegated T1\n" if n % 3 else "A1\tassertion T3 possible\nA2\tUnsure T4\n")
+    found = imported(notes, tmp_path / "out", attributes=["assertion", "Unsure"])
+    schema = found.task.attributes
+    assert schema["assertion"].values == ("present", "absent", "possible") and schema["assertion"].of == ("Drug",)
+    assert (schema["Unsure"].values, schema["Unsure"].usual, schema["Unsure"].of) == (("no", "yes"), "no", ("Dose",))
+    assert found.task.instruction == "extract drug, dose with assertion, unsure." and found.unasked == {"Negated": 8}
+    prepared = open_prepared(tmp_path / "out")
+    answers = [example.answer for split in Split for example in prepared.part(split)]
+    said = Counter(value for answer in answers for span in answer.spans for value in span.attributes.values())
+    assert said == {"present": 24 - 12, "absent": 8, "possible": 4, "yes": 4, "no": 20}
+    assert not check_data(tmp_path / "out")
+
+
+def test_an_attribute_of_marked_mentions_is_a_question(notes, tmp_path):
+    assert_of(notes, lambda n: "A1\tNegated T1\n" if n % 2 else "A1\tColour T1 red\n")
+    asked = {"attributes": ["assertion"], "kind": TaskKind.question_answering}
+    found = imported(notes, tmp_path / "out", **asked)
+    assert found.task.labels == ("present", "absent") and found.task.about.of == ("Drug",)
+    assert found.report.examples == 24 and found.report.outside == {"Dose": 24} and found.unasked["Colour"] == 6
+    again = import_data(notes, tmp_path / "again", name="meds", reader="brat", task=found.task)
+    assert again.report.examples == 24
+    about = found.task.about.model_copy(update={"of": ("Virus",)})
+    with pytest.raises(InputError, match="asks about"):
+        imported(notes, tmp_path / "odd", task=found.task.model_copy(update={"about": about}))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attributes": ["assertoin"]}, "Did you mean assertion"),
+        ({"attributes": ["assertion"], "kind": TaskKind.relations}, "attributes give no task of kind relations"),
+        ({"attributes": ["assertion", "temporality"], "kind": TaskKind.question_answering}, "about one attribute"),
+        ({"attributes": ["level"]}, "has 1 values"),
+        ({"kind": TaskKind.question_answering}, "annotated notes give no task"),
+    ],
+)
+def test_attributes_that_cannot_be_asked_for(notes, tmp_path, options, message):
+    lines = "A1\tassertion T1 absent\nA2\ttemporality T2 past\n"
+    assert_of(notes, lambda n: lines + "".join(f"A{t + 2}\tlevel T{t} high\n" for t in range(1, 5)))
+    with pytest.raises(InputError, match=message):
+        imported(notes, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_note_is_in_one_part_and_every_span_is_there(notes, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from clinprompt.errors import InputError
 from clinprompt.tasks.catalog import catalog, load_task
 
+MANY = [f"v{number}" for number in range(300)]
 GOOD = """
 name: drugs
 kind: entities
@@ -112,7 +113,23 @@ def test_all_faults_are_shown_together(tmp_path):
         ("data: {reader: brat, window: 10}", "data.window"),
         (
             "kind: inference\ncodec: labels\ndata: {reader: scinli, window: 300}",
-            "entities and relations only",
+            "entities, relations and questions",
+        ),
+        ("attributes: {a: {values: [x]}}", "attributes.a.values"),
+        ("attributes: {a: {values: [x, y], of: [Virus]}}", "attributes.a.of names"),
+        ("attributes: {a: {values: [x, y], usual: z}}", "attributes.a.usual is 'z'"),
+        ("attributes: {a: {values: [x, y], usual: x}, b: {values: [y, z], usual: z}}", "share the same words"),
+        (f"attributes: {{a: {{values: [{', '.join(MANY)}]}}}}", "300 combinations"),
+        ("kind: inference\ncodec: labels\nattributes: {a: {values: [x, y]}}", "the codec 'entities' only"),
+        ("about: {attribute: a, of: [Drug]}", "with the codec 'labels'"),
+        (
+            "kind: question-answering\ncodec: labels\nabout: {attribute: a, of: [Virus], usual: maybe}",
+            "about.usual is 'maybe'",
+        ),
+        ("data: {reader: brat, attribute_map: {a: {b: c}}}", "data.attribute_map names 'a'"),
+        (
+            "attributes: {a: {values: [x, y]}}\ndata: {reader: brat, attribute_map: {a: {b: z}}}",
+            "data.attribute_map.a maps to ['z']",
         ),
     ],
 )

@@ -109,7 +109,7 @@ LAYOUTS = {
 }
 # Spans of the entity tasks and relations of the others, in the test part.
 FOUND = {
-    "i2b2-2010-assertions": {"present", "absent"},
+    "i2b2-2010-assertions": {"problem"},
     "i2b2-2010-entities": {"problem", "test", "treatment"},
     "i2b2-2010-relations": {"TrAP", "TeRP"},
     "i2b2-2012-entities": {"OCCURRENCE", "PROBLEM", "TREATMENT", "DATE"},

@@ -6,7 +6,8 @@ import pytest
 
 from clinprompt.data.readers import READERS
 from clinprompt.schema.document import Document
-from clinprompt.schema.example import Answer, Example, TaskKind
+from clinprompt.schema.example import Example, TaskKind
+from clinprompt.stages.prepare import project_items
 from clinprompt.tasks.catalog import CATALOG_ROOT, load_task
 from clinprompt.tasks.formulations.generative import formulate, read_back
 from clinprompt.tasks.task import Task
@@ -23,21 +24,13 @@ def part(task: Task, name: str, **limit: int) -> list:
     return READERS[task.data.reader](None, **{**task.data.options, **task.data.parts[name], **limit})
 
 
-def as_example(record: Document | Example, task: Task) -> Example:
-    if isinstance(record, Example):
-        return record
-    spans = tuple(span for span in record.spans if span.label in task.labels)
-    relations = tuple(relation for relation in record.relations if relation.label in task.relations)
-    return Example(
-        id=record.id,
-        inputs={"note": record.text},
-        answer=Answer(spans=spans, relations=relations),
-        group=record.group,
-    )
+def as_examples(record: Document | Example, task: Task) -> list[Example]:
+    return project_items(task, [record], strict=False)[0]
 
 
 def test_all_kinds_have_a_source_and_a_far_target():
-    groups = {group: [task for task in TASKS.values() if task.group == group] for group in ("source", "far", "near")}
+    names = ("source", "far", "near", "attributes")
+    groups = {group: [task for task in TASKS.values() if task.group == group] for group in names}
     assert sum(map(len, groups.values())) == len(TASKS)
     assert {task.kind for task in groups["source"]} == {task.kind for task in groups["far"]} == set(TaskKind)
     assert len(groups["source"]) >= 8 and len(groups["near"]) >= 2
@@ -74,8 +67,7 @@ def test_parts_have_their_sizes_and_share_no_patient(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_gold_answers_survive_the_codec(name):
     task, numbered = TASKS[name], 0
-    for record in part(task, "test", n=40):
-        example = as_example(record, task)
+    for example in (made for record in part(task, "test", n=40) for made in as_examples(record, task)):
         pair = formulate(example, task, TEMPLATES["markers"])
         read = read_back(pair.answer, example, task)
         assert read.report.unreadable == read.report.unlocated == 0
@@ -84,6 +76,11 @@ def test_gold_answers_survive_the_codec(name):
             assert relation_keys(read.answer) == relation_keys(example.answer)
         elif task.kind is TaskKind.entities:
             assert span_keys(read.answer) == span_keys(example.answer)
+            if task.attributes:
+                said = [
+                    {span.key: span.attributes for span in answer.spans} for answer in (read.answer, example.answer)
+                ]
+                assert said[0] == said[1]
         else:
             assert (read.answer.label, read.answer.text) == (example.answer.label, example.answer.text)
     # Only "right cyst. right and left mass" must say which "right" begins the discontinuous mention.

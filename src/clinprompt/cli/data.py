@@ -33,6 +33,8 @@ def import_(
     kind: Annotated[str | None, typer.Option(help="entities, relations, question-answering, inference or "
                                                   "summarisation.", show_default="what the data shows")] = None,
     task: Annotated[str | None, typer.Option(help="Task file or catalogue name whose schema must hold.")] = None,
+    attribute: Annotated[list[str] | None, typer.Option(help="Attribute of the entities to ask for too; repeat. With "
+                                                             "--kind question-answering: of marked mentions.")] = None,
     instruction: Annotated[str, typer.Option(help="The task in words.", show_default="made from the labels")] = "",
     window: Annotated[int, typer.Option(help="Longest stretch of a note in one example, in characters.")] = 600,
     group: Annotated[str, typer.Option(help="Regular expression that finds the patient in a note's name (brat, plain).",
@@ -43,11 +45,14 @@ def import_(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
 ) -> None:  # fmt: skip
     """Read annotated notes, check every offset, divide by patient, write a prepared task."""
+    from clinprompt.errors import InputError
     from clinprompt.registry import unknown_name
     from clinprompt.schema.example import TaskKind
     from clinprompt.stages.importing import import_data
     from clinprompt.tasks.catalog import load_task
 
+    if task and attribute:
+        raise InputError("a task file says itself which attributes it asks for", where="--attribute", fix="leave it")
     if kind is not None and kind not in set(TaskKind):
         raise unknown_name("kind of task", kind, [known.value for known in TaskKind])
     found = _format(source, reader, option or [], group)
@@ -58,6 +63,7 @@ def import_(
         reader=found.reader,
         kind=TaskKind(kind) if kind else None,
         task=load_task(task) if task else None,
+        attributes=attribute or (),
         instruction=instruction,
         window=window,
         dev=dev,
@@ -72,6 +78,7 @@ def import_(
         ("not asked for by the task", report.outside),
         ("spans cut by a window", report.cut_spans),
         ("relations cut by a window", report.cut_relations),
+        ("attributes not asked for (--attribute)", imported.unasked),
     ):
         if counted:
             console.warn(f"{what}: {', '.join(f'{label} {count}' for label, count in counted.most_common())}")
@@ -230,6 +237,37 @@ def sample(
     columns = ["id", "group", "characters", "answer", *(["note"] if text else [])]
     console.table(columns, [[row[column] for column in columns] for row in rows])
     console.result({"shots": shots, "draw": draw, "examples": rows})
+
+
+@app.command()
+def overlap(
+    tasks: Annotated[list[str], typer.Argument(help="Prepared tasks, or names of the catalogue.")],
+    data_root: Annotated[Path | None, typer.Option(help="Folder of the corpora of the catalogue's tasks.")] = None,
+    share: Annotated[
+        float, typer.Option(min=0.05, max=1, help="A note is near when this share of it stands in notes of the other.")
+    ] = 0.5,
+    everything: Annotated[bool, typer.Option("--all", help="List pairs that share nothing too.")] = False,
+) -> None:
+    """What tasks and their parts share: patients or documents, the same notes, notes that are nearly the same."""
+    from dataclasses import asdict
+
+    from clinprompt.data.overlap import NoteIndex, compare
+    from clinprompt.stages.describing import named_parts
+
+    parts = {}
+    with console.progress("read", len(tasks)) as advance:
+        for name in tasks:
+            parts |= {part: NoteIndex(held) for part, held in named_parts(name, data_root=data_root).items()}
+            advance(1)
+    found = list(compare(parts, share=share))
+    shown = found if everything else [pair for pair in found if not pair.nothing]
+    console.table(
+        ["first", "second", "groups", "same note", "but for case and blanks", "near, of first", "near, of second"],
+        [["/".join(pair.first), "/".join(pair.second), pair.groups, pair.exact, pair.normalised, pair.near_first,
+          pair.near_second] for pair in shown],
+    )  # fmt: skip
+    console.line(f"{len(found)} pairs of parts compared, {sum(not pair.nothing for pair in found)} share something")
+    console.result({"share": share, "pairs": [asdict(pair) for pair in shown]})
 
 
 def _describe(manifest: Manifest) -> None:

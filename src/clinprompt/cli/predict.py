@@ -42,11 +42,8 @@ def predict(
     console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")
     report = stage(settings, progress=console.progress)
     found = report.decoding
-    console.table(
-        ["notes", "windows", "characters", "spans", "relations", "answers"],
-        [[report.notes, report.windows, report.characters, report.spans, report.relations, report.answers]],
-        title="Read and written",
-    )
+    counts = ("notes", "windows", "characters", "spans", "relations", "attributes", "answers")
+    console.table(list(counts), [[getattr(report, name) for name in counts]], title="Read and written")
     console.line(
         f"of {found.items} items in the answers: {found.unreadable} could not be read, {found.unlocated} are not in "
         f"the note (left out), {found.ambiguous} stand in several places; {found.truncated} answers were cut"

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 _FLAGS = {
     "negated": "negated", "negation": "negated", "negative": "negated", "absent": "negated",
+    "denied": "negated",
     "possible": "possible", "uncertain": "possible", "uncertainty": "possible", "speculated": "possible",
     "hypothetical": "hypothetical", "conditional": "hypothetical", "generic": "hypothetical",
-    "historical": "past", "history": "past", "past": "past",
-    "family": "other", "associated_with_someone_else": "other", "other": "other",
+    "historical": "past", "history": "past", "past": "past", "future": "hypothetical", "planned": "hypothetical",
+    "family": "other", "associated_with_someone_else": "other", "other": "other", "someone_else": "other",
 }  # fmt: skip
 """Names of yes/no attributes, and the values that say the same in an attribute of several values."""
 _VALUED = ("assertion", "status", "presence", "polarity", "certainty", "modality", "temporality", "time")
 _PERSON = ("experiencer", "subject")
 _PATIENT = ("", "patient", "self")
+_USUAL = ("present", "positive", "affirmed", "current", "patient", "self")
 _FALSE = ("false", "no", "0", "n", "none")
 
 
@@ -56,7 +58,8 @@ def assertion_of(attributes: Mapping[str, str]) -> Assertion:
         elif name in _VALUED:
             if word in _FLAGS:
                 said[_FLAGS[word]] = True
-            if word in _FLAGS or word in ("present", "positive", "affirmed", "current"):
+                person = person or ("family member" if word == "family" else "")
+            if word in _FLAGS or word in _USUAL:
                 read.add(key)
         elif name in _FLAGS and (not word or word in _FALSE or word in ("true", "yes", "1", "y")):
             read.add(key)
@@ -64,6 +67,14 @@ def assertion_of(attributes: Mapping[str, str]) -> Assertion:
     if said.pop("other", False) and not person:
         person = "someone else"
     return Assertion(**said, person=person, read=frozenset(read))
+
+
+def meaning_of(value: str) -> str | None:
+    """What a value of such an attribute means: ``negated``, ``possible``, ``hypothetical``, ``past`` or ``other``
+    (of another person); nothing for the usual, ``None`` for a value that is not understood.
+    """
+    word = _plain(value)
+    return _FLAGS.get(word, "" if word in _USUAL else None)
 
 
 def _plain(text: str) -> str:

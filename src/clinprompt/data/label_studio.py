@@ -77,9 +77,12 @@ def document_of(
 
 def task_of(
     document: Document, answers: Answers, *, unit: str, source: str, model: str, control: str, field_name: str,
-    lost: Counter[str],
+    choices: Sequence[str], lost: Counter[str],
 ) -> dict[str, Any]:  # fmt: skip
-    """The task of a document with one prediction (or annotation); what it cannot hold is counted in ``lost``."""
+    """The task of a document with one prediction (or annotation); what it cannot hold is counted in ``lost``.
+
+    Attributes named in ``choices`` stand as chosen values beside their regions, others as texts.
+    """
     offsets, result, scores = Offsets(document.text, unit), [], []
     names = distinct_names([span.id for span in document.spans], prefix="T")
     lost["ids"] += sum(name != span.id for name, span in zip(names, document.spans, strict=True))
@@ -98,7 +101,9 @@ def task_of(
             result.append(item if score is None else {**item, "score": score})
         scores += [] if score is None else [score]
         for key, value in span.attributes.items():
-            if key != "score" or score is None:
+            if key in choices and value:
+                result.append(_item(name, key, field_name, "choices", {**values[0], "choices": [value]}))
+            elif key != "score" or score is None:
                 result.append(_item(name, key, field_name, "textarea", {**values[0], "text": [value]}))
         result += [_relation(JOINED, name, part) for part in parts[1:]]
     by_id = dict(zip((span.id for span in document.spans), names, strict=True))

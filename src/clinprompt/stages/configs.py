@@ -69,11 +69,16 @@ class Budget(Settings):
 
 
 class PrepareSettings(Settings):
-    """One task's data: from a corpus to parts on disk. ``limits`` keep the first so many examples of a part."""
+    """One task's data: from a corpus to parts on disk. ``limits`` keep the first so many examples of a part.
+
+    ``apart_from`` are prepared tasks: documents of their test parts are left out of train and dev.
+    """
 
     task: str
     data_root: Path | None = None
     limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
+    # Left out of what is dumped where there are none: such runs keep their names.
+    apart_from: tuple[Path, ...] = Field((), exclude_if=lambda paths: not paths)
 
 
 class TeachSettings(Settings):

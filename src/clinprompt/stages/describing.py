@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clinprompt.data.fewshot import draw
 from clinprompt.data.inspection import Finding, inspect_parts
 from clinprompt.data.manifest import verify
+from clinprompt.data.overlap import PartName
 from clinprompt.data.profile import Profile, profile
 from clinprompt.errors import InputError
 from clinprompt.schema.example import Example, Split
+from clinprompt.stages.prepare import read_parts
 from clinprompt.stages.prepared import Prepared, open_prepared
+from clinprompt.tasks.catalog import catalog, load_task
 
 WANTED = {"labels": "label", "choices": "label", "free_text": "text"}
 """Codec to the field of the answer that each of its examples needs."""
@@ -21,6 +24,19 @@ def profiles(prepared: Prepared, *, backbone: str = "") -> dict[str, Profile]:
     """The profile of each part, with lengths in tokens of ``backbone``, or in characters without one."""
     measure = tokens_of(backbone) if backbone else len
     return {part: profile(prepared.part(Split(part)), measure=measure) for part in prepared.manifest.parts}
+
+
+def named_parts(name: str, *, data_root: Path | None = None) -> dict[PartName, Sequence[Example]]:
+    """The parts of a prepared folder, or of a task of the catalogue whose data lie below ``data_root``."""
+    path = Path(name)
+    if path.is_dir():
+        prepared = open_prepared(path)
+        return {(path.name, part): prepared.part(Split(part)) for part in prepared.manifest.parts}
+    if name not in catalog():
+        fix = "give folders that `clinprompt data import` wrote, or names of `clinprompt show tasks`"
+        raise InputError("there is no such folder, and no task of this name in the catalogue", where=name, fix=fix)
+    parts, _ = read_parts(load_task(name), data_root=data_root)
+    return {(name, split.value): examples for split, examples in parts.items()}
 
 
 def tokens_of(backbone: str) -> Callable[[str], int]:

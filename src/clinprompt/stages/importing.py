@@ -18,6 +18,7 @@ from clinprompt.errors import InputError
 from clinprompt.registry import unknown_name
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example, TaskKind
+from clinprompt.stages.attribute_schema import unasked, with_asked
 from clinprompt.stages.prepare import project_items
 from clinprompt.stages.prepared import write_prepared
 from clinprompt.tasks.catalog import task_from
@@ -35,11 +36,14 @@ METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What was imported: the task, the manifest, and what of the annotation no example holds."""
+    """What was imported: the task, the manifest, and what of the annotation no example holds: spans and relations in
+    ``report``, attributes by name in ``unasked``.
+    """
 
     task: Task
     manifest: Manifest
     report: ProjectionReport
+    unasked: Counter[str]
 
 
 def import_data(
@@ -50,6 +54,7 @@ def import_data(
     reader: str,
     kind: TaskKind | None = None,
     task: Task | None = None,
+    attributes: Sequence[str] = (),
     instruction: str = "",
     window: int = 600,
     dev: float = 0.15,
@@ -60,13 +65,13 @@ def import_data(
 ) -> Imported:
     """Read ``source``, check every offset, divide by patient or document, write a prepared folder to ``out``.
 
-    Without ``task`` the schema is what the annotation shows; with it, labels outside the schema raise
-    :class:`InputError`. Nothing is written unless everything could be read.
+    Without ``task`` the schema is what the annotation shows, with the ``attributes`` of entities that are named; with
+    it, labels outside the schema raise :class:`InputError`. Nothing is written unless everything could be read.
     """
     items = list(reader_of(reader, options or {})(source, **(options or {})))
     if not items:
         raise InputError("there is nothing to import", where=str(source))
-    made = task or schema_of(items, name=name, kind=kind, instruction=instruction)
+    made = task or schema_of(items, name=name, kind=kind, instruction=instruction, attributes=attributes)
     made = _with_source(made, items, reader=reader, window=window)
     examples, report = project_items(made, items, strict=task is not None)
     parts = split_by_group(examples, dev=dev, test=test, seed=seed)
@@ -75,7 +80,8 @@ def import_data(
     root = source if source.is_dir() else source.parent
     with whole_folder(out, overwrite=overwrite) as folder:
         manifest = write_prepared(folder, made, parts, reader=reader, source_root=root, source_files=files)
-    return Imported(made, manifest, report)
+    asked = (*made.attributes, *([made.about.attribute] if made.about else ()))
+    return Imported(made, manifest, report, unasked([item for item in items if isinstance(item, Document)], asked))
 
 
 def reader_of(name: str, options: Mapping[str, Any]) -> Callable[..., Sequence[Any]]:
@@ -95,15 +101,28 @@ def check_options(
             raise unknown_name(f"option of the {what} {name!r}", option, known)
 
 
-def schema_of(items: Sequence[Document | Example], *, name: str, kind: TaskKind | None, instruction: str = "") -> Task:
-    """The task that the annotation of these documents or examples shows."""
+def schema_of(
+    items: Sequence[Document | Example],
+    *,
+    name: str,
+    kind: TaskKind | None,
+    instruction: str = "",
+    attributes: Sequence[str] = (),
+) -> Task:
+    """The task that the annotation of these documents or examples shows, with the attributes that are named."""
     first = items[0]
     if isinstance(first, Document):
-        if kind not in (None, TaskKind.entities, TaskKind.relations):
+        kinds = (None, TaskKind.entities, TaskKind.question_answering if attributes else TaskKind.relations)
+        if kind not in kinds:
             raise InputError(
-                f"annotated notes give no task of kind {kind}", where=f"task {name}", allowed="entities, relations"
+                f"{'attributes' if attributes else 'annotated notes'} give no task of kind {kind}",
+                where=f"task {name}",
+                allowed=", ".join(known for known in kinds if known),
             )
-        return _span_schema([item for item in items if isinstance(item, Document)], name, kind, instruction)
+        documents = [item for item in items if isinstance(item, Document)]
+        return _span_schema(documents, name, kind, instruction, attributes)
+    if attributes:
+        raise InputError("these records have no entities with attributes", where=f"task {name}", fix="name none")
     examples = [item for item in items if isinstance(item, Example)]
     codec = "choices" if first.choices else "labels" if first.answer.label is not None else "free_text"
     usual = {"choices": TaskKind.question_answering, "labels": TaskKind.inference, "free_text": TaskKind.summarisation}
@@ -122,7 +141,9 @@ def schema_of(items: Sequence[Document | Example], *, name: str, kind: TaskKind 
     return task_from(fields, where=f"task {name}")
 
 
-def _span_schema(documents: Sequence[Document], name: str, kind: TaskKind | None, instruction: str) -> Task:
+def _span_schema(
+    documents: Sequence[Document], name: str, kind: TaskKind | None, instruction: str, attributes: Sequence[str]
+) -> Task:
     labels = Counter(span.label for document in documents for span in document.spans)
     if not labels:
         raise InputError(
@@ -133,8 +154,10 @@ def _span_schema(documents: Sequence[Document], name: str, kind: TaskKind | None
         spoken = {label: _words(label) for label in names}
         fields = {
             "name": name, "kind": "entities", "codec": "entities", "labels": names, "verbalizer": spoken,
-            "instruction": instruction or f"extract {', '.join(spoken.values())}.", "metrics": METRICS["entities"],
+            "instruction": f"extract {', '.join(spoken.values())}.", "metrics": METRICS["entities"],
         }  # fmt: skip
+        fields = with_asked(fields, documents, attributes, kind) if attributes else fields
+        fields["instruction"] = instruction or fields["instruction"]
         return task_from(fields, where=f"task {name}")
     ends: dict[str, tuple[set[str], set[str]]] = {}
     for document in documents:
@@ -168,4 +191,4 @@ def _with_source(task: Task, items: Sequence[Any], *, reader: str, window: int) 
     if not isinstance(items[0], Document):
         return task
     data = task.data or DataSource(reader=reader)
-    return task.model_copy(update={"data": data.model_copy(update={"window": window})})
+    return task.model_copy(update={"data": data.model_copy(update={"window": window, "reader": data.reader or reader})})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from clinprompt.stages.adapted import open_prompt
 from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.exporting import check_output, holds_answers, rehearse, write_documents
 from clinprompt.stages.importing import reader_of
+from clinprompt.stages.mention_answers import attributed
 from clinprompt.stages.opened import Opened, open_backbone, template_of
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.tasks.task import Task
@@ -33,7 +34,7 @@ WINDOW = 600
 
 @dataclass(frozen=True, slots=True)
 class PredictReport:
-    """What was read and written: notes, windows, characters covered, spans, relations, the answers' faults,
+    """What was read and written: notes, windows, characters covered, spans, relations, attributes, the answers' faults,
     and what the format cannot hold, counted.
     """
 
@@ -42,6 +43,7 @@ class PredictReport:
     characters: int
     spans: int
     relations: int
+    attributes: int
     answers: int
     decoding: DecodeReport
     lost: Mapping[str, int]
@@ -69,6 +71,7 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     _check_output(settings, tasks)
     read = reader_of(settings.reader, settings.reader_options)
     items = list(read(settings.notes, **settings.reader_options))
+    _check_mentions(tasks, items)
     _rehearse(settings, tasks, items)
     asks = [
         ask
@@ -78,8 +81,10 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     ]
     predictor = replace(opened, template=template).predictor(settings.decoding, tokens=settings.answer_tokens)
     with progress("predict", len(asks)) as advance:
-        found = predictor.predict([ask.question for ask in asks], watch=lambda rows: advance(rows))
-    return _write(settings, items, tasks, asks, found, prompts)
+        found = predictor.predict([ask.question for ask in asks], watch=lambda rows: advance(rows)) if asks else []
+    about = [(prompt, task) for prompt, task in zip(prompts, tasks, strict=True) if task.about]
+    return _write(settings, items, tasks, asks, found, prompts, lambda documents: attributed(
+        documents, about, predictor, window=settings.window))  # fmt: skip
 
 
 def _task(prompt: SoftPrompt, path: Path) -> Task:
@@ -112,7 +117,7 @@ def _check_output(settings: PredictSettings, tasks: Sequence[Task]) -> None:
     if twice:
         raise InputError(f"two prompts answer the task {twice[0]}", fix="predict with one prompt per task at a time")
     check_output(settings.writer, settings.writer_options, settings.out)
-    if not holds_answers(settings.writer) and any(task.kind not in SPAN_KINDS for task in tasks):
+    if not holds_answers(settings.writer) and any(task.kind not in SPAN_KINDS and not task.about for task in tasks):
         raise InputError(
             f"{settings.writer} holds spans and relations only", allowed="entities, relations", fix="use --to jsonl"
         )
@@ -127,7 +132,25 @@ def _rehearse(settings: PredictSettings, tasks: Sequence[Task], items: Sequence[
     )  # fmt: skip
 
 
+def _on_given_mentions(tasks: Sequence[Task]) -> bool:
+    """Whether attributes are asked for of the mentions that the notes have already."""
+    return any(task.about for task in tasks) and not any(task.kind in SPAN_KINDS for task in tasks)
+
+
+def _check_mentions(tasks: Sequence[Task], items: Sequence[Document | Example]) -> None:
+    wanted = {label for task in tasks if task.about for label in task.about.of}
+    found = {span.label for item in items if isinstance(item, Document) for span in item.spans}
+    if _on_given_mentions(tasks) and not wanted & found:
+        raise InputError(
+            "the notes have no mention to ask about",
+            allowed=", ".join(sorted(wanted)),
+            fix="add a --prompt that extracts them, or read annotated notes, such as --reader brat",
+        )
+
+
 def _asks(item: int, note: Document | Example, prompt: SoftPrompt, task: Task, window: int | None) -> list[_Ask]:
+    if task.about:  # asked when the mentions are known
+        return []
     placement = Placement(prompt.card.placement)
 
     def ask(example: Example, place: tuple[int, int]) -> _Ask:
@@ -158,6 +181,7 @@ def _write(
     asks: Sequence[_Ask],
     found: Sequence[Prediction],
     prompts: Sequence[SoftPrompt],
+    attribute: Callable[[list[Document]], tuple[list[Document], list[Prediction]]],
 ) -> PredictReport:
     answers: dict[tuple[int, str], list[tuple[_Ask, Prediction]]] = {}
     for ask, prediction in zip(asks, found, strict=True):
@@ -167,6 +191,10 @@ def _write(
     ]
     kinds = {task.name: task.kind for task in tasks}
     documents = [_document(item, given, kinds) for item, given in zip(items, by_item, strict=True)]
+    if _on_given_mentions(tasks):
+        documents = [item for item in items if isinstance(item, Document)]
+    documents, said_of_mentions = attribute(documents)
+    found = [*found, *said_of_mentions]
     said = [_said(given, kinds) for given in by_item]
     provenance = _provenance(settings, found, prompts)
     lost = write_documents(
@@ -179,6 +207,7 @@ def _write(
         characters=sum(len(document.text) for document in documents),
         spans=sum(len(document.spans) for document in documents),
         relations=sum(len(document.relations) for document in documents),
+        attributes=sum(len(span.attributes) for document in documents for span in document.spans),
         answers=sum(len(answer) for answer in said),
         decoding=sum((prediction.report for prediction in found), DecodeReport()),
         lost=lost,
@@ -228,20 +257,21 @@ def _provenance(
 def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation, ...]]:
     """Several tasks' spans and relations with ids that do not clash; equal spans of two tasks are one."""
     names: dict[Any, str] = {}
-    spans: list[Span] = []
+    spans: dict[str, Span] = {}
     relations: list[Relation] = []
     for answer in answers:
         local = {}
         for span in answer.spans:
             if span.key not in names:
                 names[span.key] = f"T{len(names) + 1}"
-                spans.append(replace(span, id=names[span.key]))
-            local[span.id] = names[span.key]
+            name = local[span.id] = names[span.key]
+            known = spans[name].attributes if name in spans else {}
+            spans[name] = replace(span, id=name, attributes={**span.attributes, **known})
         for relation in answer.relations:
             relations.append(
                 replace(relation, id=f"R{len(relations) + 1}", head=local[relation.head], tail=local[relation.tail])
             )
-    return tuple(spans), tuple(relations)
+    return tuple(spans.values()), tuple(relations)
 
 
 def report_record(report: PredictReport) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from clinprompt.data.attributes import Asked, with_attributes
 from clinprompt.data.chance import draw_number
+from clinprompt.data.mentions import ask_about_mentions
 from clinprompt.data.projection import ProjectionReport, project_all, relabel
 from clinprompt.data.readers import READERS
 from clinprompt.data.split import split_by_group
@@ -15,12 +17,16 @@ from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.configs import PrepareSettings
-from clinprompt.stages.prepared import write_prepared
+from clinprompt.stages.overlapping import apart_from
+from clinprompt.stages.prepared import open_prepared, write_prepared
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.tasks.catalog import load_task
+from clinprompt.tasks.mention import mention_words
 from clinprompt.tasks.task import DataSource, Task
 
 STAGE, VERSION = "prepare", 1
+LEFT_OUT = "left out"
+"""The entry of a finished run that counts what was left out because a target's test part holds it."""
 
 
 def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> RunFolder:
@@ -29,6 +35,7 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
     if task.data is None:
         raise InputError("the task names no data", where=f"task {task.name}", fix="add `data` to the task file")
     paths = _paths(task.data, settings.data_root)
+    held_out = [open_prepared(path) for path in settings.apart_from]
     # The task file counts by its content, so that a change of the catalogue makes a new run.
     run = open_run(
         runs,
@@ -36,13 +43,16 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
         version=VERSION,
         config=settings,
         inputs={f"data {path.name}": path for path in paths if path.exists()},
-        fingerprints={"task": task.model_dump_json()},
+        fingerprints={"task": task.model_dump_json(), **{f"apart from {t.task.name}": t.digest for t in held_out}},
         force=force,
     )
     if run.done:
         return run
     with run:
         parts, report = read_parts(task, data_root=settings.data_root)
+        left_out: dict[str, int] = {}
+        if held_out:
+            parts, left_out = apart_from(parts, held_out, name=task.name)
         limited = {split: _limited(found, settings.limits.get(split.value)) for split, found in parts.items()}
         sources = [path for path in paths if path.is_file()]
         manifest = write_prepared(
@@ -54,7 +64,8 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
             source_files=sources,
         )
         counts = {name: part.examples for name, part in manifest.parts.items()}
-        run.finish({"task": task.name, "examples": counts, "projection": _plain(report)})
+        told = {LEFT_OUT: left_out} if held_out else {}
+        run.finish({"task": task.name, "examples": counts, "projection": _plain(report), **told})
     return run
 
 
@@ -101,7 +112,13 @@ def project_items(task: Task, items: Sequence[Any], *, strict: bool) -> tuple[li
     """Documents or examples as examples of a task, in its labels and windows; ``strict`` as in :func:`read_parts`."""
     label_map = task.data.label_map if task.data else {}
     if items and isinstance(items[0], Document):
-        return project_all(
+        if task.about:
+            questions, report = questions_about(task, items)
+            if strict and not questions:
+                known = ", ".join(task.about.of)
+                raise InputError(f"no mention has a label that task {task.name} asks about", allowed=known)
+            return questions, report
+        examples, report = project_all(
             items,
             labels=task.labels,
             relations={name: (schema.head, schema.tail) for name, schema in task.relations.items()} or None,
@@ -109,9 +126,39 @@ def project_items(task: Task, items: Sequence[Any], *, strict: bool) -> tuple[li
             window=task.data.window if task.data else None,
             strict=strict,
         )
+        return (with_attributes(examples, asked_of(task)) if task.attributes else examples), report
     if task.labels:
         items, _ = relabel(items, labels=task.labels, label_map=label_map)
     return list(items), ProjectionReport()
+
+
+def questions_about(
+    task: Task, documents: Sequence[Document], *, window: int | None = None, gold: bool = True
+) -> tuple[list[Example], ProjectionReport]:
+    """The questions of a task about mentions, in windows of the task's length or of ``window`` characters."""
+    assert task.about is not None
+    data = task.data
+    (asked,) = asked_of(task)
+    return ask_about_mentions(
+        documents,
+        asked,
+        naming=lambda note, span: mention_words(note, span, task),
+        label_map=data.label_map if data else {},
+        window=window or (data.window if data else None),
+        gold=gold,
+    )
+
+
+def asked_of(task: Task) -> list[Asked]:
+    """The attributes that a task asks for, with how its corpus says them."""
+    renames = task.data.attribute_map if task.data else {}
+    if task.about:
+        name = task.about.attribute
+        return [Asked(name, task.labels, task.about.of, task.about.usual, renames.get(name, {}))]
+    return [
+        Asked(name, schema.values, schema.of, schema.usual, renames.get(name, {}))
+        for name, schema in task.attributes.items()
+    ]
 
 
 def _path(data: DataSource, options: dict[str, Any], data_root: Path | None) -> Path | None:

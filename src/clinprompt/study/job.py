@@ -26,7 +26,7 @@ from clinprompt.stages.distill import FILE as METAPROMPT
 from clinprompt.stages.distill import distill
 from clinprompt.stages.evaluate import COUNTS, evaluate, read_scores
 from clinprompt.stages.opened import Opened, open_backbone
-from clinprompt.stages.prepare import prepare
+from clinprompt.stages.prepare import LEFT_OUT, prepare
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder
@@ -71,11 +71,9 @@ def run_job(
     """Run a recipe through all stages; finished stages are reused, interrupted ones resumed."""
     opened = opened or open_backbone(recipe.backbone)
     say("backbone", f"{opened.backbone.name}, {opened.backbone.fingerprint}, template {opened.template.name}")
-    targets = _prepare_all(recipe.targets, recipe, runs, progress, say)
-    sources: dict[str, Prepared] = {}
+    targets, sources = prepare_all(recipe, runs=runs, progress=progress, say=say)
     metaprompt, taught, distilled = recipe.metaprompt, None, None
     if recipe.sources is not None:
-        sources = _prepare_all(recipe.sources.tasks, recipe, runs, progress, say)
         taught, distilled = _source_stage(recipe, sources, runs, opened, progress, say)
         metaprompt = distilled.outputs / METAPROMPT
     cells = _trivial_cells(recipe, targets, runs)
@@ -135,13 +133,31 @@ def write_table(folder: Path, result: JobResult) -> None:
     write_json(folder / "differences.json", {"lines": [asdict(line) for line in result.differences]})
 
 
-def _prepare_all(names: Sequence[str], recipe: Recipe, runs: Path, progress: Progress, say: Say) -> dict[str, Prepared]:
+def prepare_all(
+    recipe: Recipe, *, runs: Path, progress: Progress, say: Say
+) -> tuple[dict[str, Prepared], dict[str, Prepared]]:
+    """The targets and the sources of a recipe, the sources without the targets' test documents if it says so."""
+    targets = _prepared(recipe.targets, recipe, runs, progress, say)
+    if recipe.sources is None:
+        return targets, {}
+    apart = tuple(item.path for item in targets.values()) if recipe.sources.exclude_overlap else ()
+    return targets, _prepared(recipe.sources.tasks, recipe, runs, progress, say, apart_from=apart)
+
+
+def _prepared(
+    names: Sequence[str], recipe: Recipe, runs: Path, progress: Progress, say: Say, *, apart_from: tuple[Path, ...] = ()
+) -> dict[str, Prepared]:
     say("prepare", ", ".join(names))
     found = {}
     with progress("prepare", len(names)) as advance:
         for name in names:
-            settings = PrepareSettings(task=name, data_root=recipe.data_root, limits=recipe.limits)
-            item = open_prepared(prepare(settings, runs=runs).path)
+            settings = PrepareSettings(
+                task=name, data_root=recipe.data_root, limits=recipe.limits, apart_from=apart_from
+            )
+            run = prepare(settings, runs=runs)
+            for place, count in run.summary().get(LEFT_OUT, {}).items():
+                say("prepare", f"{name}: {count} examples left out, {place} (their documents stand in its test part)")
+            item = open_prepared(run.path)
             found[item.task.name] = item
             advance(1)
     return found

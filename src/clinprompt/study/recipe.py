@@ -19,9 +19,13 @@ from clinprompt.stages.configs import (
 
 
 class Sources(Settings):
-    """How the metaprompt is made: teachers, then distillation. See ``TeachSettings`` and ``DistillSettings``."""
+    """How the metaprompt is made: teachers, then distillation. See ``TeachSettings`` and ``DistillSettings``.
+
+    ``exclude_overlap`` leaves documents that stand in a target's test part out of the sources.
+    """
 
     tasks: tuple[str, ...] = Field(min_length=2)
+    exclude_overlap: bool = False
     teach: Budget = Budget(keep="best")
     teach_start: Literal["text", "vocabulary"] = "text"
     distill: Budget = Budget(batch=24, keep="best")

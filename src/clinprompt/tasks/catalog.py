@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ CODECS_OF_KIND = {
     TaskKind.summarisation: ("free_text",),
 }
 _LABELLED_CODECS = ("entities", "relations", "labels")
+MOST_FORMS = 256
+"""Ways to name a kind of entity with its attributes."""
 _PARTS = ("train", "dev", "test", "all")
 
 
@@ -134,9 +137,41 @@ def _contradictions(task: Task, *, where: str) -> list[InputError]:
         for end, labels in (("head", ends.head), ("tail", ends.tail)):
             if not labels or set(labels) - set(task.labels):
                 fault(f"relations.{name}.{end} must name labels of the task", allowed=", ".join(task.labels))
+    faults += _attribute_contradictions(task, where=where)
     if task.data:
         faults += _data_contradictions(task, where=where)
     return faults
+
+
+def _attribute_contradictions(task: Task, *, where: str) -> list[InputError]:
+    faults: list[InputError] = []
+    if task.attributes and task.codec != "entities":
+        faults.append(InputError("the field 'attributes' is for the codec 'entities' only", where=where))
+    if task.about and (task.kind is not TaskKind.question_answering or task.codec != "labels"):
+        faults.append(InputError("the field 'about' is for question answering with the codec 'labels'", where=where))
+    for name, schema in task.attributes.items():
+        strange = sorted(set(schema.of) - set(task.labels))
+        if strange:
+            allowed = ", ".join(task.labels)
+            faults.append(InputError(f"attributes.{name}.of names {strange}", where=where, allowed=allowed))
+    usuals = [(f"attributes.{name}", schema.usual, schema.values) for name, schema in task.attributes.items()]
+    usuals += [("about", task.about.usual, task.labels)] if task.about else []
+    for field, usual, values in usuals:
+        if usual and usual not in values:
+            faults.append(InputError(f"{field}.usual is {usual!r}", where=where, allowed=", ".join(values)))
+    combinations = math.prod(len(schema.values) for schema in task.attributes.values())
+    if combinations > MOST_FORMS:
+        fault = f"the attributes have {combinations} combinations of values"
+        faults.append(InputError(fault, where=where, allowed=f"at most {MOST_FORMS}", fix="ask for them in two tasks"))
+    elif task.attributes and len(task.forms()) < sum(_combinations(task, label) for label in task.labels):
+        faults.append(InputError("two combinations of label and values share the same words", where=where,
+                                 fix="give the values other words in verbalizer"))  # fmt: skip
+    return faults
+
+
+def _combinations(task: Task, label: str) -> int:
+    asked = (schema for schema in task.attributes.values() if label in (schema.of or task.labels))
+    return math.prod(len(schema.values) for schema in asked)
 
 
 def _data_contradictions(task: Task, *, where: str) -> list[InputError]:
@@ -147,9 +182,20 @@ def _data_contradictions(task: Task, *, where: str) -> list[InputError]:
         faults.append(InputError(f"data.parts has unknown parts {unknown}", where=where, allowed=", ".join(_PARTS)))
     if "all" in task.data.parts and (len(task.data.parts) > 1 or task.data.split is None):
         faults.append(InputError("data.parts.all stands alone and needs data.split", where=where, fix="add data.split"))
-    strange = sorted(set(task.data.label_map.values()) - set(task.labels))
+    known = task.about.of if task.about else task.labels
+    strange = sorted(set(task.data.label_map.values()) - set(known))
     if strange:
-        faults.append(InputError(f"data.label_map maps to {strange}", where=where, allowed=", ".join(task.labels)))
-    if task.data.window is not None and task.kind not in (TaskKind.entities, TaskKind.relations):
-        faults.append(InputError("data.window is for entities and relations only", where=where))
+        faults.append(InputError(f"data.label_map maps to {strange}", where=where, allowed=", ".join(known)))
+    if task.data.window is not None and task.kind not in (TaskKind.entities, TaskKind.relations) and not task.about:
+        faults.append(InputError("data.window is for entities, relations and questions about mentions", where=where))
+    asked = {name: schema.values for name, schema in task.attributes.items()}
+    if task.about:
+        asked[task.about.attribute] = task.labels
+    for name, renames in task.data.attribute_map.items():
+        strange = sorted(set(renames.values()) - set(asked.get(name, ())))
+        if name not in asked or strange:
+            what = f".{name} maps to {strange}" if name in asked else f" names {name!r}"
+            faults.append(
+                InputError(f"data.attribute_map{what}", where=where, allowed=", ".join(asked.get(name, asked)))
+            )
     return faults

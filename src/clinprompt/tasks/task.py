@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
 
 from clinprompt.schema.example import TaskKind
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class _Strict(BaseModel):
@@ -18,6 +24,29 @@ class RelationSchema(_Strict):
 
     head: tuple[StrictStr, ...]
     tail: tuple[StrictStr, ...]
+
+
+class AttributeSchema(_Strict):
+    """The values of an attribute of entities, such as present, absent and possible of the attribute ``assertion``.
+
+    ``of`` are the entity labels that have it (none named: all). ``usual`` is the value where the annotation says
+    nothing; answers leave it unsaid too.
+    """
+
+    values: tuple[StrictStr, ...] = Field(min_length=2)
+    of: tuple[StrictStr, ...] = ()
+    usual: StrictStr = ""
+
+
+class MentionQuestion(_Strict):
+    """That a task of classes asks for one attribute of marked mentions: the classes are its values.
+
+    ``of`` are the entity labels whose mentions are asked about, ``usual`` is as in :class:`AttributeSchema`.
+    """
+
+    attribute: StrictStr
+    of: tuple[StrictStr, ...] = Field(min_length=1)
+    usual: StrictStr = ""
 
 
 class SplitPlan(_Strict):
@@ -33,8 +62,10 @@ class DataSource(_Strict):
 
     ``root`` is a folder below the data root the user names. ``parts`` maps ``train``, ``dev``, ``test`` (or ``all``,
     with ``split``) to the options of that part; ``path`` among them is relative to ``root``. ``window`` is the
-    longest stretch of a document, in characters, that becomes one example (entities and relations only). ``apply``
-    says where to ask for data that is given on application only; it is shown when the data is not there.
+    longest stretch of a document, in characters, that becomes one example (tasks about documents only).
+    ``attribute_map`` says which attributes of the corpus, ``Name`` or ``Name=value``, mean which value of an
+    attribute of the task: ``{assertion: {Negation: absent}}``. ``apply`` says where to ask for data that is given
+    on application only; it is shown when the data is not there.
     """
 
     reader: StrictStr
@@ -44,6 +75,8 @@ class DataSource(_Strict):
     split: SplitPlan | None = None
     window: int | None = Field(None, ge=40)
     label_map: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    # Left out of what is dumped where it is empty: runs of tasks without attributes keep their names.
+    attribute_map: dict[StrictStr, dict[StrictStr, StrictStr]] = Field(default_factory=dict, exclude_if=_is_empty)
     # Left out of what is dumped: a run does not depend on it.
     apply: StrictStr = Field("", exclude=True)
 
@@ -53,6 +86,7 @@ class Task(_Strict):
 
     ``labels`` are entity labels or classes (empty for choices and free text), ``verbalizer`` the words that stand
     for them in answers (the label itself when absent), ``metrics`` names from the metric table, primary first.
+    ``attributes`` are asked for with the entities, in one answer; ``about`` asks for an attribute of one mention.
     """
 
     name: StrictStr
@@ -62,6 +96,8 @@ class Task(_Strict):
     labels: tuple[StrictStr, ...] = ()
     verbalizer: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     relations: dict[StrictStr, RelationSchema] = Field(default_factory=dict)
+    attributes: dict[StrictStr, AttributeSchema] = Field(default_factory=dict, exclude_if=_is_empty)
+    about: MentionQuestion | None = Field(None, exclude_if=_is_empty)
     metrics: tuple[StrictStr, ...] = Field(min_length=1)
     data: DataSource | None = None
     group: StrictStr = ""
@@ -70,7 +106,9 @@ class Task(_Strict):
 
     @model_validator(mode="after")
     def _words_are_known(self) -> Task:
-        extra = set(self.verbalizer) - set(self.labels) - set(self.relations)
+        values = [value for schema in self.attributes.values() for value in schema.values]
+        mentions = self.about.of if self.about else ()
+        extra = set(self.verbalizer) - {*self.labels, *self.relations, *values, *mentions}
         if extra:
             raise ValueError(f"verbalizer names labels that the task does not have: {sorted(extra)}")
         words = [self.words(label) for label in self.labels]
@@ -81,6 +119,17 @@ class Task(_Strict):
     def words(self, label: str) -> str:
         """The words that stand for a label in instructions and answers."""
         return self.verbalizer.get(label, label)
+
+    def forms(self) -> Mapping[str, tuple[str, Mapping[str, str]]]:
+        """Every way to name a kind of entity in an answer, ``problem`` or ``problem, absent``: label and attributes."""
+        found: dict[str, tuple[str, Mapping[str, str]]] = {}
+        for label in self.labels:
+            asked = {name: schema for name, schema in self.attributes.items() if label in (schema.of or self.labels)}
+            for values in itertools.product(*(schema.values for schema in asked.values())):
+                said = dict(zip(asked, values, strict=True))
+                unusual = [self.words(value) for name, value in said.items() if value != asked[name].usual]
+                found[", ".join([self.words(label), *unusual])] = (label, said)
+        return found
 
     def label(self, words: str) -> str | None:
         """The label that these words stand for, ``None`` when they stand for none."""

@@ -40,6 +40,23 @@ def test_the_form_is_the_one_label_studio_imports(tmp_path):
     assert back.metadata == {"site": "a", "flag": "high"} and back.spans == spans
 
 
+def test_what_is_asserted_is_chosen_beside_the_region(tmp_path):
+    spans = (Span("Problem", ((3, 8),), "T1", {"assertion": "absent", "severity": "mild", "temporality": ""}),)
+    for choices, kinds in (
+        (None, ["choices", "textarea", "textarea"]),
+        (["severity"], ["textarea", "choices", "textarea"]),
+    ):
+        file = tmp_path / f"{len(kinds)}{choices is None}.json"
+        write([Document("n", "No fever", spans)], file, **({} if choices is None else {"choices": choices}))
+        (task,) = json.loads(file.read_text())
+        _, *beside = task["predictions"][0]["result"]
+        assert [item["type"] for item in beside] == kinds
+        chosen = beside[kinds.index("choices")]
+        assert chosen["id"] == "T1" and chosen["value"]["choices"] in (["absent"], ["mild"])
+        assert (chosen["value"]["start"], chosen["value"]["end"]) == (3, 8)
+        assert read(file, source="predictions")[0].spans == spans
+
+
 def test_discontinuous_spans_are_regions_that_relations_join(tmp_path):
     spans = (Span("Part", ((0, 4), (9, 12)), "a"), Span("Part", ((5, 8),), "a#2"))
     write([Document("n", "left and arm", spans)], tmp_path / "t.json", source="annotations")

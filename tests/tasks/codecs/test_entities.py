@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Span
@@ -102,3 +105,65 @@ def test_a_gold_label_outside_the_schema_is_refused_without_note_text():
 def test_the_order_of_gold_spans_does_not_matter(gold):
     turned = example(gold.note, Answer(spans=gold.answer.spans[::-1]))
     assert CODEC.encode(gold, ENTITIES) == CODEC.encode(turned, ENTITIES)
+
+
+ASSERTED = Task(
+    name="asserted",
+    kind="entities",
+    codec="entities",
+    instruction="List problems and drugs.",
+    labels=("Problem", "Drug"),
+    verbalizer={"Problem": "problem", "family": "of a relative: odd; words"},
+    attributes={
+        "assertion": {"values": ("present", "absent", "family"), "of": ("Problem",), "usual": "present"},
+        "time": {"values": ("now", "past"), "of": ("Problem",), "usual": "now"},
+        "route": {"values": ("oral", "other"), "of": ("Drug",)},
+    },
+    metrics=("span-f1",),
+)
+
+
+@st.composite
+def asserted_examples(draw):
+    drawn = draw(entity_examples(ASSERTED))
+    values = {"assertion": ("present", "absent", "family"), "time": ("now", "past"), "route": ("oral", "other")}
+
+    def said(span):
+        names = ("assertion", "time") if span.label == "Problem" else ("route",)
+        return replace(span, attributes={name: draw(st.sampled_from(values[name])) for name in names})
+
+    return replace(drawn, answer=Answer(spans=tuple(said(span) for span in drawn.answer.spans)))
+
+
+@given(gold=asserted_examples())
+def test_attributes_come_back_with_their_spans(gold):
+    expected = {span.key: dict(span.attributes) for span in reversed(gold.answer.spans)}
+    found = CODEC.decode(CODEC.encode(gold, ASSERTED), gold, ASSERTED)
+    assert {span.key: dict(span.attributes) for span in found.answer.spans} == expected
+    assert found.report.unreadable == found.report.unlocated == 0
+
+
+def test_the_usual_value_is_not_written():
+    note = "No fever, now cough. Aspirin."
+    spans = (
+        Span("Problem", ((3, 8),), attributes={"assertion": "absent", "time": "past"}),
+        Span("Problem", ((14, 19),), attributes={"colour": "not asked for"}),
+        Span("Drug", ((21, 28),), attributes={"route": "oral"}),
+    )
+    gold = example(note, Answer(spans=spans))
+    assert CODEC.encode(gold, ASSERTED) == "problem, absent, past: fever; problem: cough; Drug, oral: Aspirin"
+    assert len(ASSERTED.forms()) == 3 * 2 + 2
+
+
+@pytest.mark.parametrize("attributes", [{"route": "odd"}, {}])
+def test_a_value_that_the_task_does_not_have_is_refused(attributes):
+    gold = example("Aspirin", Answer(spans=(Span("Drug", ((0, 7),), attributes=attributes),)))
+    with pytest.raises(InputError, match="attribute route") as caught:
+        CODEC.encode(gold, ASSERTED)
+    assert "Aspirin" not in str(caught.value) and "oral, other" in str(caught.value)
+
+
+def test_an_unknown_value_makes_the_item_unreadable():
+    found = CODEC.decode("problem, gone: fever; Problem, Absent: fever", example("fever", Answer()), ASSERTED)
+    assert found.report == DecodeReport(items=2, unreadable=1)
+    assert [dict(span.attributes) for span in found.answer.spans] == [{"assertion": "absent", "time": "now"}]

@@ -15,34 +15,27 @@ from clinprompt.errors import InputError
 from clinprompt.schema.document import Document, Fragment, Relation, Span
 
 ASSERTION = "assertion"
-LABELS = ("concept", ASSERTION)
-"""What the label of a span may be."""
 _C = r'c="(.*)" ([0-9]+:[0-9]+) ([0-9]+:[0-9]+)'
 _CONCEPT = re.compile(_C + r'\|\|t="([^"]+)"')
 _ASSERTION = re.compile(_C + r'\|\|t="([^"]+)"\|\|a="([^"]+)"')
 _RELATION = re.compile(_C + r'\|\|r="([^"]+)"\|\|' + _C)
 
 
-def read(
-    path: Path | None, *, label: str = "concept", texts: str = "", group: str = "", differing: str = "refuse"
-) -> list[Document]:
+def read(path: Path | None, *, texts: str = "", group: str = "", differing: str = "refuse") -> list[Document]:
     """One :class:`Document` per ``.con`` file in the folder ``path`` and below.
 
     ``NAME.con`` goes with ``NAME.txt``, and with ``NAME.ast`` and ``NAME.rel`` where they are there; they may lie
     in folders of their own (``concept``, ``ast``, ``rel``, ``txt``). ``texts`` is a folder with the texts,
     relative to ``path``, when they are not below it (``../test_data``). Concepts are spans (problem, test,
-    treatment), an assertion is the attribute ``assertion`` of its span, and its label when ``label`` is
-    ``assertion``; a relation (``TrAP``) goes from its first to its second concept. ``group`` is a regular
-    expression that finds the patient in the name. Mentions whose words differ from the text are refused, or
-    with ``differing: leave out`` counted in the metadata; large and small letters and blanks are not
-    compared.
+    treatment), an assertion is the attribute ``assertion`` of its span; a relation (``TrAP``) goes from its first
+    to its second concept. ``group`` is a regular expression that finds the patient in the name. Mentions whose
+    words differ from the text are refused, or with ``differing: leave out`` counted in the metadata; large and
+    small letters and blanks are not compared.
 
     Raises one :class:`InputError` that lists all lines that cannot be read, assertions and relations of concepts
     that are not there among them.
     """
     checked(differing)
-    if label not in LABELS:
-        raise InputError(f"the option label has the value {label!r}", allowed=", ".join(LABELS))
     found = files_below(path, reader="i2b2_2010", suffixes=(".con", ".ast", ".rel", ".txt"))
     root = Path(path)  # type: ignore[arg-type]
     if root.is_file():
@@ -58,7 +51,7 @@ def read(
         # Texts without concepts are the unannotated notes that the corpus also has.
         if set(files) - {".txt"}:
             with faults.gathered():
-                note = _Note(name, files, asserting=label == ASSERTION, differing=differing)
+                note = _Note(name, files, differing=differing)
                 documents.append(note.document(group=group_name(name, group)))
     faults.raise_all()
     if not documents:
@@ -79,7 +72,6 @@ class _Note:
 
     name: str
     files: dict[str, Path]
-    asserting: bool
     differing: str
     spans: dict[tuple[Fragment, str], Span] = field(default_factory=dict)
     asserted: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -119,9 +111,7 @@ class _Note:
         )
 
     def _said(self, span: Span) -> Span:
-        said = self.asserted.get(span.id, {})
-        label = said.get(ASSERTION, span.label) if self.asserting else span.label
-        return replace(span, label=label, attributes=said)
+        return replace(span, attributes=self.asserted.get(span.id, {}))
 
     def _concept(self, parts: re.Match[str], where: str) -> None:
         place = self._place(*parts.group(1, 2, 3), where=where)

@@ -1,8 +1,9 @@
-"""Entities as text: ``drug: aspirin; dose: 80 mg``, or ``none``."""
+"""Entities as text: ``drug: aspirin; dose: 80 mg``, with attributes ``problem, absent: fever``, or ``none``."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Fragment, Span
@@ -28,6 +29,8 @@ WORD_SPECIALS = MENTION_SPECIALS + ":>="
 
 Place = tuple[str, tuple[Fragment, ...]]
 """A label and exact fragments, as in :attr:`Span.key`."""
+Forms = Mapping[str, tuple[str, Mapping[str, str]]]
+"""What :meth:`Task.forms` gives."""
 
 
 def text_order(place: Place) -> tuple[object, ...]:
@@ -36,33 +39,33 @@ def text_order(place: Place) -> tuple[object, ...]:
     return (fragments[0][0], -fragments[-1][1], fragments, label)
 
 
-def numbered(places: set[Place]) -> tuple[Span, ...]:
-    """Spans in text order with the ids ``e1``, ``e2``, …"""
+def numbered(places: Mapping[Place, Mapping[str, str]]) -> tuple[Span, ...]:
+    """Spans in text order with the ids ``e1``, ``e2``, … and the attributes of their places."""
     ordered = sorted(places, key=text_order)
     return tuple(
-        Span(label=label, fragments=fragments, id=f"e{number}")
-        for number, (label, fragments) in enumerate(ordered, start=1)
+        Span(label=place[0], fragments=place[1], id=f"e{number}", attributes=places[place])
+        for number, place in enumerate(ordered, start=1)
     )
 
 
 class EntitiesCodec:
-    """Items ``words: mention`` in text order, joined by ``; ``; fragments of one mention by `` | ``."""
+    """Items ``words: mention`` in text order, joined by ``; ``; fragments of one mention by `` | ``.
+
+    The words are those of the label and, where the task has attributes, of each value that is not the usual one.
+    """
 
     def encode(self, example: Example, task: Task) -> str:
-        """The gold spans as items; raises :class:`InputError` for a label that is not the task's."""
+        """The gold spans as items; raises :class:`InputError` for a label or value that is not the task's."""
         grounder = Grounder(example.note)
         taken: dict[str, set[tuple[Fragment, ...]]] = defaultdict(set)
         items: list[str] = []
         start = 0
-        for label, fragments in sorted({span.key for span in example.answer.spans}, key=text_order):
-            if label not in task.labels:
-                raise InputError(
-                    f"the label {label!r} is not one of task {task.name}",
-                    where=f"example {example.id}, characters {fragments[0][0]}-{fragments[-1][1]}",
-                    allowed=", ".join(task.labels),
-                )
+        by_place = {span.key: span for span in reversed(example.answer.spans)}
+        forms = task.forms()
+        for label, fragments in sorted(by_place, key=text_order):
+            form = _form(by_place[label, fragments], forms, example, task)
             mention = grounder.mention(fragments, start=start, taken=taken[label])
-            items.append(f"{escape(task.words(label), specials=WORD_SPECIALS)}: {write_mention(mention)}")
+            items.append(f"{escape(form, specials=WORD_SPECIALS)}: {write_mention(mention)}")
             taken[label].add(fragments)
             start = fragments[0][0]
         return "; ".join(items) or NOTHING
@@ -72,42 +75,66 @@ class EntitiesCodec:
 
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The spans that the text names, each at its place in the note; never raises."""
-        grounder, wording = Grounder(example.note), Wording(task.labels, task)
+        forms = task.forms()
+        grounder, wording = Grounder(example.note), Wording(forms)
+        places: dict[Place, Mapping[str, str]] = {}
         taken: dict[str, set[tuple[Fragment, ...]]] = defaultdict(set)
         report, start = DecodeReport(), 0
         for item in answer_items(answer):
-            label, found = _read(item, wording, grounder, start=start, taken=taken)
-            report += DecodeReport(items=1, unreadable=label is None, unlocated=bool(label and found is None))
-            if label is None or found is None or found.repeated:
+            form, found = _read(item, wording, grounder, forms, start=start, taken=taken)
+            report += DecodeReport(items=1, unreadable=form is None, unlocated=bool(form and found is None))
+            if form is None or found is None or found.repeated:
                 continue
             report += DecodeReport(ambiguous=found.ambiguous)
+            label, attributes = forms[form]
             taken[label].add(found.fragments)
+            places[label, found.fragments] = attributes
             start = found.fragments[0][0]
-        spans = numbered({(label, fragments) for label, places in taken.items() for fragments in places})
-        return Prediction(example=example.id, answer=Answer(spans=spans), report=report, raw=answer)
+        return Prediction(example=example.id, answer=Answer(spans=numbered(places)), report=report, raw=answer)
+
+
+def _form(span: Span, forms: Forms, example: Example, task: Task) -> str:
+    """The words of a span's label and attributes."""
+    label, where = span.label, f"example {example.id}, characters {span.start}-{span.end}"
+    if label not in task.labels:
+        raise InputError(
+            f"the label {label!r} is not one of task {task.name}", where=where, allowed=", ".join(task.labels)
+        )
+    asked = {name: schema for name, schema in task.attributes.items() if label in (schema.of or task.labels)}
+    said = {name: span.attributes.get(name, schema.usual) for name, schema in asked.items()}
+    for form, meaning in forms.items():
+        if meaning == (label, said):
+            return form
+    name = next(name for name, value in said.items() if value not in asked[name].values)
+    raise InputError(
+        f"the attribute {name} has the value {said[name]!r}", where=where, allowed=", ".join(asked[name].values)
+    )
 
 
 def _read(
     item: list[Unit],
     wording: Wording,
     grounder: Grounder,
+    forms: Forms,
     *,
     start: int,
     taken: dict[str, set[tuple[Fragment, ...]]],
 ) -> tuple[str | None, Located | None]:
-    """Label and place; no label when the item has not the form, no place when the note has not the words."""
-    label = None
+    """The words before the colon, as the task has them, and the place; no words when the item has not the form, no
+    place when the note has not the mention.
+    """
+    form = None
     for reading in readings(item):
         words, *rest = split(reading, ":", limit=1)
         mention = read_mention(rest[0]) if rest else None
         name = wording.label(plain(words)) if mention else None
         if mention is None or name is None:
             continue
-        label = name
-        found = grounder.locate(mention, start=start, taken=taken[name])
+        form = name
+        found = grounder.locate(mention, start=start, taken=taken[forms[form][0]])
         if found is not None:
-            return label, found
-    return label, None
+            return form, found
+    return form, None
 
 
 ENTITIES = EntitiesCodec()

@@ -98,7 +98,7 @@ def gold_links(answer: Answer) -> set[Link]:
 
 def linked(links: set[Link]) -> Answer:
     """An answer with the spans of all ends, each once, and the relations between them."""
-    spans = numbered({place for _, head, tail in links for place in (head, tail)})
+    spans = numbered({place: {} for _, head, tail in links for place in (head, tail)})
     ids = {span.key: span.id for span in spans}
     relations = tuple(
         Relation(label=label, head=ids[head], tail=ids[tail], id=f"r{number}")

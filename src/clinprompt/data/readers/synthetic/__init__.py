@@ -15,7 +15,7 @@ from pathlib import Path
 from clinprompt.data.readers.synthetic.asks import ASKS
 from clinprompt.data.readers.synthetic.kinds import KINDS
 from clinprompt.data.readers.synthetic.note import draw_kind, draw_patient, write_note
-from clinprompt.data.readers.synthetic.style import SECTION_NAMES, SITES
+from clinprompt.data.readers.synthetic.style import ON_REQUEST, SECTION_NAMES, SITES
 from clinprompt.errors import InputError
 from clinprompt.registry import unknown_name
 from clinprompt.schema.document import Document
@@ -90,7 +90,7 @@ def _check(
     where = "options of the synthetic reader"
     if path is not None:
         raise InputError("synthetic notes are made, not read: a path was given", where=where, fix="remove the path")
-    named = [("site", site, SITES), *(("section", name, SECTION_NAMES) for name in sections)]
+    named = [("site", site, SITES), *(("section", name, (*SECTION_NAMES, *ON_REQUEST)) for name in sections)]
     named += [("kind of document", name, KINDS) for name in kinds]
     named += [] if ask is None else [("question", ask, ASKS)]
     for what, name, known in named:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from clinprompt.data.readers.synthetic.style import SECTION_NAMES, SITES, Style
+from clinprompt.data.readers.synthetic.style import ON_REQUEST, SECTION_NAMES, SITES, Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class DocumentKind:
 
     def holds(self, sections: tuple[str, ...]) -> bool:
         """Whether a document of this kind can have all these sections."""
-        return set(sections) <= set(self.sections)
+        return set(sections) <= {*self.sections, *(() if self.spoken else ON_REQUEST)}
 
 
 _TALKED_OF = ("history", "medications", "adverse-events", "problems", "labs", "social", "opioids", "procedures")

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clinprompt.data.readers.synthetic import state, treatment
+from clinprompt.data.readers.synthetic import assertions, state, treatment
 from clinprompt.data.readers.synthetic.kinds import KINDS, DocumentKind
 from clinprompt.data.readers.synthetic.picker import Picker
 from clinprompt.data.readers.synthetic.style import Style
@@ -24,6 +24,7 @@ _SECTIONS: Mapping[str, Section] = {
     "labs": state.labs,
     "social": state.social,
     "imaging": state.imaging,
+    "assertions": assertions.assertions,
 }
 
 

@@ -20,6 +20,9 @@ SECTION_NAMES = (
     "procedures",
 )
 
+ON_REQUEST = ("assertions",)
+"""Sections that stand in a note only where they are asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Style:
@@ -43,7 +46,8 @@ class Style:
 
 
 def _headings(text: str) -> dict[str, str]:
-    return dict(zip(SECTION_NAMES, (part.strip() for part in text.split(",")), strict=True))
+    names = (*SECTION_NAMES, *ON_REQUEST)
+    return dict(zip(names, (part.strip() for part in text.split(",")), strict=True))
 
 
 SITES: dict[str, Style] = {
@@ -51,9 +55,9 @@ SITES: dict[str, Style] = {
         site="A",
         terse=False,
         headings=_headings(
-            "HISTORY, MEDICATIONS, ADVERSE EVENTS, PROBLEMS, LABS, SOCIAL, OPIOIDS, IMAGING, PROCEDURES"
+            "HISTORY, MEDICATIONS, ADVERSE EVENTS, PROBLEMS, LABS, SOCIAL, OPIOIDS, IMAGING, PROCEDURES, CONDITIONS"
         ),
-        order=SECTION_NAMES,
+        order=(*SECTION_NAMES, *ON_REQUEST),
         heading_end=": ",
         between=" ",
         stop=".",
@@ -61,7 +65,7 @@ SITES: dict[str, Style] = {
     "B": Style(
         site="B",
         terse=True,
-        headings=_headings("Hx, Rx, ADR, Dx, Lab, SH, Opioid hx, Img, PSH"),
+        headings=_headings("Hx, Rx, ADR, Dx, Lab, SH, Opioid hx, Img, PSH, Cond"),
         order=(
             "problems",
             "history",
@@ -72,6 +76,7 @@ SITES: dict[str, Style] = {
             "imaging",
             "adverse-events",
             "medications",
+            *ON_REQUEST,
         ),
         heading_end=" - ",
         between="; ",

@@ -1,0 +1,58 @@
+"""Prompts that ask about mentions: every mention of a document is asked about, the answer becomes its attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from clinprompt.backbones.protocol import Placement
+from clinprompt.data.mentions import span_number
+from clinprompt.inference.predictor import Predictor, Question
+from clinprompt.prompts.bank import SoftPrompt
+from clinprompt.schema.document import Document, Span
+from clinprompt.schema.prediction import Prediction
+from clinprompt.stages.prepare import questions_about
+from clinprompt.tasks.task import Task
+
+WINDOW = 600
+"""Longest stretch of a note round a mention, in characters, where neither the settings nor the task say one."""
+
+
+def attributed(
+    documents: Sequence[Document],
+    prompts: Sequence[tuple[SoftPrompt, Task]],
+    predictor: Predictor,
+    *,
+    window: int | None = None,
+    watch: Callable[[int], None] = lambda rows: None,
+) -> tuple[list[Document], list[Prediction]]:
+    """The documents with the attributes that prompts of tasks with ``about`` find, and their answers.
+
+    A mention whose answer cannot be read gets no attribute. ``window`` is in characters, the task's own without.
+    """
+    questions: list[Question] = []
+    places: list[int] = []
+    for number, document in enumerate(documents):
+        for prompt, task in prompts:
+            trained = task.data.window if task.data else None
+            asked, _ = questions_about(task, [document], window=window or trained or WINDOW, gold=False)
+            placement = Placement(prompt.card.placement)
+            questions += [Question(one, task, prompt.vectors, placement, prompt.card.name) for one in asked]
+            places += [number] * len(asked)
+    if not questions:
+        return list(documents), []
+    found = predictor.predict(questions, watch=watch)
+    said: dict[tuple[int, int], dict[str, str]] = {}
+    for place, question, prediction in zip(places, questions, found, strict=True):
+        assert question.task.about is not None
+        if prediction.answer.label is not None:
+            known = said.setdefault((place, span_number(question.example)), {})
+            known[question.task.about.attribute] = prediction.answer.label
+    return [
+        replace(document, spans=tuple(_with(span, said.get((place, at), {})) for at, span in enumerate(document.spans)))
+        for place, document in enumerate(documents)
+    ], found
+
+
+def _with(span: Span, said: dict[str, str]) -> Span:
+    return replace(span, attributes={**span.attributes, **said}) if said else span
