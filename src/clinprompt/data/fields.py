@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import fields as dataclass_fields
+from typing import Any, TypedDict
 
 from clinprompt.data.choices import KEY_FORMS, Choices, chosen_key, lettered, rendered
 from clinprompt.errors import InputError
@@ -21,7 +22,7 @@ class Fields:
     ``label`` names the right option: see :data:`KEY_FORMS`. ``label_map`` renames classes.
     """
 
-    note: str | Sequence[str]
+    note: str | Sequence[str] = ""
     question: str | Sequence[str] = ""
     hypothesis: str = ""
     options: str | Sequence[str] = ""
@@ -42,6 +43,10 @@ class Fields:
     def only_notes(self) -> bool:
         """Whether rows are notes and nothing is asked about them."""
         return not (self.question or self.hypothesis or self.options or self.label or self.text)
+
+
+FieldNames = TypedDict("FieldNames", {one.name: Any for one in dataclass_fields(Fields)}, total=False)  # type: ignore[misc]
+"""The fields of :class:`Fields` as the options of a reader that names them."""
 
 
 def example_of(row: Mapping[str, Any], fields: Fields, *, fallback_id: str, where: str) -> Example:

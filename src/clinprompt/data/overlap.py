@@ -60,8 +60,8 @@ class PartOverlap:
     """What two parts share.
 
     ``groups`` counts groups of the same name, between tasks only those with a note that is near in both, since many
-    corpora number their documents. ``exact`` counts different notes, ``normalised`` those that differ in case and blanks
-    at most. ``near_first`` and ``near_second`` count the different notes of which at least half stands in notes
+    corpora number their documents. ``exact`` counts different notes, ``normalised`` those that differ in case and
+    blanks at most. ``near_first`` and ``near_second`` count the different notes of which at least half stands in notes
     of the other part (:mod:`clinprompt.data.near`): a sentence is near the abstract it comes from, not the reverse.
     """
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from clinprompt.data.atomic import whole_folder
 from clinprompt.data.manifest import Manifest
@@ -95,7 +95,12 @@ def check_options(
     what: str, name: str, part: Callable[..., Any], options: Mapping[str, Any], *, apart: Sequence[str]
 ) -> None:
     """Raise :class:`InputError` for an option that a reader or writer does not have; ``apart`` are no options."""
-    known = [option for option in inspect.signature(part).parameters if option not in apart]
+    known: list[str] = []
+    for option, parameter in inspect.signature(part).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:  # a record of options that several readers have
+            known += get_type_hints(get_args(get_type_hints(part)[option])[0])
+        elif option not in apart:
+            known.append(option)
     for option in options:
         if option not in known:
             raise unknown_name(f"option of the {what} {name!r}", option, known)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 from clinprompt.data.faults import Faults
-from clinprompt.data.fields import Fields, example_of, items_of
+from clinprompt.data.fields import FieldNames, Fields, example_of, items_of
 from clinprompt.data.files import files_below
 from clinprompt.data.naming import note_name
 from clinprompt.data.tables import PARQUET, records_of, rows_of
@@ -19,19 +19,10 @@ SUFFIXES = (".csv", ".tsv", *PARQUET)
 def read(
     path: Path | None,
     *,
-    note: str | Sequence[str],
-    question: str | Sequence[str] = "",
-    hypothesis: str = "",
-    options: str | Sequence[str] = "",
-    label: str = "",
-    text: str = "",
-    id: str = "",
-    group: str = "",
-    key: str = "letter",
-    label_map: Mapping[str, str] | None = None,
     delimiter: str = "",
     header: bool = True,
     quotes: bool = True,
+    **named: Unpack[FieldNames],
 ) -> list[Document] | list[Example]:
     """One :class:`Example` per row of a file or of the files of a folder.
 
@@ -39,23 +30,12 @@ def read(
     ``delimiter`` is one character or ``tab``; by default a tab for ``.tsv`` and a comma otherwise. With
     ``quotes`` false a quotation mark is an ordinary character and every line is a row. Of a Parquet file the
     columns have their own names and types. With ``note`` alone (and ``id``, ``group``) the rows are notes, as
-    :class:`Document`. Rows with the same note are one group unless ``group`` names another. For the other options see
-    :class:`clinprompt.data.fields.Fields`.
+    :class:`Document`. Rows with the same note are one group unless ``group`` names another. ``named`` are the
+    options of :class:`clinprompt.data.fields.Fields`.
 
     Raises one :class:`InputError` that lists all rows that cannot be read.
     """
-    fields = Fields(
-        note=note,
-        question=question,
-        hypothesis=hypothesis,
-        options=options,
-        label=label,
-        text=text,
-        id=id,
-        group=group,
-        key=key,
-        label_map=label_map or {},
-    )
+    fields = Fields(**named)
     faults, examples = Faults(), []
     for file in files_below(path, reader="csv_table", suffixes=SUFFIXES):
         name = note_name(file, Path(path))  # type: ignore[arg-type]

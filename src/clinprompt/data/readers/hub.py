@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from clinprompt.data.faults import Faults
-from clinprompt.data.fields import Fields, example_of, items_of
+from clinprompt.data.fields import FieldNames, Fields, example_of, items_of
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example
@@ -24,16 +23,7 @@ def read(
     config: str = "",
     revision: str = "",
     part: str = "",
-    note: str | Sequence[str] = "",
-    question: str | Sequence[str] = "",
-    hypothesis: str = "",
-    options: str | Sequence[str] = "",
-    label: str = "",
-    text: str = "",
-    id: str = "",
-    group: str = "",
-    key: str = "letter",
-    label_map: Mapping[str, str] | None = None,
+    **named: Unpack[FieldNames],
 ) -> list[Document] | list[Example]:
     """One :class:`Example` per row of a data set, by naming its columns.
 
@@ -41,7 +31,7 @@ def read(
     ``owner/name`` where no such folder is, is a data set of the hub, taken from the local cache unless downloads
     are allowed (``--online``). ``part`` names the split (``train``, ``validation`` …) where there are several.
     Columns of numbered classes give the names of the classes. With ``note`` alone (and ``id``, ``group``) the
-    rows are notes, as :class:`Document`. For the other options see :class:`clinprompt.data.fields.Fields`.
+    rows are notes, as :class:`Document`. ``named`` are the options of :class:`clinprompt.data.fields.Fields`.
     Needs the extra ``hub``.
 
     Raises one :class:`InputError` that lists all rows that cannot be read.
@@ -52,18 +42,7 @@ def read(
         raise InputError("the reader 'hub' needs either a path or the option name", fix="give one of the two")
     if path is not None and not Path(path).is_dir():
         raise InputError("the folder is not there", where=str(path), fix="give a folder that save_to_disk wrote")
-    fields = Fields(
-        note=note,
-        question=question,
-        hypothesis=hypothesis,
-        options=options,
-        label=label,
-        text=text,
-        id=id,
-        group=group,
-        key=key,
-        label_map=label_map or {},
-    )
+    fields = Fields(**named)
     where = str(path) if path is not None else name
     table = _part(_opened(path, name=name, config=config, revision=revision), part, where=where)
     classes = {column: kind for column, kind in table.features.items() if hasattr(kind, "int2str")}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from clinprompt.data.faults import Faults
-from clinprompt.data.fields import Fields, example_of, items_of
+from clinprompt.data.fields import FieldNames, Fields, example_of, items_of
 from clinprompt.data.files import files_below, numbered_lines, parse_json
 from clinprompt.data.naming import note_name
 from clinprompt.data.records import document_of, prediction_of
@@ -19,21 +18,8 @@ from clinprompt.schema.prediction import Prediction
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
-def read(
-    path: Path | None,
-    *,
-    note: str | Sequence[str] = "",
-    question: str | Sequence[str] = "",
-    hypothesis: str = "",
-    options: str | Sequence[str] = "",
-    label: str = "",
-    text: str = "",
-    id: str = "",
-    group: str = "",
-    key: str = "letter",
-    label_map: Mapping[str, str] | None = None,
-) -> list[Document] | list[Example]:
-    """Documents with spans, or examples when the option ``note`` names the field of the note.
+def read(path: Path | None, **named: Unpack[FieldNames]) -> list[Document] | list[Example]:
+    """Documents with spans, or examples when options name the fields, first of all the field of the ``note``.
 
     A document is ``{"id", "text", "spans": [{"start", "end", "label"}, …], "relations": […]}``; see
     :mod:`clinprompt.data.records` for all keys. For the options of examples see
@@ -44,19 +30,8 @@ def read(
 
     Raises one :class:`InputError` that lists all lines that cannot be read.
     """
-    if note:
-        fields = Fields(
-            note=note,
-            question=question,
-            hypothesis=hypothesis,
-            options=options,
-            label=label,
-            text=text,
-            id=id,
-            group=group,
-            key=key,
-            label_map=label_map or {},
-        )
+    if named:
+        fields = Fields(**named)
         return items_of(_examples(path, fields), fields)
     faults, documents = Faults(), []
     for _, record, where in _records(path, faults):
