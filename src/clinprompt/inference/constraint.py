@@ -1,9 +1,10 @@
-"""Constrained writing: which tokens may come next in an answer, from a grammar compiled for the backbone's tokenizer."""
+"""Constrained writing: which tokens may come next in an answer, by a grammar for the backbone's tokenizer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from copy import copy
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import torch
@@ -48,11 +49,11 @@ class Constraint(Protocol):
 
 
 class GrammarConstraint:
-    """A constraint from a form's grammars; a new one is compiled where a form lets what may come depend on the text."""
+    """A constraint from a form's grammars; a form that lets what may come depend on the text is asked for the next."""
 
-    def __init__(self, grammars: Grammars, form: Form, joint: str, matcher: object, written: Sequence[int] = ()) -> None:
+    def __init__(self, grammars: Grammars, form: Form, joint: str, matcher: Any) -> None:
         self.grammars, self.form, self.joint, self.matcher = grammars, form, joint, matcher
-        self.written = list(written)
+        self.written: list[int] = []
         self.complete, self.ended, self.held = 0, False, True
 
     def allows(self, token: int) -> bool:
@@ -69,7 +70,8 @@ class GrammarConstraint:
         elif self.held:
             self.matcher.unsafe_compute_mask_ptr(bits.data_ptr(), bits.numel() * bits.element_size())
             if self.matcher.is_error() or not bool(bits.any()):
-                self._let_go(bits)
+                self.held = False
+                bits.fill_(-1)
 
     def advance(self, token: int) -> None:
         """Go on with a token that is allowed."""
@@ -77,33 +79,27 @@ class GrammarConstraint:
         if not self.held or token in self.grammars.ends:
             return
         if not self.matcher.consume_token(token):
-            self._let_go()
-            return
-        if not self.matcher.is_stopped():
-            if self.matcher.is_accepting():
-                self.complete = len(self.written)
-            return
-        text = self.grammars.text(self.written).removeprefix(self.joint)
-        following = self.form.after(text)
+            self.held = False
+        elif self.matcher.is_stopped():
+            self._go_on()
+        elif self.matcher.is_accepting():
+            self.complete = len(self.written)
+
+    def fork(self) -> GrammarConstraint:
+        """A second state that goes its own way from here."""
+        other = copy(self)
+        other.written, other.matcher = list(self.written), self.matcher.deep_copy()
+        return other
+
+    def _go_on(self) -> None:
+        """With the next grammar, or at the end of the answer."""
+        following = self.form.after(self.grammars.text(self.written).removeprefix(self.joint))
         if following is None:
             self.complete, self.ended = len(self.written), True
             return
         matcher = self.grammars.compile(following)
-        if matcher is None:
-            self._let_go()
-        self.matcher = matcher
-
-    def fork(self) -> GrammarConstraint:
-        """A second state that goes its own way from here."""
-        matcher = self.matcher.deep_copy() if self.held else None
-        other = GrammarConstraint(self.grammars, self.form, self.joint, matcher, self.written)
-        other.complete, other.ended, other.held = self.complete, self.ended, self.held
-        return other
-
-    def _let_go(self, bits: Tensor | None = None) -> None:
-        self.held = self.ended = False
-        if bits is not None:
-            bits.fill_(-1)
+        self.held = matcher is not None
+        self.matcher = matcher or self.matcher
 
 
 class Grammars:
@@ -117,27 +113,28 @@ class Grammars:
         from llguidance.hf import from_tokenizer
 
         self.ends = backbone.stops
-        known = max(backbone.vocabulary, len(backbone.tokenizer))
+        self.limits = LLParserLimits(**_LIMITS)
         try:
-            self.tokenizer = from_tokenizer(backbone.tokenizer, n_vocab=known, eos_token=sorted(self.ends))
+            self.tokenizer = from_tokenizer(
+                backbone.tokenizer, n_vocab=backbone.vocabulary, eos_token=sorted(self.ends)
+            )
         except Exception as error:  # the library raises what it likes for tokenizers it does not know
-            raise Unconstrainable(f"its tokenizer is of a kind that cannot be constrained ({type(error).__name__})") from error
+            raise Unconstrainable(f"the tokenizer is of a kind without constraints ({type(error).__name__})") from error
         probe = backbone.tokens(Piece(_PROBE))
         # Decoders of some families drop the first blank.
         if self.text(probe).lstrip(" ") != backbone.text(probe).lstrip(" "):
-            raise Unconstrainable("the bytes of its tokens are not those of its texts")
-        self.backbone_tokens = backbone.tokens
-        self.limits = LLParserLimits(**_LIMITS)
+            raise Unconstrainable("the bytes of the tokenizer's tokens are not those of its texts")
+
+    def joint(self, backbone: CausalBackbone, joint: str) -> str:
+        """The joint as the tokenizer writes it in front of an answer: some add a blank of their own."""
+        return self.text(backbone.tokens(Piece(joint + _WORD))).removesuffix(_WORD)
 
     def constraint(self, form: Form, joint: str) -> GrammarConstraint | None:
         """The constraint of an answer behind ``joint``; ``None`` when its grammar is too large to be compiled."""
-        # Some tokenizers write a blank of their own in front of a text.
-        begun = self.text(self.backbone_tokens(Piece(joint + _WORD)))
-        joint = begun.removesuffix(_WORD)
-        matcher = self.compile(form.grammar(joint)) if begun.endswith(_WORD) else None
+        matcher = self.compile(form.grammar(joint))
         return None if matcher is None else GrammarConstraint(self, form, joint, matcher)
 
-    def compile(self, grammar: str) -> object | None:
+    def compile(self, grammar: str) -> Any | None:
         """A matcher for a grammar; ``None`` when it is beyond the limits."""
         from llguidance import LLMatcher
 
@@ -169,7 +166,7 @@ def grammars_of(backbone: CausalBackbone) -> Grammars | Unconstrainable:
         try:
             _KNOWN[backbone] = Grammars(backbone)
         except Unconstrainable as reason:
-            _KNOWN[backbone] = reason
+            _KNOWN[backbone] = Unconstrainable(str(reason))  # without the traceback, which holds the backbone
     return _KNOWN[backbone]
 
 

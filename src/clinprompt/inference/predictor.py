@@ -53,6 +53,7 @@ class Predictor:
     ) -> None:
         self.backbone, self.template = backbone, template
         self.choices, self.grammars = choices, grammars
+        self.joint = grammars.joint(backbone, template.joint) if grammars else template.joint
         self.generation = generation or Generation()
         self.engine = engine or LocalEngine(backbone)
 
@@ -101,7 +102,7 @@ class Predictor:
 
     def _constraint(self, question: Question) -> Constraint | None:
         form = answer_form(question.example, question.task) if self.grammars else None
-        return self.grammars.constraint(form, self.template.joint) if self.grammars and form else None
+        return self.grammars.constraint(form, self.joint) if self.grammars and form else None
 
     def _provenance(self, question: Question, answer: RawAnswer, *, chosen: bool) -> dict[str, str]:
         manner = "greedy" if self.generation.beams == 1 else f"{self.generation.beams} beams"

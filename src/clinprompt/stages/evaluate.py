@@ -76,7 +76,7 @@ def read_scores(run: Path) -> list[dict[str, Any]]:
 
 
 def unconstrained(run: Path) -> str:
-    """Why the answers of an evaluate run could not be constrained although that was asked for; empty where they were."""
+    """Why the answers of an evaluate run could not be constrained although they should; empty where they were."""
     return str(_scores(run)["unconstrained"])
 
 

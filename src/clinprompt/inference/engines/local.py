@@ -158,13 +158,13 @@ class LocalEngine:
 
                 def choose(logits: Tensor, drafts: list[Draft] = drafts) -> list[int]:
                     best = likeliest(logits, [draft.constraint for draft in drafts])
-                    ended = [draft.add(self.backbone, token, generation) for draft, token in zip(drafts, best, strict=True)]
+                    ended = [
+                        draft.add(self.backbone, token, generation) for draft, token in zip(drafts, best, strict=True)
+                    ]
                     return [self.backbone.eos if end else token for end, token in zip(ended, best, strict=True)]
 
                 rows = [request.row for request in part]
-                padded.greedy(
-                    self.backbone, rows, _prompts(part, placement), most=generation.tokens, choose=choose
-                )
+                padded.greedy(self.backbone, rows, _prompts(part, placement), most=generation.tokens, choose=choose)
                 for m, draft in zip(members, drafts, strict=True):
                     found[chosen[m]] = draft.answer
             watch(len(chunk))

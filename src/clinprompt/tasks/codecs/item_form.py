@@ -10,9 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clinprompt.tasks.codecs.items import MENTION_SPECIALS, NOTHING, WORD_SPECIALS, Unit, escape, plain, read_mention
+from clinprompt.tasks.codecs.items import (
+    MENTION_SPECIALS,
+    NOTHING,
+    WORD_SPECIALS,
+    Unit,
+    escape,
+    plain,
+    read_mention,
+    strip,
+    units,
+    written_character,
+)
 from clinprompt.tasks.codecs.items import split as cut
-from clinprompt.tasks.codecs.items import strip, units, written_character
 from clinprompt.tasks.form import alternatives, excerpts, literal
 from clinprompt.tasks.grounding import Grounder, Mention
 
