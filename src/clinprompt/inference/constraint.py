@@ -16,7 +16,12 @@ from clinprompt.tasks.form import Form
 
 _PROBE = ' none; drug: a\\;b |\\n "é" 中 😀\u00a0\t(80 mg) <eos>'
 _WORD = "none"
-_LIMITS = {"initial_lexer_fuel": 20_000_000, "step_lexer_fuel": 2_000_000, "verbose_errors": False}
+_LIMITS = {
+    "initial_lexer_fuel": 20_000_000,
+    "step_lexer_fuel": 2_000_000,
+    "precompute_large_lexemes": False,  # grammars are made for one answer: not worth it
+    "verbose_errors": False,
+}
 """More room than llguidance gives by itself, for notes of up to about 100,000 characters, and messages without text."""
 
 
