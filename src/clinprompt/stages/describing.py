@@ -13,7 +13,7 @@ from clinprompt.errors import InputError
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.prepared import Prepared, open_prepared
 
-WANTED = {"labels": "label", "choices": "label", "free_text": "text"}
+WANTED = {"labels": "label", "choices": "label", "quote": "text", "free_text": "text"}
 """Codec to the field of the answer that each of its examples needs."""
 
 

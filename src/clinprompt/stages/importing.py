@@ -21,6 +21,7 @@ from clinprompt.schema.example import Example, TaskKind
 from clinprompt.stages.prepare import project_items
 from clinprompt.stages.prepared import write_prepared
 from clinprompt.tasks.catalog import task_from
+from clinprompt.tasks.codecs.quote import quotable
 from clinprompt.tasks.task import DataSource, Task
 
 METRICS = {
@@ -108,16 +109,23 @@ def schema_of(items: Sequence[Document | Example], *, name: str, kind: TaskKind 
     codec = "choices" if first.choices else "labels" if first.answer.label is not None else "free_text"
     usual = {"choices": TaskKind.question_answering, "labels": TaskKind.inference, "free_text": TaskKind.summarisation}
     asked = "question" in first.inputs
+    if (
+        asked
+        and codec == "free_text"
+        and all(quotable(one) for one in examples)
+        and any(one.answer.spans for one in examples)
+    ):
+        codec = "quote"
     labels = sorted({example.answer.label or "" for example in examples}) if codec == "labels" else []
     words = {"choices": "choose the right option.", "labels": f"answer {', '.join(labels)}.",
-             "free_text": "answer the question." if asked else "summarize."}  # fmt: skip
+             "quote": "answer with words of the note.", "free_text": "answer the question." if asked else "summarize."}  # fmt: skip
     fields = {
         "name": name,
         "kind": (kind or (TaskKind.question_answering if asked else usual[codec])).value,
         "codec": codec,
         "instruction": instruction or words[codec],
         "labels": labels,
-        "metrics": METRICS["answers" if asked and codec == "free_text" else codec],
+        "metrics": METRICS["answers" if asked and codec in ("quote", "free_text") else codec],
     }
     return task_from(fields, where=f"task {name}")
 

@@ -12,13 +12,19 @@ from clinprompt.tasks.task import Task
 NO_ANSWER = "unanswerable"
 
 
+def quotable(example: Example) -> bool:
+    """Whether the gold answer is a stretch of the note without blanks at its ends, or that there is no answer."""
+    text = example.answer.text
+    return text == NO_ANSWER or (bool(text) and text == text.strip() and text in example.note)
+
+
 class QuoteCodec:
     """A stretch of the note, character for character; what does not stand there is no answer."""
 
     def encode(self, example: Example, task: Task) -> str:
         """The gold words; raises :class:`InputError` when the note does not have them."""
         text = example.answer.text
-        if text is None or not (text == NO_ANSWER or (text and text == text.strip() and text in example.note)):
+        if text is None or not quotable(example):
             raise InputError(
                 "the gold answer is not a stretch of the note",
                 where=f"example {example.id} of task {task.name}",
