@@ -109,16 +109,12 @@ def schema_of(items: Sequence[Document | Example], *, name: str, kind: TaskKind 
     codec = "choices" if first.choices else "labels" if first.answer.label is not None else "free_text"
     usual = {"choices": TaskKind.question_answering, "labels": TaskKind.inference, "free_text": TaskKind.summarisation}
     asked = "question" in first.inputs
-    if (
-        asked
-        and codec == "free_text"
-        and all(quotable(one) for one in examples)
-        and any(one.answer.spans for one in examples)
-    ):
+    if asked and codec == "free_text" and _extractive(examples):
         codec = "quote"
     labels = sorted({example.answer.label or "" for example in examples}) if codec == "labels" else []
     words = {"choices": "choose the right option.", "labels": f"answer {', '.join(labels)}.",
-             "quote": "answer with words of the note.", "free_text": "answer the question." if asked else "summarize."}  # fmt: skip
+             "quote": "answer with words of the note.",
+             "free_text": "answer the question." if asked else "summarize."}  # fmt: skip
     fields = {
         "name": name,
         "kind": (kind or (TaskKind.question_answering if asked else usual[codec])).value,
@@ -128,6 +124,11 @@ def schema_of(items: Sequence[Document | Example], *, name: str, kind: TaskKind 
         "metrics": METRICS["answers" if asked and codec in ("quote", "free_text") else codec],
     }
     return task_from(fields, where=f"task {name}")
+
+
+def _extractive(examples: Sequence[Example]) -> bool:
+    """Whether the answers are given as places in the note."""
+    return any(example.answer.spans for example in examples) and all(map(quotable, examples))
 
 
 def _span_schema(documents: Sequence[Document], name: str, kind: TaskKind | None, instruction: str) -> Task:
