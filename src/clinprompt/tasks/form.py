@@ -7,12 +7,15 @@ Grammars are in the Lark dialect of llguidance. Words copied from a note are sub
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-BLANKS = "".join(character for character in map(chr, range(sys.maxunicode + 1)) if character.isspace())
+BLANKS = (
+    "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""Every character that Python calls white space, which is what codecs strip."""
 _BLANK = "".join(f"\\x{{{ord(character):x}}}" for character in BLANKS)
 _NO_BLANK_ENDS = f"/[^{_BLANK}]((?s:.)*[^{_BLANK}])?/"
 _ESCAPED_BLANK_END = f"/\\\\[{_BLANK}](?s:.)*|(?s:.)*[{_BLANK}]/"
