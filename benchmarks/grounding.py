@@ -15,6 +15,7 @@ Hardware: CPU of 2 cores, minutes; the fuzz run about two hours on one core. Onl
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,7 @@ from clinprompt.evaluation.score import score_task
 from clinprompt.inference import constraint
 from clinprompt.inference.predictor import Question
 from clinprompt.schema.example import Split
+from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import Prediction
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import applied, open_adapted
@@ -39,6 +41,7 @@ from clinprompt.stages.configs import AdaptSettings, BackboneSettings, Budget, D
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
+from clinprompt.tasks.formulations.generative import answer_form
 
 TASKS = {"problems": {}, "dose-of-drug": {}, "drug-dose": {"codec": "quote"}}
 """Task names and what is changed in them."""
@@ -129,6 +132,7 @@ def conclude(lines: list[Line], options: Options) -> dict[str, Any]:
             tokens[way] = sum(len(_opened().backbone.tokenizer.encode(one.raw)) + 1 for one in found)
         # Both ways write other tokens, so the cost is that of the same number of tokens.
         each = {way: seconds[way] / tokens[way] for way in tokens}
+        told["answers"][-1] |= _cost(name, options.quick, found)
         told["answers"][-1]["microseconds per token"] = round(1e6 * each[CONSTRAINED], 1)
         told["answers"][-2]["microseconds per token"] = round(1e6 * each[FREE], 1)
         told["answers"][-1]["overhead per token"] = round(each[CONSTRAINED] / each[FREE] - 1, 4)
@@ -148,6 +152,29 @@ def _told(name: str, quick: bool, found: list[Prediction]) -> dict[str, Any]:
         "not in the note": round(report.unlocated / max(report.items, 1), 4),
         "not readable": round(report.unreadable / max(report.items, 1), 4),
         "cut": report.truncated,
+    }
+
+
+def _cost(name: str, quick: bool, found: list[Prediction]) -> dict[str, float]:
+    """Processor time of the constraints alone: to compile one, and per token, as greedy writing uses them."""
+    grammars = constraint.grammars_of(_opened().backbone)
+    assert isinstance(grammars, constraint.Grammars)
+    compiled = advanced = 0.0
+    tokens = 0
+    for question, one in zip(_questions(name, quick), found, strict=True):
+        began = time.thread_time()
+        form = answer_form(question.example, question.task)
+        state = grammars.constraint(form, _opened().template.joint) if form else None
+        compiled += time.thread_time() - began
+        for token in _opened().backbone.tokens(Piece(one.raw)):
+            began = time.thread_time()
+            assert state is not None and state.allows(token)
+            state.advance(token)
+            advanced += time.thread_time() - began
+            tokens += 1
+    return {
+        "milliseconds to compile": round(1e3 * compiled / len(found), 2),
+        "microseconds of constraint per token": round(1e6 * advanced / max(tokens, 1), 1),
     }
 
 
