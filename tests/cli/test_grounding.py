@@ -33,7 +33,8 @@ def predicted(clinprompt, out, *more):
 def test_answers_are_grounded_unless_they_shall_be_free(bank, clinprompt):
     found, _ = predicted(clinprompt, "grounded")
     assert set(found["grounding"]) == {"constrained"}
-    assert found["decoding"]["unreadable"] == found["decoding"]["unlocated"] == 0
+    assert found["decoding"]["unlocated"] == 0
+    assert found["decoding"]["unreadable"] <= found["decoding"]["truncated"]  # cut before the first item was whole
     found, _ = predicted(clinprompt, "free", "--free")
     assert set(found["grounding"]) == {"checked"} and found["decoding"]["unreadable"] > 0
     reason = Unconstrainable("the tokenizer is of a kind without constraints")

@@ -64,7 +64,7 @@ def test_free_answers_are_checked_and_without_likelihood_there_is_none(made):
     cells, run = scored(made, decoding=DecodingSettings(grounded=False), likelihood=False)
     assert all("likelihood" not in cell and cell["grounding"] == {"checked": 5} for cell in cells.values())
     assert cells["lab-flag"]["report"]["unreadable"] == 5  # a random network names no option
-    lines = next(run.outputs.glob("*/predictions.jsonl")).read_text().splitlines()
+    lines = next(run.outputs.rglob("predictions.jsonl")).read_text().splitlines()
     assert {json.loads(line)["provenance"]["grounding"] for line in lines} == {"checked"}
 
 
