@@ -32,7 +32,17 @@ LABELS = Task(
     metrics=("accuracy",),
 )
 CHOICES = Task(name="options", kind="question-answering", codec="choices", instruction="Pick.", metrics=("accuracy",))
+QUOTE = Task(name="words", kind="question-answering", codec="quote", instruction="Quote.", metrics=("token-f1",))
 TEXT = Task(name="text", kind="summarisation", codec="free_text", instruction="Summarise.", metrics=("rouge-l",))
+
+
+@st.composite
+def quotes(draw):
+    note = draw(notes)
+    start = draw(st.integers(0, len(note)))
+    words = note[start : draw(st.integers(start, len(note)))].strip()
+    return example(note, Answer(text=words or "unanswerable"))
+
 
 OPTIONS = (("A", "aspirin"), ("B", "b."), ("C", "A"), ("D.", "none"), ("1", "2"))
 
@@ -52,6 +62,7 @@ CASES = {
             st.sampled_from(OPTIONS),
         ),
     ),
+    "quote": (QUOTE, quotes()),
     "free_text": (
         TEXT,
         st.builds(lambda note, text: example(note, Answer(text=text)), notes, st.text(max_size=30)),

@@ -107,6 +107,7 @@ def test_the_provenance_says_what_answered(backbone, questions):
         "backbone": backbone.fingerprint,
         "engine": "local",
         "dtype": "float64",
+        "grounding": "checked",
         "decoding": "greedy, at most 8 tokens",
     }
 

@@ -15,6 +15,7 @@ from clinprompt.tasks.catalog import load_task
         ({"kind": "beams", "beams": 2}, 2, False, "2 beams, at most 3 tokens"),
         ({"kind": "choices"}, 1, True, "likeliest choice"),
         ({"stop": ["e"]}, 1, False, "greedy, at most 3 tokens"),
+        ({"grounded": False}, 1, False, "greedy, at most 3 tokens"),
     ],
 )
 def test_the_settings_of_decoding_reach_the_answers(tmp_path, given, beams, choices, said):
@@ -24,4 +25,7 @@ def test_the_settings_of_decoding_reach_the_answers(tmp_path, given, beams, choi
     example = Example("a", {"note": "takes aspirin", "hypothesis": "no drugs"}, Answer(), "a")
     [found] = predictor.predict([Question(example, load_task("medication-statements"))])
     assert dict(found.provenance)["decoding"] == said
+    free = given.get("grounded") is False
+    assert dict(found.provenance)["grounding"] == ("checked" if free else "constrained")
+    # Three bytes are too few for a class: what is cut is given back.
     assert (found.answer.label is not None) == choices

@@ -13,11 +13,12 @@ from clinprompt.backbones.protocol import RawAnswer
 from clinprompt.data.files import file_hash
 from clinprompt.data.readers import brat
 from clinprompt.errors import InputError
+from clinprompt.inference.constraint import Unconstrainable
 from clinprompt.inference.engines.local import LocalEngine
 from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.cards import prompt_card
-from clinprompt.stages.configs import BackboneSettings, PredictSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, PredictSettings
 from clinprompt.stages.importing import import_data
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.predict import predict
@@ -98,7 +99,9 @@ def speaking(*, drugs=entities, links=links, flag=lambda text: " drug"):
 
 
 def test_answers_that_say_nothing_readable_give_no_span_and_are_counted(settings, opened):
-    report = predict(settings, opened=opened)
+    free = DecodingSettings(grounded=False)
+    report = predict(settings.model_copy(update={"decoding": free}), opened=opened)
+    assert set(report.grounding) == {"checked"} and not report.unconstrained
     assert (report.notes, report.spans, report.relations) == (3, 0, 0)
     assert report.decoding.items > 0 and report.decoding.items == report.decoding.unreadable
     assert report.decoding.truncated > 0
@@ -107,6 +110,25 @@ def test_answers_that_say_nothing_readable_give_no_span_and_are_counted(settings
         (settings.notes / f"{document.id}.txt").read_bytes().decode() for document in documents
     ]
     assert not any(document.spans for document in documents)
+
+
+def test_a_random_network_too_quotes_the_note_and_names_labels_of_the_task(settings, opened, bank):
+    both = (bank / "drugs.safetensors", bank / "links.safetensors")
+    report = predict(settings.model_copy(update={"prompts": both, "answer_tokens": 40}), opened=opened)
+    assert report.decoding.items > report.decoding.truncated and report.decoding.unlocated == 0
+    assert report.decoding.unreadable <= report.decoding.truncated  # cut before the first item was whole
+    assert report.grounding == {"constrained": report.windows}
+    documents = brat.read(settings.out)  # refuses a surface that is not the text at its offsets
+    assert {span.label for document in documents for span in document.spans} <= {"Drug", "Dose"}
+    assert json.loads((settings.out / "provenance.json").read_text())["grounding"] == report.grounding
+
+
+def test_a_backbone_that_cannot_be_constrained_is_checked_and_told(settings, opened):
+    reason = Unconstrainable("the tokenizer is of a kind without constraints (ValueError)")
+    with patch("clinprompt.stages.opened.grammars_of", return_value=reason):
+        report = predict(settings, opened=opened)
+    assert set(report.grounding) == {"checked"} and "without constraints" in report.unconstrained
+    assert report.decoding.items == report.decoding.unreadable
 
 
 @pytest.mark.parametrize("window", [40, 47, 60, 2000])

@@ -5,7 +5,7 @@ It is what the packed way is compared with, and what networks get whose attentio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -39,30 +39,38 @@ def forward(
 
 
 @torch.no_grad()
-def greedy(backbone: CausalBackbone, rows: Sequence[Row], prompts: PromptVectors | None, *, most: int) -> Tensor:
-    """Tokens ``[B, T]`` of greedy answers of at most ``most`` tokens; what follows an end token means nothing."""
+def greedy(
+    backbone: CausalBackbone,
+    rows: Sequence[Row],
+    prompts: PromptVectors | None,
+    *,
+    most: int,
+    choose: Callable[[Tensor], list[int]],
+) -> None:
+    """Write answers of at most ``most`` tokens.
+
+    ``choose`` takes the logits ``[B, V]`` of a step and gives the token of each row; an end token where it has ended.
+    """
     batch = _laid(backbone, rows, prompts, with_answers=False)
     mask, position = batch.mask, batch.positions[:, -1:]
     cache = DynamicCache(config=backbone.model.config)
     embeds, positions = _embedded(backbone, batch, prompts), batch.positions
     ends = torch.tensor(sorted(backbone.stops), device=backbone.device)
     done = torch.zeros(len(rows), dtype=torch.bool, device=backbone.device)
-    written: list[Tensor] = []
     for _ in range(most):
         with backbone.precision():
             result = backbone.decoder(
                 inputs_embeds=embeds, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
             )
         # Contiguous, because a strided slice into a frozen head copies the head once per row.
-        token = backbone.logits(result.last_hidden_state[:, -1].contiguous()).argmax(dim=-1)
+        logits = backbone.logits(result.last_hidden_state[:, -1].contiguous())
+        token = torch.tensor(choose(logits), device=backbone.device)
         done = done | torch.isin(token, ends)
-        written.append(token)
         if bool(done.all()):
             break
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
         position = position + 1
         embeds, positions = backbone.model.get_input_embeddings()(token[:, None]), position
-    return torch.stack(written, dim=1)
 
 
 def _laid(

@@ -100,11 +100,12 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """Generated text, its number of tokens, and whether the limit cut it."""
+    """Generated text, its number of tokens, whether the limit cut it, and whether it was written under a constraint."""
 
     text: str
     tokens: int
     truncated: bool
+    constrained: bool = False
 
 
 class Backbone(Protocol):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Backbone, Config, Decoding, Force, Runs, Sets, overrides
+from clinprompt.cli.options import Backbone, Config, Decoding, Force, Grounded, Runs, Sets, overrides
 
 
 def evaluate(
@@ -20,12 +20,18 @@ def evaluate(
     part: Annotated[str | None, typer.Option(help="dev or test.", show_default="test")] = None,
     limit: Annotated[int | None, typer.Option(help="Score only the first so many examples.")] = None,
     decoding: Decoding = None,
+    grounded: Grounded = None,
+    likelihood: Annotated[
+        bool | None,
+        typer.Option("--likelihood/--no-likelihood", help="Score classes and multiple choice by the likeliest of "
+                     "the possible answers as well.", show_default="likelihood"),
+    ] = None,
     backbone: Backbone = None,
     config: Config = None,
     sets: Sets = None,
     runs: Runs = Path("runs"),
     force: Force = False,
-) -> None:
+) -> None:  # fmt: skip
     """Score prompts: every metric with its 95 % interval, and what could not be read or found in the note.
 
     Metrics are those of the task (`clinprompt show metrics`). Beside the predictions stand counts.json (per document),
@@ -37,11 +43,12 @@ def evaluate(
     from clinprompt.stages.adapted import cell_key
     from clinprompt.stages.configs import EvaluateSettings
     from clinprompt.stages.evaluate import evaluate as stage
-    from clinprompt.stages.evaluate import read_errors, read_scores
+    from clinprompt.stages.evaluate import read_errors, read_scores, unconstrained
     from clinprompt.stages.overrides import load_config
 
     flags = overrides(sets, targets=data, adapted=prompt, part=part, limit=limit,
-                      decoding__kind=decoding, backbone__path=backbone)  # fmt: skip
+                      decoding__kind=decoding, decoding__grounded=grounded, likelihood=likelihood,
+                      backbone__path=backbone)  # fmt: skip
     settings = load_config(config, EvaluateSettings, flags)
     console.stage("evaluate", f"{len(settings.targets)} task(s), {settings.part} part")
     run = stage(settings, runs=runs, progress=console.progress, force=force)
@@ -51,12 +58,13 @@ def evaluate(
         cell["errors"] = [asdict(line) for line in found]
     rows = [
         [
-            cell["task"], cell["method"], cell["shots"], score["metric"], f"{score['value']:.1f}",
+            cell["task"], cell["method"], cell["shots"], score["metric"] + how, f"{score['value']:.1f}",
             f"{score['low']:.1f}–{score['high']:.1f}", score["n"], score["groups"],
             cell["report"]["unreadable"], cell["report"]["unlocated"],
         ]
         for cell in cells
-        for score in cell["scores"]
+        for how, scores in (("", cell["scores"]), (" of the likeliest", cell.get("likelihood", [])))
+        for score in scores
     ]  # fmt: skip
     columns = ["task", "method", "shots", "metric", "score", "95 % interval", "n", "documents"]
     columns += ["unreadable", "not found"]
@@ -64,6 +72,8 @@ def evaluate(
     judged = [cell for cell in cells if cell["errors"]]
     if judged:
         console.table(("task", "method", "shots", "label", *VERDICTS), _error_rows(judged, VERDICTS), title="Errors")
+    if why := unconstrained(run.path):
+        console.warn(f"answers of this backbone were written freely and checked afterwards: {why}")
     console.line(f"predictions: {run.outputs}")
     console.result({"run": run.path, "cells": cells})
 

@@ -25,6 +25,16 @@ Decoding = Annotated[
     ),
 ]
 
+Grounded = Annotated[
+    bool | None,
+    typer.Option(
+        "--grounded/--free",
+        help="Write answers within the task's form: words of the note, labels of the task. Free answers are only "
+        "checked afterwards, and what is not in the note is left out.",
+        show_default="grounded",
+    ),
+]
+
 
 def overrides(sets: Sequence[str] | None, **flags: Any) -> list[str]:
     """Flags that were given, as overrides, before the user's own ``--set``: ``a__b=1`` sets ``a.b``."""

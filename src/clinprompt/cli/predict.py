@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Backbone, Decoding
+from clinprompt.cli.options import Backbone, Decoding, Grounded
 
 
 def predict(
@@ -23,6 +23,7 @@ def predict(
                                                show_default="the task's")] = None,
     answer_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 192,
     decoding: Decoding = None,
+    grounded: Grounded = None,
     backbone: Backbone = None,
 ) -> None:  # fmt: skip
     """Read notes with one prompt or several: every returned span is in the note at the offsets given."""
@@ -36,7 +37,7 @@ def predict(
         [*(f"reader_options.{given}" for given in option or []),
          *(f"writer_options.{given}" for given in to_option or [])],
         notes=notes, prompts=prompt, out=out, writer=to, reader=reader, window=window,
-        answer_tokens=answer_tokens, decoding__kind=decoding, backbone__path=backbone,
+        answer_tokens=answer_tokens, decoding__kind=decoding, decoding__grounded=grounded, backbone__path=backbone,
     )  # fmt: skip
     settings = load_config(None, PredictSettings, flags)
     console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")
@@ -48,6 +49,8 @@ def predict(
         f"of {found.items} items in the answers: {found.unreadable} could not be read, {found.unlocated} are not in "
         f"the note (left out), {found.ambiguous} stand in several places; {found.truncated} answers were cut"
     )
+    if report.unconstrained:
+        console.warn(f"answers of this backbone were written freely and checked afterwards: {report.unconstrained}")
     if report.lost:
         console.warn(f"{to} cannot hold: {', '.join(f'{kind} {count}' for kind, count in report.lost.items())}")
     console.line(f"written to {settings.out}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,26 +12,41 @@ from torch import Tensor
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.decoding import Decoding, Line
 from clinprompt.backbones.protocol import Generation, RawAnswer
+from clinprompt.inference.constraint import Constraint, likeliest
+from clinprompt.inference.draft import Draft
 
 Start = Callable[[Sequence[int]], tuple[Tensor, list[Line]]]
 """Numbers of waiting rows to the logits ``[B, V]`` of their first tokens and their lines."""
 
+Allowed = Callable[[int], Constraint | None]
+"""Number of a row to what its answer may be; ``None``: anything."""
+
 
 @dataclass(slots=True)
 class _Writing:
-    """An answer so far; ``at`` is its place in the current layout."""
+    """An answer so far with its line; ``at`` is its place in the current layout."""
 
     row: int
     line: Line
-    tokens: list[int] = field(default_factory=list)
+    draft: Draft
     at: int = 0
 
 
 class Greedy:
-    """Writes the likeliest token again and again until an end token, a stop text or the limit."""
+    """Writes the likeliest allowed token again and again until an end token, a stop text or the limit.
 
-    def __init__(self, backbone: CausalBackbone, generation: Generation, *, rows: int = 64) -> None:
-        self.backbone, self.generation, self.rows = backbone, generation, rows
+    A row's constraint looks at that row alone, so that no answer depends on its neighbours.
+    """
+
+    def __init__(
+        self,
+        backbone: CausalBackbone,
+        generation: Generation,
+        *,
+        rows: int = 64,
+        allowed: Allowed = lambda row: None,
+    ) -> None:
+        self.backbone, self.generation, self.rows, self.allowed = backbone, generation, rows, allowed
         self.live: list[_Writing] = []
         self.decoding: Decoding | None = None
 
@@ -49,8 +64,8 @@ class Greedy:
     def _admit(self, admitted: list[int], start: Start) -> Iterator[tuple[int, RawAnswer]]:
         logits, lines = start(admitted)
         self._pause()
-        new = [_Writing(row, line) for row, line in zip(admitted, lines, strict=True)]
-        yield from self._write(new, logits.argmax(dim=-1).tolist())
+        new = [_Writing(row, line, Draft(self.allowed(row))) for row, line in zip(admitted, lines, strict=True)]
+        yield from self._write(new, likeliest(logits, [one.draft.constraint for one in new]))
 
     def _pause(self) -> None:
         """Take the lines out of the layout; the next step makes a new one."""
@@ -68,32 +83,19 @@ class Greedy:
                 self.live[i].at = at
         tokens = [0] * len(self.decoding.lines)
         for writing in self.live:
-            tokens[writing.at] = writing.tokens[-1]
+            tokens[writing.at] = writing.draft.tokens[-1]
         logits = self.backbone.step(self.decoding, torch.tensor(tokens, device=self.backbone.device))
-        best = logits.argmax(dim=-1).tolist()
+        constraints: list[Constraint | None] = [None] * len(tokens)
+        for writing in self.live:
+            constraints[writing.at] = writing.draft.constraint
+        best = likeliest(logits, constraints)
         going, self.live = self.live, []
         yield from self._write(going, [best[writing.at] for writing in going])
 
     def _write(self, writings: list[_Writing], tokens: list[int]) -> Iterator[tuple[int, RawAnswer]]:
         """Add a token to each; finished ones are yielded, the others live on."""
         for writing, token in zip(writings, tokens, strict=True):
-            writing.tokens.append(token)
-            answer = finished(self.backbone, writing.tokens, self.generation)
-            if answer is None:
+            if (answer := writing.draft.add(self.backbone, token, self.generation)) is None:
                 self.live.append(writing)
             else:
                 yield writing.row, answer
-
-
-def finished(backbone: CausalBackbone, tokens: Sequence[int], generation: Generation) -> RawAnswer | None:
-    """The answer that these tokens are, or ``None`` while it goes on."""
-    if tokens[-1] in backbone.stops:
-        return RawAnswer(backbone.text(tokens[:-1]), len(tokens) - 1, truncated=False)
-    if generation.stop:
-        text = backbone.text(tokens)
-        places = [place for stop in generation.stop if (place := text.find(stop)) >= 0]
-        if places:
-            return RawAnswer(text[: min(places)], len(tokens), truncated=False)
-    if len(tokens) >= generation.tokens:
-        return RawAnswer(backbone.text(tokens), len(tokens), truncated=True)
-    return None

@@ -9,13 +9,17 @@ from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Generation, Placement, RawAnswer
+from clinprompt.inference.constraint import Constraint, Grammars
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import Prediction
-from clinprompt.tasks.formulations.generative import formulate, possible_answers, read_back
+from clinprompt.tasks.formulations.generative import answer_form, formulate, possible_answers, read_back
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import Template
+
+CONSTRAINED, CHECKED, FREE_TEXT = "constrained", "checked", "free text"
+"""How an answer was grounded: while it was written, only afterwards, or not at all, because any text may be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,9 @@ class Question:
 class Predictor:
     """Answers questions of any mix of tasks and prompts on one state of a backbone's weights.
 
-    With ``choices`` a task with a closed list of answers gets the likeliest of them instead of a text written freely:
-    its answers can always be read.
+    With ``choices`` a task with a closed list of answers gets the likeliest of them instead of a written text. With
+    ``grammars`` an answer is written within its codec's form: words of the note, labels of the task, in the form that
+    is read. Either way the same codec reads the answer and checks it against the note.
     """
 
     def __init__(
@@ -43,9 +48,12 @@ class Predictor:
         *,
         generation: Generation | None = None,
         choices: bool = False,
+        grammars: Grammars | None = None,
         engine: LocalEngine | None = None,
     ) -> None:
-        self.backbone, self.template, self.choices = backbone, template, choices
+        self.backbone, self.template = backbone, template
+        self.choices, self.grammars = choices, grammars
+        self.joint = grammars.joint(backbone, template.joint) if grammars else template.joint
         self.generation = generation or Generation()
         self.engine = engine or LocalEngine(backbone)
 
@@ -56,48 +64,47 @@ class Predictor:
 
         Raises :class:`InputError` for an example that does not fit the backbone's context.
         """
-        requests = [self._request(question) for question in questions]
-        listed = [
-            possible_answers(question.example, question.task, self.template) if self.choices else None
-            for question in questions
+        chosen = self.likeliest(questions, watch=watch) if self.choices else [None] * len(questions)
+        free = [question for question, found in zip(questions, chosen, strict=True) if found is None]
+        answers = iter(self.engine.answers([self._request(one) for one in free], self.generation, watch=watch))
+        return [
+            self._read(question, next(answers)) if found is None else found
+            for question, found in zip(questions, chosen, strict=True)
         ]
-        closed = [i for i, texts in enumerate(listed) if texts]
-        free = [i for i, texts in enumerate(listed) if not texts]
-        answers: dict[int, RawAnswer] = {}
-        written = self.engine.answers([requests[i] for i in free], self.generation, watch=watch)
-        answers |= dict(zip(free, written, strict=True))
-        answers |= dict(zip(closed, self._likeliest(closed, requests, listed, watch), strict=True))
-        predictions = []
-        for i, question in enumerate(questions):
-            read = read_back(answers[i].text, question.example, question.task)
-            report = replace(read.report, truncated=int(answers[i].truncated))
-            provenance = self._provenance(question, chosen=bool(listed[i]))
-            predictions.append(replace(read, report=report, raw=answers[i].text, provenance=provenance))
-        return predictions
 
-    def _likeliest(
-        self,
-        closed: Sequence[int],
-        requests: Sequence[Request],
-        listed: Sequence[Sequence[str] | None],
-        watch: Callable[[int], None],
-    ) -> list[RawAnswer]:
-        """The likeliest of its possible answers for each of these questions."""
+    def likeliest(
+        self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
+    ) -> list[Prediction | None]:
+        """The likeliest of the possible answers to each question; ``None`` where there is no closed list of them."""
+        listed = [possible_answers(question.example, question.task, self.template) for question in questions]
+        closed = [i for i, texts in enumerate(listed) if texts]
         texts = [listed[i] or () for i in closed]
-        found = []
-        for one, values in zip(texts, self.engine.likelihoods([requests[i] for i in closed], texts), strict=True):
-            text = one[max(range(len(one)), key=values.__getitem__)]
-            found.append(RawAnswer(text, len(self.backbone.tokens(Piece(text))), truncated=False))
+        values = self.engine.likelihoods([self._request(questions[i]) for i in closed], texts)
+        found: list[Prediction | None] = [None] * len(questions)
+        for i, possible, likely in zip(closed, texts, values, strict=True):
+            text = possible[max(range(len(possible)), key=likely.__getitem__)]
+            raw = RawAnswer(text, len(self.backbone.tokens(Piece(text))), truncated=False, constrained=True)
+            found[i] = self._read(questions[i], raw, chosen=True)
         watch(len(closed))
         return found
+
+    def _read(self, question: Question, answer: RawAnswer, *, chosen: bool = False) -> Prediction:
+        read = read_back(answer.text, question.example, question.task)
+        report = replace(read.report, truncated=int(answer.truncated))
+        provenance = self._provenance(question, answer, chosen=chosen)
+        return replace(read, report=report, raw=answer.text, provenance=provenance)
 
     def _request(self, question: Question) -> Request:
         pair = formulate(question.example, question.task, self.template, with_answer=False)
         length = 0 if question.vectors is None else question.vectors.shape[0]
         row = self.backbone.encode(pair, name=question.example.id, reserve=length + self.generation.tokens)
-        return Request(row, question.vectors, question.placement)
+        return Request(row, question.vectors, question.placement, lambda: self._constraint(question))
 
-    def _provenance(self, question: Question, *, chosen: bool) -> dict[str, str]:
+    def _constraint(self, question: Question) -> Constraint | None:
+        form = answer_form(question.example, question.task) if self.grammars else None
+        return self.grammars.constraint(form, self.joint) if self.grammars and form else None
+
+    def _provenance(self, question: Question, answer: RawAnswer, *, chosen: bool) -> dict[str, str]:
         manner = "greedy" if self.generation.beams == 1 else f"{self.generation.beams} beams"
         return {
             "task": question.task.name,
@@ -105,5 +112,11 @@ class Predictor:
             "backbone": self.backbone.fingerprint,
             "engine": "local",
             "dtype": str(self.backbone.embeddings.dtype).removeprefix("torch."),
+            "grounding": self._grounding(question, answer),
             "decoding": "likeliest choice" if chosen else f"{manner}, at most {self.generation.tokens} tokens",
         }
+
+    def _grounding(self, question: Question, answer: RawAnswer) -> str:
+        if answer.constrained:
+            return CONSTRAINED
+        return FREE_TEXT if answer_form(question.example, question.task) is None else CHECKED

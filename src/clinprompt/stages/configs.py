@@ -205,17 +205,22 @@ class DecodingSettings(Settings):
     """How answers are found: ``greedy`` token by token, by ``beams``, or as the likeliest of the possible ``choices``.
 
     ``choices`` is for classes and multiple choice; other tasks are then answered greedily. An answer also ends where
-    one of the texts in ``stop`` begins.
+    one of the texts in ``stop`` begins. ``grounded`` answers are written within the task's form: words of the note,
+    labels of the task; others are written freely and only checked.
     """
 
     kind: Literal["greedy", "beams", "choices"] = "greedy"
+    grounded: bool = True
     beams: int = Field(4, ge=2, le=64)
     length_penalty: float = 1.0
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
 
 class EvaluateSettings(Settings):
-    """Scores of everything an adapt run made, on one part of each target."""
+    """Scores of everything an adapt run made, on one part of each target.
+
+    With ``likelihood`` tasks with a closed list of answers are scored by the likeliest of them as well.
+    """
 
     backbone: BackboneSettings = BackboneSettings()
     adapted: Path
@@ -224,6 +229,7 @@ class EvaluateSettings(Settings):
     limit: int | None = Field(None, ge=1)
     answer_tokens: int = Field(128, ge=1)
     decoding: DecodingSettings = DecodingSettings()
+    likelihood: bool = True
     resamples: int = Field(10_000, ge=100)
     seed: int = 0
 

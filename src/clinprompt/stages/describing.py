@@ -16,7 +16,7 @@ from clinprompt.stages.prepare import read_parts
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.tasks.catalog import catalog, load_task
 
-WANTED = {"labels": "label", "choices": "label", "free_text": "text"}
+WANTED = {"labels": "label", "choices": "label", "quote": "text", "free_text": "text"}
 """Codec to the field of the answer that each of its examples needs."""
 
 

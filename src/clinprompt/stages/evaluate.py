@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -67,10 +68,12 @@ def evaluate(
         with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
             for cell in cells:
                 item, examples = prepared[cell.task], parts[cell.task]
-                predictions = _predict(opened, outputs, cell, item, examples, settings, advance)
+                predictions, likeliest = _predict(opened, outputs, cell, item, examples, settings, advance)
                 records.append(_record(run, cell, item, examples, predictions, settings))
+                records[-1] |= _likelihood(item, examples, likeliest, settings)
         if run.writes:
-            write_json(run.outputs / FILE, {"part": settings.part, "cells": records})
+            reason = opened.unconstrained(settings.decoding)
+            write_json(run.outputs / FILE, {"part": settings.part, "unconstrained": reason, "cells": records})
         run.finish({"cells": len(records)})
     return run
 
@@ -96,7 +99,16 @@ def read_errors(folder: Path) -> list[ErrorLine]:
 
 def read_scores(run: Path) -> list[dict[str, Any]]:
     """The cells of an evaluate run with their scores."""
-    return list(json.loads((run / "outputs" / FILE).read_text(encoding="utf-8"))["cells"])
+    return list(_scores(run)["cells"])
+
+
+def unconstrained(run: Path) -> str:
+    """Why the answers of an evaluate run could not be constrained although they should; empty where they were."""
+    return str(_scores(run)["unconstrained"])
+
+
+def _scores(run: Path) -> dict[str, Any]:
+    return json.loads((run / "outputs" / FILE).read_text(encoding="utf-8"))
 
 
 def _part(item: Prepared, settings: EvaluateSettings) -> list[Example]:
@@ -118,11 +130,14 @@ def _predict(
     examples: list[Example],
     settings: EvaluateSettings,
     advance: Advance,
-) -> list[Prediction]:
+) -> tuple[list[Prediction], list[Prediction | None]]:
+    """The answers, and for classes and multiple choice the likeliest ones beside them."""
     with applied(opened, outputs, cell) as (vectors, placement):
         predictor = opened.predictor(settings.decoding, tokens=settings.answer_tokens)
         questions = [Question(example, item.task, vectors, placement, cell.key) for example in examples]
-        return predictor.predict(questions, watch=lambda rows: advance(rows))
+        predictions = predictor.predict(questions, watch=lambda rows: advance(rows))
+        twice = settings.likelihood and settings.decoding.kind != "choices"
+        return predictions, predictor.likeliest(questions) if twice else []
 
 
 def _record(
@@ -143,5 +158,17 @@ def _record(
         **asdict(cell),
         "kind": item.task.kind.value,
         "group": item.task.group,
+        "grounding": dict(Counter(found.provenance["grounding"] for found in predictions)),
         **scores.record(),
     }
+
+
+def _likelihood(
+    item: Prepared, examples: list[Example], likeliest: list[Prediction | None], settings: EvaluateSettings
+) -> dict[str, Any]:
+    """The scores of the likeliest answers where every example has a closed list of them."""
+    found = [prediction for prediction in likeliest if prediction is not None]
+    if not found or len(found) < len(examples):
+        return {}
+    scores = score_task(item.task, examples, found, resamples=settings.resamples, seed=settings.seed)
+    return {"likelihood": scores.record()["scores"]}

@@ -22,6 +22,7 @@ from clinprompt.stages.attribute_schema import unasked, with_asked
 from clinprompt.stages.prepare import project_items
 from clinprompt.stages.prepared import write_prepared
 from clinprompt.tasks.catalog import task_from
+from clinprompt.tasks.codecs.quote import quotable
 from clinprompt.tasks.task import DataSource, Task
 
 METRICS = {
@@ -132,8 +133,11 @@ def schema_of(
     codec = "choices" if first.choices else "labels" if first.answer.label is not None else "free_text"
     usual = {"choices": TaskKind.question_answering, "labels": TaskKind.inference, "free_text": TaskKind.summarisation}
     asked = "question" in first.inputs
+    if asked and codec == "free_text" and _extractive(examples):
+        codec = "quote"
     labels = sorted({example.answer.label or "" for example in examples}) if codec == "labels" else []
     words = {"choices": "choose the right option.", "labels": f"answer {', '.join(labels)}.",
+             "quote": "answer with words of the note.",
              "free_text": "answer the question." if asked else "summarize."}  # fmt: skip
     fields = {
         "name": name,
@@ -141,9 +145,14 @@ def schema_of(
         "codec": codec,
         "instruction": instruction or words[codec],
         "labels": labels,
-        "metrics": METRICS["answers" if asked and codec == "free_text" else codec],
+        "metrics": METRICS["answers" if asked and codec in ("quote", "free_text") else codec],
     }
     return task_from(fields, where=f"task {name}")
+
+
+def _extractive(examples: Sequence[Example]) -> bool:
+    """Whether the answers are given as places in the note."""
+    return any(example.answer.spans for example in examples) and all(map(quotable, examples))
 
 
 def _span_schema(

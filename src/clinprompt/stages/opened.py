@@ -10,6 +10,7 @@ from clinprompt.backbones.chat import chat_frame
 from clinprompt.backbones.loading import load_backbone
 from clinprompt.backbones.protocol import Generation, Row
 from clinprompt.errors import InputError
+from clinprompt.inference.constraint import Grammars, grammars_of
 from clinprompt.inference.predictor import Predictor
 from clinprompt.prompts.card import BackboneIdentity
 from clinprompt.registry import unknown_name
@@ -39,10 +40,22 @@ class Opened:
         )
 
     def predictor(self, decoding: DecodingSettings, *, tokens: int) -> Predictor:
-        """A predictor for the weights as they are now."""
+        """A predictor for the weights as they are now; constrained where the settings and the backbone allow it."""
         beams = decoding.beams if decoding.kind == "beams" else 1
         generation = Generation(tokens, beams, decoding.length_penalty, decoding.stop)
-        return Predictor(self.backbone, self.template, generation=generation, choices=decoding.kind == "choices")
+        grammars = grammars_of(self.backbone) if decoding.grounded else None
+        return Predictor(
+            self.backbone,
+            self.template,
+            generation=generation,
+            choices=decoding.kind == "choices",
+            grammars=grammars if isinstance(grammars, Grammars) else None,
+        )
+
+    def unconstrained(self, decoding: DecodingSettings) -> str:
+        """Why answers cannot be constrained although the settings ask for it; empty where they can."""
+        found = grammars_of(self.backbone) if decoding.grounded else None
+        return str(found) if isinstance(found, Exception) else ""
 
     def rows(self, examples: Sequence[Example], task: Task, *, reserve: int) -> list[Row]:
         """Token ids of examples with their gold answers; ``reserve`` is the prompt's length."""

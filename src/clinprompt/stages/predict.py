@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -36,6 +37,9 @@ WINDOW = 600
 class PredictReport:
     """What was read and written: notes, windows, characters covered, spans, relations, attributes, the answers' faults,
     and what the format cannot hold, counted.
+
+    ``grounding`` counts the models' answers by how they were grounded, ``unconstrained`` says why they could not be
+    constrained although that was asked for.
     """
 
     notes: int
@@ -47,6 +51,8 @@ class PredictReport:
     answers: int
     decoding: DecodeReport
     lost: Mapping[str, int]
+    grounding: Mapping[str, int]
+    unconstrained: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +89,9 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     with progress("predict", len(asks)) as advance:
         found = predictor.predict([ask.question for ask in asks], watch=lambda rows: advance(rows)) if asks else []
     about = [(prompt, task) for prompt, task in zip(prompts, tasks, strict=True) if task.about]
-    return _write(settings, items, tasks, asks, found, prompts, lambda documents: attributed(
+    report = _write(settings, items, tasks, asks, found, prompts, lambda documents: attributed(
         documents, about, predictor, window=settings.window))  # fmt: skip
+    return replace(report, unconstrained=opened.unconstrained(settings.decoding))
 
 
 def _task(prompt: SoftPrompt, path: Path) -> Task:
@@ -211,6 +218,7 @@ def _write(
         answers=sum(len(answer) for answer in said),
         decoding=sum((prediction.report for prediction in found), DecodeReport()),
         lost=lost,
+        grounding=_grounding(found),
     )
 
 
@@ -239,8 +247,9 @@ def _provenance(
 ) -> dict[str, Any]:
     """What made these predictions: backbone, engine, dtype, decoding, and each prompt by name, version and hash."""
     common = dict(found[0].provenance) if found else {}
-    for single in ("task", "prompt"):
+    for single in ("task", "prompt", "grounding"):
         common.pop(single, None)
+    common["grounding"] = _grounding(found)
     made_by = [
         {
             "task": prompt.card.name,
@@ -252,6 +261,11 @@ def _provenance(
         for prompt, path in zip(prompts, settings.prompts, strict=True)
     ]
     return {**common, "clinprompt": __version__, "prompts": made_by}
+
+
+def _grounding(found: Sequence[Prediction]) -> dict[str, int]:
+    """How many answers were grounded how."""
+    return dict(Counter(prediction.provenance["grounding"] for prediction in found))
 
 
 def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation, ...]]:

@@ -11,6 +11,7 @@ from clinprompt.registry import unknown_name
 from clinprompt.stages.configs import (
     BackboneSettings,
     Budget,
+    DecodingSettings,
     Instruction,
     MethodSettings,
     PromptSettings,
@@ -40,11 +41,13 @@ class Sources(Settings):
 
 
 class Scoring(Settings):
-    """What is scored, and how."""
+    """What is scored, and how; see ``EvaluateSettings``."""
 
     part: Literal["dev", "test"] = "test"
     limit: int | None = Field(None, ge=1)
     answer_tokens: int = Field(128, ge=1)
+    decoding: DecodingSettings = DecodingSettings()
+    likelihood: bool = True
     resamples: int = Field(10_000, ge=100)
 
 

@@ -21,7 +21,7 @@ CATALOG_ROOT = Path(__file__).parent / "catalog"
 CODECS_OF_KIND = {
     TaskKind.entities: ("entities",),
     TaskKind.relations: ("relations",),
-    TaskKind.question_answering: ("labels", "choices", "free_text"),
+    TaskKind.question_answering: ("labels", "choices", "quote", "free_text"),
     TaskKind.inference: ("labels",),
     TaskKind.summarisation: ("free_text",),
 }

@@ -103,6 +103,16 @@ class Grounder:
             parts[index] = replace(parts[index], occurrence=number)
         return tuple(parts)
 
+    def earliest_end(self, mention: Mention) -> int | None:
+        """Where the text begins in which :meth:`locate` finds a further fragment; ``None`` for a mention not there."""
+        found = (self._followed(first, mention[1:]) for first in self._first_places(mention[0], 0))
+        return min((fragments[-1][1] for fragments in found if fragments is not None), default=None)
+
+    def occurrences(self, before: Mention, words: str) -> list[tuple[int, Fragment]]:
+        """Occurrences of words, numbered from 1, that may be the fragment behind those of ``before``."""
+        begin = (self.earliest_end(before) if before else 0) or 0
+        return [(number, place) for number, place in enumerate(self._places(words).all, 1) if place[0] >= begin]
+
     def _marked(self, part: Part) -> Fragment | None:
         """The place that the occurrence mark names; an occurrence that is not there is as good as no mark."""
         places = self._places(part.words).all

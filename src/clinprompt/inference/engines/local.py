@@ -15,16 +15,22 @@ from clinprompt.backbones.protocol import Generation, Placement, PromptVectors, 
 from clinprompt.backbones.state_store import StateStore, content_key
 from clinprompt.errors import InputError
 from clinprompt.inference.beams import search
-from clinprompt.inference.greedy import Greedy, finished
+from clinprompt.inference.constraint import Constraint, likeliest
+from clinprompt.inference.draft import Draft
+from clinprompt.inference.greedy import Greedy
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One row with its own prompt: vectors ``[P, H]`` and their placement, or ``None`` for no prompt."""
+    """One row with its own prompt: vectors ``[P, H]`` and their placement, or ``None`` for no prompt.
+
+    ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun.
+    """
 
     row: Row
     vectors: Tensor | None = None
     placement: Placement = Placement.suffix
+    constraint: Callable[[], Constraint | None] = lambda: None
 
 
 class LocalEngine:
@@ -64,11 +70,14 @@ class LocalEngine:
             for at in range(0, len(order), wide):
                 chosen = order[at : at + wide]
                 logits, lines = self._start([requests[i] for i in chosen])
-                for i, answer in zip(chosen, search(self.backbone, logits, lines, generation), strict=True):
+                constraints = [requests[i].constraint() for i in chosen]
+                answers = search(self.backbone, logits, lines, generation, constraints=constraints)
+                for i, answer in zip(chosen, answers, strict=True):
                     found[i] = answer
                 watch(len(chosen))
         else:
-            greedy = Greedy(self.backbone, generation, rows=self.rows)
+            allowed = lambda i: requests[i].constraint()  # noqa: E731
+            greedy = Greedy(self.backbone, generation, rows=self.rows, allowed=allowed)
             for i, answer in greedy.run(order, lambda chosen: self._start([requests[i] for i in chosen])):
                 found[i] = answer
                 watch(1)
@@ -145,12 +154,19 @@ class LocalEngine:
             chosen = [order[c] for c in chunk]
             for placement, members in _by_placement([requests[i] for i in chosen]).items():
                 part = [requests[chosen[m]] for m in members]
-                written = padded.greedy(
-                    self.backbone, [r.row for r in part], _prompts(part, placement), most=generation.tokens
-                )
-                for m, tokens in zip(members, written.tolist(), strict=True):
-                    ended = (finished(self.backbone, tokens[: n + 1], generation) for n in range(len(tokens)))
-                    found[chosen[m]] = next(answer for answer in ended if answer is not None)
+                drafts = [Draft(request.constraint()) for request in part]
+
+                def choose(logits: Tensor, drafts: list[Draft] = drafts) -> list[int]:
+                    best = likeliest(logits, [draft.constraint for draft in drafts])
+                    ended = [
+                        draft.add(self.backbone, token, generation) for draft, token in zip(drafts, best, strict=True)
+                    ]
+                    return [self.backbone.eos if end else token for end, token in zip(ended, best, strict=True)]
+
+                rows = [request.row for request in part]
+                padded.greedy(self.backbone, rows, _prompts(part, placement), most=generation.tokens, choose=choose)
+                for m, draft in zip(members, drafts, strict=True):
+                    found[chosen[m]] = draft.answer
             watch(len(chunk))
 
 

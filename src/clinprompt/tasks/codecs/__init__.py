@@ -11,6 +11,7 @@ CODECS = Registry(
         "relations": "clinprompt.tasks.codecs.relations:RELATIONS",
         "labels": "clinprompt.tasks.codecs.labels:LABELS",
         "choices": "clinprompt.tasks.codecs.choices:CHOICES",
+        "quote": "clinprompt.tasks.codecs.quote:QUOTE",
         "free_text": "clinprompt.tasks.codecs.free_text:FREE_TEXT",
     },
 )

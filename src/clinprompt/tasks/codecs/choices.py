@@ -7,6 +7,7 @@ import re
 from clinprompt.errors import InputError
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
+from clinprompt.tasks.form import OneOf
 from clinprompt.tasks.task import Task
 
 
@@ -27,6 +28,11 @@ class ChoicesCodec:
     def options(self, example: Example, task: Task) -> tuple[str, ...]:
         """The keys of the example's options."""
         return tuple(key for key, _ in example.choices)
+
+    def form(self, example: Example, task: Task) -> OneOf | None:
+        """One of the options."""
+        options = self.options(example, task)
+        return OneOf(options) if options else None
 
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The option that the text names, ``None`` when it names none or several; never raises."""

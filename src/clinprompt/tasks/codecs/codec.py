@@ -6,6 +6,7 @@ from typing import Protocol
 
 from clinprompt.schema.example import Example
 from clinprompt.schema.prediction import Prediction
+from clinprompt.tasks.form import Form
 from clinprompt.tasks.task import Task
 
 
@@ -18,6 +19,10 @@ class Codec(Protocol):
 
     def options(self, example: Example, task: Task) -> tuple[str, ...] | None:
         """Every answer text that could be right, or ``None`` where there is no closed list."""
+        ...
+
+    def form(self, example: Example, task: Task) -> Form | None:
+        """The texts that :meth:`decode` reads without fault, every gold answer among them; ``None`` for any text."""
         ...
 
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:

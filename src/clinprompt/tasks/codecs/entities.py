@@ -9,9 +9,10 @@ from clinprompt.errors import InputError
 from clinprompt.schema.document import Fragment, Span
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
+from clinprompt.tasks.codecs.item_form import ItemForm, ItemShape
 from clinprompt.tasks.codecs.items import (
-    MENTION_SPECIALS,
     NOTHING,
+    WORD_SPECIALS,
     Unit,
     answer_items,
     escape,
@@ -24,8 +25,6 @@ from clinprompt.tasks.codecs.items import (
 from clinprompt.tasks.codecs.wording import Wording
 from clinprompt.tasks.grounding import Grounder, Located
 from clinprompt.tasks.task import Task
-
-WORD_SPECIALS = MENTION_SPECIALS + ":>="
 
 Place = tuple[str, tuple[Fragment, ...]]
 """A label and exact fragments, as in :attr:`Span.key`."""
@@ -72,6 +71,10 @@ class EntitiesCodec:
 
     def options(self, example: Example, task: Task) -> None:
         """No closed list: any text may be right."""
+
+    def form(self, example: Example, task: Task) -> ItemForm:
+        """Labels of the task with words of the note."""
+        return ItemForm(example.note, [ItemShape(task.words(label)) for label in task.labels])
 
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The spans that the text names, each at its place in the note; never raises."""

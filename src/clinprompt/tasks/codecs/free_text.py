@@ -20,6 +20,9 @@ class FreeTextCodec:
     def options(self, example: Example, task: Task) -> None:
         """No closed list: any text may be right."""
 
+    def form(self, example: Example, task: Task) -> None:
+        """Any text."""
+
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The text unchanged; never raises. Nothing but white space counts as unreadable."""
         report = DecodeReport(items=1, unreadable=int(not answer.strip()))

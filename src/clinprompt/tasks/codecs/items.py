@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from clinprompt.tasks.grounding import Mention, Part
 
 MENTION_SPECIALS = "\\;|#"
+WORD_SPECIALS = MENTION_SPECIALS + ":>="
 NOTHING = "none"
 
 Unit = tuple[str, bool]
@@ -21,20 +22,22 @@ _MAX_DIGITS = 9
 
 
 def escape(text: str, *, specials: str = MENTION_SPECIALS) -> str:
-    r"""Text as it is written inside an item.
+    r"""Text as it is written inside an item; where a blank at an end must be escaped, all blanks are.
 
     >>> escape("a;b\n ")
     'a\\;b\\n\\ '
     """
-    written: list[str] = []
-    for index, character in enumerate(text):
-        if character in "\n\r":
-            written.append("\\n" if character == "\n" else "\\r")
-        elif character in specials or (index in (0, len(text) - 1) and character.isspace()):
-            written.append("\\" + character)
-        else:
-            written.append(character)
+    written = [written_character(character, specials=specials) for character in text]
+    if text and (written[0].isspace() or written[-1].isspace()):
+        written = [f"\\{one}" if one.isspace() else one for one in written]
     return "".join(written)
+
+
+def written_character(character: str, *, specials: str = MENTION_SPECIALS) -> str:
+    """A character as it is written between others."""
+    if character in "\n\r":
+        return "\\n" if character == "\n" else "\\r"
+    return f"\\{character}" if character in specials else character
 
 
 def units(text: str) -> list[Unit]:

@@ -6,6 +6,7 @@ from clinprompt.errors import InputError
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.tasks.codecs.wording import Wording
+from clinprompt.tasks.form import OneOf
 from clinprompt.tasks.task import Task
 
 
@@ -25,6 +26,11 @@ class LabelsCodec:
     def options(self, example: Example, task: Task) -> tuple[str, ...]:
         """The words of every class."""
         return tuple(task.words(label) for label in task.labels)
+
+    def form(self, example: Example, task: Task) -> OneOf | None:
+        """One of the options."""
+        options = self.options(example, task)
+        return OneOf(options) if options else None
 
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The class that the text names; never raises."""

@@ -9,10 +9,12 @@ from clinprompt.errors import InputError
 from clinprompt.schema.document import Fragment, Relation
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
-from clinprompt.tasks.codecs.entities import WORD_SPECIALS, Place, numbered, text_order
+from clinprompt.tasks.codecs.entities import Place, numbered, text_order
+from clinprompt.tasks.codecs.item_form import ItemForm, ItemShape
 from clinprompt.tasks.codecs.items import (
     MENTION_SPECIALS,
     NOTHING,
+    WORD_SPECIALS,
     Unit,
     answer_items,
     escape,
@@ -75,6 +77,14 @@ class RelationsCodec:
     def options(self, example: Example, task: Task) -> None:
         """No closed list: any text may be right."""
 
+    def form(self, example: Example, task: Task) -> ItemForm:
+        """Relations of the task between words of the note, each end of a type that the relation may have there."""
+        shapes = [
+            ItemShape(task.words(label), (_written_types(schema.head, task), _written_types(schema.tail, task)))
+            for label, schema in task.relations.items()
+        ]
+        return ItemForm(example.note, shapes, specials=END_SPECIALS)
+
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The relations that the text names, with spans for their ends; never raises."""
         walk, wording = _Walk(Grounder(example.note)), Wording(task.relations, task)
@@ -130,6 +140,11 @@ def _check(link: Link, example: Example, task: Task) -> None:
                 allowed=", ".join(allowed),
                 fix="add it to the relation in the task file or drop the relation",
             )
+
+
+def _written_types(allowed: tuple[str, ...], task: Task) -> tuple[str, ...]:
+    """The words of an end's types; none where there is one type only, which is not written."""
+    return tuple(task.words(label) for label in allowed) if len(allowed) > 1 else ()
 
 
 def _write_end(label: str, mention: Mention, allowed: tuple[str, ...], task: Task) -> str:

@@ -6,6 +6,7 @@ from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import TextPair
 from clinprompt.schema.prediction import Prediction
 from clinprompt.tasks.codecs import CODECS
+from clinprompt.tasks.form import Form
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import Template, render
 
@@ -26,6 +27,11 @@ def possible_answers(example: Example, task: Task, template: Template) -> tuple[
     """The answer texts among which the task's codec allows to choose; ``None`` where any text may be right."""
     options = CODECS[task.codec].options(example, task)
     return None if options is None else tuple(template.joint + option for option in options)
+
+
+def answer_form(example: Example, task: Task) -> Form | None:
+    """The form that an answer must have to be read without fault; ``None`` where any text may be right."""
+    return CODECS[task.codec].form(example, task)
 
 
 def read_back(raw: str, example: Example, task: Task) -> Prediction:
