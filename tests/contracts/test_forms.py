@@ -18,6 +18,7 @@ from clinprompt.schema.formulated import Piece
 from clinprompt.tasks.codecs import CODECS
 
 from ..annotated import example
+from ..tasks.codecs.test_entities import ASSERTED, asserted_examples
 from .test_codecs import CASES
 
 LONGEST = 50
@@ -40,11 +41,13 @@ def tokenizer_of(name):
 
 
 def examples(name):
+    if name == "attributes":
+        return ASSERTED, asserted_examples(), CODECS["entities"]
     task, golds = CASES[name]
     return task, golds, CODECS[name]
 
 
-limited = pytest.mark.parametrize("name", [name for name in CODECS if name != "free_text"])
+limited = pytest.mark.parametrize("name", [*(name for name in CODECS if name != "free_text"), "attributes"])
 tokenizers = st.sampled_from(["bytes", "embedded"])
 
 

@@ -73,8 +73,8 @@ class EntitiesCodec:
         """No closed list: any text may be right."""
 
     def form(self, example: Example, task: Task) -> ItemForm:
-        """Labels of the task with words of the note."""
-        return ItemForm(example.note, [ItemShape(task.words(label)) for label in task.labels])
+        """Labels of the task, each with every choice of its attributes, and words of the note."""
+        return ItemForm(example.note, [ItemShape(words) for words in task.forms()])
 
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The spans that the text names, each at its place in the note; never raises."""
