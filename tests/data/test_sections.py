@@ -101,5 +101,7 @@ def test_ids_stay_and_each_wording_has_one():
 
 def test_a_long_text_takes_linear_time():
     began = time.process_time()
-    sections(" " * 50_000 + "\n" * 50_000 + "a" * 50_000 + " A" * 20_000 + ". AAAA AAAA" * 9_000 + "\n\nAB CD\n" * 9_000)
+    sections(
+        " " * 50_000 + "\n" * 50_000 + "a" * 50_000 + " A" * 20_000 + ". AAAA AAAA" * 9_000 + "\n\nAB CD\n" * 9_000
+    )
     assert time.process_time() - began < 5

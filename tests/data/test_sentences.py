@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from tests.data.drawn import texts
 def pieces(text):
     found = starts(text)
     places = [0, *sorted((*found.paragraphs, *found.lines, *found.sentences)), len(text)]
-    return [text[start:end].strip() for start, end in zip(places, places[1:], strict=False)]
+    return [text[start:end].strip() for start, end in pairwise(places)]
 
 
 @pytest.mark.parametrize(

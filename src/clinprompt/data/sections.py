@@ -64,9 +64,10 @@ def standard_rules() -> Mapping[str, str]:
 
 
 def load_rules(path: Path | None) -> Mapping[str, str]:
-    """The rules of a YAML file, added to the standard ones unless it says ``extends: none``; ``None``: the standard ones.
+    """The rules of a YAML file, added to the standard ones unless it says ``extends: none``.
 
-    A wording that both have gets the file's id. Raises :class:`InputError` for a file of another form.
+    A wording that both have gets the file's id; ``None`` gives the standard rules.
+    Raises :class:`InputError` for a file of another form.
     """
     return standard_rules() if path is None else _rules(path, standard_rules())
 
@@ -78,8 +79,8 @@ def sections(text: str, rules: Mapping[str, str] | None = None) -> list[Section]
     line; in capitals with a colon it may also follow a sentence or a gap. Items of numbered lists, and lines such as
     ``Sodium: 140``, are no headings because no rule has their words. An empty text has no section.
 
-    >>> [(one.id, one.start) for one in sections("Seen today.\\nALLERGIES: none\\n1. Aspirin: daily\\nHOME MEDS\\nIron")]
-    [('start', 0), ('allergies', 12), ('admission-medications', 46)]
+    >>> [(one.id, one.start) for one in sections("Seen.\\nALLERGIES: none\\n1. Aspirin: daily\\nHOME MEDS\\nIron")]
+    [('start', 0), ('allergies', 6), ('admission-medications', 40)]
     """
     rules = standard_rules() if rules is None else rules
     heads: dict[int, str] = {}

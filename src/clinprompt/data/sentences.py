@@ -15,12 +15,19 @@ _NUMBER_OF_LIST = re.compile(r"\(?(?:\d{1,3}|[A-Z])[.)]")
 _CAPITALS = re.compile(r"[A-Z][A-Z.]{0,5}[,;.]?$")
 
 BEFORE_NAMES = frozenset(
-    "dr. drs. mr. mrs. ms. prof. st. vs. fig. figs. ref. refs. approx. e.g. i.e. cf. viz. al. ca. no. nos. resp.".split()
+    (
+        *("dr.", "drs.", "mr.", "mrs.", "ms.", "prof.", "st.", "vs.", "fig.", "figs.", "ref.", "refs.", "approx."),
+        *("e.g.", "i.e.", "cf.", "viz.", "al.", "ca.", "no.", "nos.", "resp."),
+    )
 )
 """Abbreviations that a sentence does not end with when a name or a number follows."""
 
-DOSES = frozenset("p.o. i.v. i.m. s.c. s.l. p.r. q.d. b.i.d. t.i.d. q.i.d. q.h.s. h.s. p.r.n. a.c. p.c. o.d. mg. ml. mcg."
-                  " tab. tabs. cap. caps. inj.".split())  # fmt: skip
+DOSES = frozenset(
+    (
+        *("p.o.", "i.v.", "i.m.", "s.c.", "s.l.", "p.r.", "q.d.", "b.i.d.", "t.i.d.", "q.i.d.", "q.h.s.", "h.s."),
+        *("p.r.n.", "a.c.", "p.c.", "o.d.", "mg.", "ml.", "mcg.", "tab.", "tabs.", "cap.", "caps.", "inj."),
+    )
+)
 """Abbreviations of prescriptions, which other abbreviations and numbers follow within a sentence."""
 
 NARROWEST, WIDEST = 40, 120

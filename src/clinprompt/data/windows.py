@@ -4,7 +4,7 @@ again.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from clinprompt.data.sentences import starts
@@ -74,7 +74,7 @@ class _Room:
     def after(self, start: int) -> int:
         """The most characters from ``start``, looked for from the number that fitted last."""
         most = min(self.longest, max(1, len(self.text) - start))
-        if self.fits is None or most == self.last and self.fits(self.text[start : start + most]):
+        if self.fits is None or (most == self.last and self.fits(self.text[start : start + most])):
             return most
         low, high = 0, most + 1  # `low` fits, `high` does not or is too many
         guess = min(self.last, most, 4096)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
-from clinprompt.backbones.protocol import Generation, Placement, RawAnswer
+from clinprompt.backbones.protocol import Generation, Placement, RawAnswer, Row
+from clinprompt.errors import InputError
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.schema.example import Example
-from clinprompt.schema.formulated import Piece
+from clinprompt.schema.formulated import Piece, TextPair
 from clinprompt.schema.prediction import Prediction
 from clinprompt.tasks.formulations.generative import formulate, possible_answers, read_back
 from clinprompt.tasks.task import Task
@@ -75,6 +76,24 @@ class Predictor:
             predictions.append(replace(read, report=report, raw=answers[i].text, provenance=provenance))
         return predictions
 
+    def fits(self, question: Question) -> bool:
+        """Whether the backbone's context has room for the question, its prompt and the longest answer."""
+        pair = formulate(question.example, question.task, self.template, with_answer=False)
+        try:
+            self._encode(question, pair)
+        except InputError:
+            return False
+        return True
+
+    def likelihoods(self, questions: Sequence[Question], answers: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Log-probability in nats of answer texts to each question, each with its end token."""
+        return self.engine.likelihoods([self._request(question) for question in questions], answers)
+
+    def chosen(self, question: Question, text: str) -> Prediction:
+        """The prediction that one of a question's possible answers stands for, chosen by likelihood."""
+        read = read_back(text, question.example, question.task)
+        return replace(read, raw=text, provenance=self._provenance(question, chosen=True))
+
     def _likeliest(
         self,
         closed: Sequence[int],
@@ -93,9 +112,11 @@ class Predictor:
 
     def _request(self, question: Question) -> Request:
         pair = formulate(question.example, question.task, self.template, with_answer=False)
+        return Request(self._encode(question, pair), question.vectors, question.placement)
+
+    def _encode(self, question: Question, pair: TextPair) -> Row:
         length = 0 if question.vectors is None else question.vectors.shape[0]
-        row = self.backbone.encode(pair, name=question.example.id, reserve=length + self.generation.tokens)
-        return Request(row, question.vectors, question.placement)
+        return self.backbone.encode(pair, name=question.example.id, reserve=length + self.generation.tokens)
 
     def _provenance(self, question: Question, *, chosen: bool) -> dict[str, str]:
         manner = "greedy" if self.generation.beams == 1 else f"{self.generation.beams} beams"

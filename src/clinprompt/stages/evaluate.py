@@ -10,6 +10,8 @@ from typing import Any
 from clinprompt.data.records import prediction_record
 from clinprompt.errors import InputError
 from clinprompt.evaluation.score import score_task, task_counts
+from clinprompt.inference.coverage import across, coverage
+from clinprompt.inference.long_notes import WHOLE, Plan
 from clinprompt.inference.predictor import Question
 from clinprompt.schema.example import Example, Split
 from clinprompt.schema.prediction import Prediction
@@ -19,6 +21,7 @@ from clinprompt.stages.configs import EvaluateSettings
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Advance, Progress, silent
+from clinprompt.stages.reading import LEDGER, planned, reader, write_ledger
 from clinprompt.stages.run_folder import RunFolder, open_run
 
 STAGE, VERSION = "evaluate", 1
@@ -42,7 +45,7 @@ def evaluate(
         stage=STAGE,
         version=VERSION,
         config=settings,
-        inputs={"adapted": settings.adapted} | {name: item.path for name, item in prepared.items()},
+        inputs={"adapted": settings.adapted} | _rules(settings) | {name: item.path for name, item in prepared.items()},
         fingerprints={"backbone": opened.backbone.fingerprint},
         force=force,
         together=settings.backbone.sharded,
@@ -59,8 +62,11 @@ def evaluate(
         with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
             for cell in cells:
                 item, examples = prepared[cell.task], parts[cell.task]
-                predictions = _predict(opened, outputs, cell, item, examples, settings, advance)
-                records.append(_record(run, cell, item, examples, predictions, settings))
+                plans, predictions = _predict(opened, outputs, cell, item, examples, settings, advance)
+                records.append(
+                    _record(run, cell, item, examples, predictions, settings)
+                    | {"long_notes": _long_notes(run, cell, plans, predictions)}
+                )
         if run.writes:
             write_json(run.outputs / FILE, {"part": settings.part, "cells": records})
         run.finish({"cells": len(records)})
@@ -70,6 +76,10 @@ def evaluate(
 def read_scores(run: Path) -> list[dict[str, Any]]:
     """The cells of an evaluate run with their scores."""
     return list(json.loads((run / "outputs" / FILE).read_text(encoding="utf-8"))["cells"])
+
+
+def _rules(settings: EvaluateSettings) -> dict[str, Path]:
+    return {"sections": settings.long_notes.sections} if settings.long_notes.sections else {}
 
 
 def _part(item: Prepared, settings: EvaluateSettings) -> list[Example]:
@@ -91,11 +101,39 @@ def _predict(
     examples: list[Example],
     settings: EvaluateSettings,
     advance: Advance,
-) -> list[Prediction]:
+) -> tuple[list[Plan], list[Prediction]]:
     with applied(opened, outputs, cell) as (vectors, placement):
-        predictor = opened.predictor(settings.decoding, tokens=settings.answer_tokens)
+        notes = reader(opened.predictor(settings.decoding, tokens=settings.answer_tokens), settings.long_notes)
         questions = [Question(example, item.task, vectors, placement, cell.key) for example in examples]
-        return predictor.predict(questions, watch=lambda rows: advance(rows))
+        window = item.task.data.window if item.task.data else None
+        plans = [
+            planned(notes, question, settings.long_notes, longest=window, extent=item.extent) for question in questions
+        ]
+        left = len(questions)
+
+        def watch(rows: int) -> None:
+            nonlocal left
+            advance(min(rows, left))  # the bar counts examples, of which some are read in several windows
+            left -= min(rows, left)
+
+        return plans, notes.answers(plans, watch=watch)
+
+
+def _long_notes(run: RunFolder, cell: Adapted, plans: list[Plan], predictions: list[Prediction]) -> dict[str, Any]:
+    """What was read in windows, and what of the gold answers no window held; the ledger has a line for each."""
+    long = [(plan, found) for plan, found in zip(plans, predictions, strict=True) if plan.strategy != WHOLE]
+    lines = [coverage(plan, found) for plan, found in long]
+    lost = [across(plan.question.example.answer, plan.places) for plan, _ in long]
+    if run.writes and lines:
+        write_ledger(run.outputs / cell.key / LEDGER, lines)
+    return {
+        "examples": len(lines),
+        "windows": sum(line.windows for line in lines),
+        "truncated": sum(line.truncated for line in lines),
+        "strategies": sorted({plan.strategy for plan, _ in long}),
+        "spans_across": sum(spans for spans, _ in lost),
+        "relations_across": sum(relations for _, relations in lost),
+    }
 
 
 def _record(

@@ -20,7 +20,7 @@ from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.tasks.catalog import load_task
 from clinprompt.tasks.task import DataSource, Task
 
-STAGE, VERSION = "prepare", 1
+STAGE, VERSION = "prepare", 2
 
 
 def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> RunFolder:
