@@ -77,7 +77,7 @@ def test_a_choice_is_made_of_the_likelihoods_in_every_window(predictor, rule, st
         totals = [sum(column) for column in zip(*values, strict=True)]
     assert found.answer.label == task.labels[totals.index(max(totals))]
     assert strategy in found.provenance["long_notes"] and found.provenance["decoding"] == "likeliest choice"
-    assert seen == [len(plan.places)]
+    assert sum(seen) == len(plan.places)
 
 
 def test_of_written_answers_the_surest_is_taken(predictor):
@@ -179,7 +179,7 @@ def test_pairs_that_no_window_held_are_counted(predictor):
         for tail in tails
         if not any(min(head.start, tail.start) >= a and max(head.end, tail.end) <= b for a, b in plan.places)
     ]
-    assert coverage(plan, Prediction("n", answer)).pairs_apart == len(apart) == 3
+    assert coverage(plan, Prediction("n", answer)).pairs_apart == len(apart) == 2
 
 
 def test_no_room_for_a_note_is_refused_without_its_text(predictor):

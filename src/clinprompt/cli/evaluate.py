@@ -25,7 +25,10 @@ def evaluate(
     runs: Runs = Path("runs"),
     force: Force = False,
 ) -> None:
-    """Score prompts: every metric with its 95 % interval, and what could not be read or found in the note."""
+    """Score prompts: every metric with its 95 % interval, and what could not be read or found in the note.
+
+    Examples longer than the backbone's context are read in windows, as in `clinprompt predict` (--set long_notes.…).
+    """
     from clinprompt.stages.configs import EvaluateSettings
     from clinprompt.stages.evaluate import evaluate as stage
     from clinprompt.stages.evaluate import read_scores
@@ -49,5 +52,13 @@ def evaluate(
     columns = ["task", "method", "shots", "metric", "score", "95 % interval", "n", "documents"]
     columns += ["unreadable", "not found"]
     console.table(columns, rows, title="Scores in percent; intervals from a bootstrap over documents")
+    for cell in cells:
+        long = cell.get("long_notes", {"examples": 0})
+        if long["examples"]:
+            console.line(
+                f"{cell['task']}: {long['examples']} examples in {long['windows']} windows "
+                f"({', '.join(long['strategies'])}), {long['truncated']} characters left out; no window held "
+                f"{long['spans_across']} gold spans and {long['relations_across']} gold relations"
+            )
     console.line(f"predictions: {run.outputs}")
     console.result({"run": run.path, "cells": cells})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from torch import Tensor, tensor
+from torch import Tensor, float64, tensor
 
 from clinprompt.data.sections import sections
 from clinprompt.data.windows import Window, merge, windows
@@ -159,7 +159,7 @@ class LongNotes:
 
     def _choose(self, plan: Plan, parts: Sequence[Question]) -> Prediction:
         texts = possible_answers(plan.question.example, plan.question.task, self.predictor.template) or ()
-        values: Tensor = tensor(self.predictor.likelihoods(parts, [texts] * len(parts)))  # [windows, C]
+        values: Tensor = tensor(self.predictor.likelihoods(parts, [texts] * len(parts)), dtype=float64)  # [windows, C]
         # Shares within a window: a stretch that makes every answer unlikely says nothing about which is right.
         scores = values.log_softmax(-1).amax(0) if self.choices == "surest" else values.sum(0)
         return _told(plan, self.predictor.chosen(plan.question, texts[int(scores.argmax())]))
