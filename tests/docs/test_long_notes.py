@@ -29,7 +29,8 @@ def test_the_guide_is_true(repository, tmp_path, monkeypatch, clinprompt):  # no
             assert result["truncated"] == 0 and result["windowed"] == 1
             assert "1 of 1 notes in several windows, 0 characters left out" in ended.err
     [line] = [json.loads(one) for one in (tmp_path / "spans" / "ledger.jsonl").read_text().splitlines()]
-    assert line | {"answers_cut": 0} == json.loads(record)
+    # How many answers are cut depends on the training, which is shorter here than on the page.
+    assert line | {"answers_cut": None} == json.loads(record) | {"answers_cut": None}
     [document] = brat.read(tmp_path / "spans")
     assert {span.attributes["section"] for span in document.spans} <= found
     (tmp_path / "own.yaml").write_text(rules)
