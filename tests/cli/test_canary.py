@@ -42,4 +42,6 @@ def test_no_word_of_a_note_is_in_logs_records_or_on_the_screen(place, clinprompt
     leaks = [path for path in files if CANARY.encode() in path.read_bytes()]
     assert [path for path in leaks if path.suffix not in HOLDS_DATA or path.name in ALWAYS_CLEAN] == []
     if method == "prompt-tuning":
+        ledgers = {path for path in files if path.name.endswith("ledger.jsonl")}
+        assert len(ledgers) == 2 and not ledgers & set(leaks)
         assert {path.suffix for path in leaks} >= {".txt", ".jsonl"}  # the canary is really in the data

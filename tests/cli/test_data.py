@@ -65,3 +65,16 @@ def test_faults_of_a_prepared_task(place, clinprompt):
     ended = clinprompt("data", "check", "out")
     assert ended.code == 2 and "a label is not one of the task's" in ended.out
     assert "12 faults were found (out)" in ended.err and CANARY not in ended.out + ended.err
+
+
+def test_sections_are_counted_and_no_text_is_shown(place, clinprompt):
+    (place / "notes" / "n0.txt").write_text(f"Seen.\nALLERGIES: {CANARY}\nPlan:\n{CANARY}\nAllergies: none")
+    (place / "rules.yaml").write_text("extends: none\nsections: {next-steps: [plan]}\n")
+    counted = {one["id"]: one for one in result(clinprompt("data", "sections", "notes", "--json"))["sections"]}
+    assert counted["allergies"] | {"characters": 0} == {"id": "allergies", "notes": 1, "times": 2, "characters": 0}
+    texts = [file.read_bytes().decode() for file in (place / "notes").glob("*.txt")]
+    assert sum(one["characters"] for one in counted.values()) == sum(map(len, texts))
+    own = clinprompt("data", "sections", "notes", "--sections", "rules.yaml")
+    assert "next-steps" in own.out and "allergies" not in own.out and CANARY not in own.out + own.err
+    refused = clinprompt("data", "sections", "notes", "--sections", "notes/n0.txt")
+    assert refused.code == 2 and "section rules" in refused.err and CANARY not in refused.err

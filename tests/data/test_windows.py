@@ -16,26 +16,59 @@ long_texts = st.lists(texts, max_size=8).map("".join)
 sizes = st.integers(1, 30).flatmap(lambda longest: st.tuples(st.just(longest), st.integers(0, longest - 1)))
 
 
-@given(text=long_texts, size=sizes)
-def test_windows_cover_the_text_in_order(text, size):
+@given(text=long_texts, size=sizes, data=st.data())
+def test_windows_cover_the_text_and_share_what_was_asked_for(text, size, data):
     longest, overlap = size
-    places = windows(text, longest=longest, overlap=overlap)
+    phase = data.draw(st.integers(0, longest - 1))
+    places = windows(text, longest=longest, overlap=overlap, phase=phase)
     assert places[0][0] == 0 and places[-1][1] == len(text)
     assert all(0 < end - start <= longest for start, end in places) or places == [(0, 0)]
     for (start, end), (next_start, next_end) in pairwise(places):
-        assert start < next_start <= end < next_end
-        assert end - next_start <= overlap
+        assert start <= next_start <= end < next_end
+        assert next_start <= max(0, end - overlap)
+        assert start < next_start or (phase and start == 0)
 
 
-@given(text=long_texts, size=sizes)
-def test_words_are_divided_only_when_they_fill_a_window(text, size):
-    longest, overlap = size
-    for start, end in windows(text, longest=longest, overlap=overlap):
+@given(text=long_texts, longest=st.integers(1, 30))
+def test_words_are_divided_only_when_they_fill_a_window(text, longest):
+    for start, end in windows(text, longest=longest):
         for place in (start, end):
             if 0 < place < len(text) and not text[place - 1].isspace() and not text[place].isspace():
                 first = next((i for i in range(place, 0, -1) if text[i - 1].isspace()), 0)
                 last = next((i for i in range(place, len(text)) if text[i].isspace()), len(text))
                 assert last - first > longest
+
+
+@given(text=long_texts, room=st.integers(4, 60), overlap=st.integers(0, 3))
+def test_every_window_fits_and_the_text_is_covered(text, room, overlap):
+    fits = lambda stretch: len(stretch.encode()) <= room  # noqa: E731
+    places = windows(text, overlap=overlap, fits=fits)
+    assert all(fits(text[start:end]) for start, end in places)
+    assert places[0][0] == 0 and places[-1][1] == len(text)
+    assert all(one[0] < two[0] <= one[1] < two[1] for one, two in pairwise(places))
+    if text.isascii():
+        assert all(two[0] <= max(0, one[1] - overlap) for one, two in pairwise(places))
+
+
+def test_windows_that_fit_are_nearly_as_long_as_can_be():
+    text = "Pain since Monday. " * 2000
+    for room in (100, 1000, 20_000):
+        asked = []
+        fits = lambda stretch: asked.append(len(stretch)) or len(stretch) <= room  # noqa: B023, E731
+        places = windows(text, fits=fits)
+        assert all(end - start > room - room // 64 - 20 for start, end in places[:-1])
+        assert len(asked) < 20 * len(places)
+
+
+def test_a_text_of_which_nothing_fits_is_refused():
+    with pytest.raises(InputError, match="not one character"):
+        windows("some text", fits=lambda stretch: False)
+
+
+def test_sections_go_before_paragraphs():
+    text = "Plan: stop it.\n\nSee again.\nExam: well"
+    assert windows(text, longest=32, sections=[27])[0] == (0, 27)
+    assert windows(text, longest=30)[0] == (0, 16)
 
 
 @given(text=long_texts, longest=st.integers(2, 30))
@@ -66,9 +99,11 @@ def test_overlap_begins_at_a_sentence_or_a_word():
     found = [text[start:end] for start, end in windows(text, longest=40, overlap=20)]
     assert found == [
         "First sentence here. Second one here. ",
-        "Second one here. Third one is here. ",
-        "Third one is here. Fourth.",
+        "here. Second one here. Third one is ",
+        "one here. Third one is here. Fourth.",
     ]
+    found = [text[start:end] for start, end in windows(text, longest=45, overlap=12)]
+    assert found == ["First sentence here. Second one here. ", "Second one here. Third one is here. Fourth."]
 
 
 def test_long_texts_take_linear_time():
@@ -76,23 +111,54 @@ def test_long_texts_take_linear_time():
     assert windows(text, longest=1000, overlap=100)[-1][1] == len(text)
 
 
-@pytest.mark.parametrize(("longest", "overlap"), [(0, 0), (5, 5), (5, -1)])
-def test_sizes_are_checked(longest, overlap):
+@pytest.mark.parametrize(("longest", "overlap", "phase"), [(0, 0, 0), (5, 5, 0), (5, -1, 0), (5, 0, 5), (5, 0, -1)])
+def test_sizes_are_checked(longest, overlap, phase):
     with pytest.raises(InputError):
-        windows("text", longest=longest, overlap=overlap)
+        windows("text", longest=longest, overlap=overlap, phase=phase)
+
+
+def oracle(document, places):
+    """What a perfect reader of each window answers: all that stands whole in it."""
+    answers = []
+    for start, end in places:
+        here = [span for span in document.spans if start <= span.start and span.end <= end]
+        ids = {span.id for span in here}
+        links = [link for link in document.relations if {link.head, link.tail} <= ids]
+        answers.append(Answer(spans=tuple(span.shifted(-start) for span in here), relations=tuple(links)))
+    return answers
+
+
+def said(answer, *, within=10**6):
+    """Spans and relations by label and place, those of at most so many characters."""
+    keys = {span.id: span.key for span in answer.spans}
+    places = {span.id: (span.start, span.end) for span in answer.spans}
+    links = set()
+    for link in answer.relations:
+        ends = (*places[link.head], *places[link.tail])
+        if max(ends) - min(ends) <= within:
+            links.add((link.label, keys[link.head], keys[link.tail]))
+    return {span.key for span in answer.spans if span.end - span.start <= within}, links
+
+
+@given(document=documents(), size=sizes, data=st.data())
+def test_what_is_no_longer_than_the_overlap_is_found_whatever_the_phase(document, size, data):
+    longest, overlap = size
+    gold = said(document, within=overlap)
+    for phase in {0, data.draw(st.integers(0, longest - 1)), longest - 1}:
+        places = windows(document.text, longest=longest, overlap=overlap, phase=phase)
+        assert said(merge(places, oracle(document, places)), within=overlap) == gold
 
 
 @given(document=documents(), size=sizes)
 def test_merged_windows_hold_each_whole_span_and_relation_once(document, size):
     longest, overlap = size
     places = windows(document.text, longest=longest, overlap=overlap)
-    answers, whole, joined = [], set(), set()
+    answers, whole, joined = oracle(document, places), set(), set()
     for start, end in places:
         here = [span for span in document.spans if start <= span.start and span.end <= end]
+        whole |= {span.key for span in here}
         ids = {span.id for span in here}
         links = [link for link in document.relations if {link.head, link.tail} <= ids]
-        answers.append(Answer(spans=tuple(span.shifted(-start) for span in here), relations=tuple(links)))
-        whole |= {span.key for span in here}
         joined |= {(link.label, document.span(link.head).key, document.span(link.tail).key) for link in links}
     merged = merge(places, answers)
     keys = {span.id: span.key for span in merged.spans}

@@ -18,7 +18,7 @@ from clinprompt.inference.engines.local import LocalEngine
 from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.cards import prompt_card
-from clinprompt.stages.configs import BackboneSettings, DecodingSettings, PredictSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LongNoteSettings, PredictSettings
 from clinprompt.stages.importing import import_data
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.predict import predict
@@ -256,7 +256,10 @@ def test_a_failing_note_leaves_nothing_behind(settings, opened):
     (settings.notes / "zz.txt").write_bytes(b"\xff\xfe broken")
     refused(settings, opened, "UTF-8")
     (settings.notes / "zz.txt").write_text(f"{CANARY} " * 400)
-    refused(settings, opened, "more than the backbone's context", window=5000)
+    refused(settings, opened, "leave no room for the note", answer_tokens=2000)
+    refused(settings, opened, "cannot overlap by 45", window=45, long_notes=LongNoteSettings(overlap=45))
+    rules = settings.notes.parent / "rules.yaml"
+    refused(settings, opened, "cannot be read", long_notes=LongNoteSettings(sections=rules))
 
 
 def test_brat_files_come_with_what_made_them(settings, opened, bank):

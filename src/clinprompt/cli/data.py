@@ -144,6 +144,23 @@ def export(
 
 
 @app.command()
+def sections(
+    source: Annotated[Path, typer.Argument(help="Folder or file of notes.")],
+    rules: Annotated[Path | None, typer.Option("--sections", help="YAML file of headings, added to our own.")] = None,
+    reader: Annotated[str, typer.Option(help="Format (`clinprompt show readers`).")] = "plain",
+    option: Annotated[list[str] | None, typer.Option(help="Option of the reader, such as note=report_text.")] = None,
+) -> None:
+    """How often each section is found in notes, and how much of them it covers; never their text."""
+    from clinprompt.stages.describing import section_counts
+
+    found = section_counts(source, rules=rules, reader=reader, options=_named(option or [], "--option"))
+    rows = [[one.id, one.notes, one.sections, one.characters, f"{one.share:.1%}"] for one in found]
+    console.table(["section", "notes", "times", "characters", "share"], rows)
+    console.result({"sections": [{"id": one.id, "notes": one.notes, "times": one.sections,
+                                  "characters": one.characters} for one in found]})  # fmt: skip
+
+
+@app.command()
 def describe(
     folder: Folder,
     backbone: Annotated[

@@ -36,6 +36,7 @@ def evaluate(
 
     Metrics are those of the task (`clinprompt show metrics`). Beside the predictions stand counts.json (per document),
     errors.csv (per label: correct, boundary, type, both, missed, spurious) and error-items.csv (ids and offsets).
+    Examples longer than the backbone's context are read in windows, as in `clinprompt predict` (--set long_notes.…).
     """
     from dataclasses import asdict
 
@@ -74,6 +75,14 @@ def evaluate(
         console.table(("task", "method", "shots", "label", *VERDICTS), _error_rows(judged, VERDICTS), title="Errors")
     if why := unconstrained(run.path):
         console.warn(f"answers of this backbone were written freely and checked afterwards: {why}")
+    for cell in cells:
+        long = cell.get("long_notes", {"examples": 0})
+        if long["examples"]:
+            console.line(
+                f"{cell['task']}: {long['examples']} examples in {long['windows']} windows "
+                f"({', '.join(long['strategies'])}), {long['truncated']} characters left out; no window held "
+                f"{long['spans_across']} gold spans and {long['relations_across']} gold relations"
+            )
     console.line(f"predictions: {run.outputs}")
     console.result({"run": run.path, "cells": cells})
 

@@ -19,14 +19,29 @@ def predict(
     to_option: Annotated[list[str] | None, typer.Option(help="Option of the format, such as unit=utf16.")] = None,
     reader: Annotated[str, typer.Option(help="How the notes are read; see `clinprompt show readers`.")] = "plain",
     option: Annotated[list[str] | None, typer.Option(help="Option of the reader, such as note=report_text.")] = None,
-    window: Annotated[int | None, typer.Option(help="Longest stretch of a note read at once, in characters.",
-                                               show_default="the task's")] = None,
+    window: Annotated[int | None, typer.Option(help="Longest stretch of a note searched for spans at once, in "
+                                               "characters.", show_default="the task's")] = None,
+    window_tokens: Annotated[int | None, typer.Option(help="Longest stretch of a note in tokens of the backbone.",
+                                                      show_default="what the context holds")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Characters that neighbouring windows share at least.",
+                                                show_default="the longest span or relation of the training data, at "
+                                                "most half a window")] = None,
+    long_choices: Annotated[str | None, typer.Option(help="Class or option of a note in several windows: surest, or "
+                                                     "summed over the windows.", show_default="surest")] = None,
+    long_summaries: Annotated[str | None, typer.Option(help="Summaries of a note in several windows: summarised "
+                                                       "again, or joined.", show_default="again")] = None,
+    sections: Annotated[Path | None, typer.Option(help="YAML file of section headings, added to our own.")] = None,
+    mark_sections: Annotated[bool, typer.Option("--mark-sections", help="Give each span the attribute `section`.")]
+        = False,
     answer_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 192,
     decoding: Decoding = None,
     grounded: Grounded = None,
     backbone: Backbone = None,
 ) -> None:  # fmt: skip
-    """Read notes with one prompt or several: every returned span is in the note at the offsets given."""
+    """Read notes with one prompt or several: every returned span is in the note at the offsets given.
+
+    Notes of any length are read whole, in windows where need be; ledger.jsonl says in how many, for each note and task.
+    """
     from clinprompt.cli.options import overrides
     from clinprompt.stages.configs import PredictSettings
     from clinprompt.stages.overrides import load_config
@@ -37,6 +52,8 @@ def predict(
         [*(f"reader_options.{given}" for given in option or []),
          *(f"writer_options.{given}" for given in to_option or [])],
         notes=notes, prompts=prompt, out=out, writer=to, reader=reader, window=window,
+        long_notes__window_tokens=window_tokens, long_notes__overlap=overlap, long_notes__choices=long_choices,
+        long_notes__summaries=long_summaries, long_notes__sections=sections, mark_sections=mark_sections or None,
         answer_tokens=answer_tokens, decoding__kind=decoding, decoding__grounded=grounded, backbone__path=backbone,
     )  # fmt: skip
     settings = load_config(None, PredictSettings, flags)
@@ -49,6 +66,13 @@ def predict(
         f"of {found.items} items in the answers: {found.unreadable} could not be read, {found.unlocated} are not in "
         f"the note (left out), {found.ambiguous} stand in several places; {found.truncated} answers were cut"
     )
+    console.line(
+        f"coverage: {report.windowed} of {report.notes} notes in several windows, {report.truncated} characters left "
+        f"out; {report.pairs_apart} pairs of mentions that a relation could join shared no window ({report.ledger})"
+    )
+    for task, (shared, extent) in report.overlaps.items():
+        console.warn(f"{task}: windows share {shared} characters, less than the longest training item ({extent}); "
+                     "longer items may be cut (--overlap, --window)")  # fmt: skip
     if report.unconstrained:
         console.warn(f"answers of this backbone were written freely and checked afterwards: {report.unconstrained}")
     if report.lost:

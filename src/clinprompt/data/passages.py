@@ -38,7 +38,7 @@ def stretch(text: str, place: Window, *, longest: int) -> Window:
     """The window of at most ``longest`` characters that holds ``place``, with most text on its shorter side.
 
     Windows end at paragraphs, lines and sentences (:func:`clinprompt.data.windows.windows`) and overlap by
-    half. When none holds the whole place, the stretch begins at the place (and ends with it when the place
+    half or more. When none holds the whole place, the stretch begins at the place (and ends with it when the place
     is longer than ``longest``).
     """
     start, end = place

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
-from clinprompt.backbones.protocol import Generation, Placement, RawAnswer
+from clinprompt.backbones.protocol import Generation, Placement, RawAnswer, Row
+from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Constraint, Grammars
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.schema.example import Example
-from clinprompt.schema.formulated import Piece
+from clinprompt.schema.formulated import Piece, TextPair
 from clinprompt.schema.prediction import Prediction
 from clinprompt.tasks.formulations.generative import answer_form, formulate, possible_answers, read_back
 from clinprompt.tasks.task import Task
@@ -72,6 +73,24 @@ class Predictor:
             for question, found in zip(questions, chosen, strict=True)
         ]
 
+    def fits(self, question: Question) -> bool:
+        """Whether the backbone's context has room for the question, its prompt and the longest answer."""
+        pair = formulate(question.example, question.task, self.template, with_answer=False)
+        try:
+            self._encode(question, pair)
+        except InputError:
+            return False
+        return True
+
+    def likelihoods(self, questions: Sequence[Question], answers: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Log-probability in nats of answer texts to each question, each with its end token."""
+        return self.engine.likelihoods([self._request(question) for question in questions], answers)
+
+    def chosen(self, question: Question, text: str) -> Prediction:
+        """The prediction that one of a question's possible answers stands for, chosen by likelihood."""
+        raw = RawAnswer(text, len(self.backbone.tokens(Piece(text))), truncated=False, constrained=True)
+        return self._read(question, raw, chosen=True)
+
     def likeliest(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
     ) -> list[Prediction | None]:
@@ -79,12 +98,10 @@ class Predictor:
         listed = [possible_answers(question.example, question.task, self.template) for question in questions]
         closed = [i for i, texts in enumerate(listed) if texts]
         texts = [listed[i] or () for i in closed]
-        values = self.engine.likelihoods([self._request(questions[i]) for i in closed], texts)
+        values = self.likelihoods([questions[i] for i in closed], texts)
         found: list[Prediction | None] = [None] * len(questions)
         for i, possible, likely in zip(closed, texts, values, strict=True):
-            text = possible[max(range(len(possible)), key=likely.__getitem__)]
-            raw = RawAnswer(text, len(self.backbone.tokens(Piece(text))), truncated=False, constrained=True)
-            found[i] = self._read(questions[i], raw, chosen=True)
+            found[i] = self.chosen(questions[i], possible[max(range(len(possible)), key=likely.__getitem__)])
         watch(len(closed))
         return found
 
@@ -96,9 +113,12 @@ class Predictor:
 
     def _request(self, question: Question) -> Request:
         pair = formulate(question.example, question.task, self.template, with_answer=False)
-        length = 0 if question.vectors is None else question.vectors.shape[0]
-        row = self.backbone.encode(pair, name=question.example.id, reserve=length + self.generation.tokens)
+        row = self._encode(question, pair)
         return Request(row, question.vectors, question.placement, lambda: self._constraint(question))
+
+    def _encode(self, question: Question, pair: TextPair) -> Row:
+        length = 0 if question.vectors is None else question.vectors.shape[0]
+        return self.backbone.encode(pair, name=question.example.id, reserve=length + self.generation.tokens)
 
     def _constraint(self, question: Question) -> Constraint | None:
         form = answer_form(question.example, question.task) if self.grammars else None

@@ -48,7 +48,11 @@ class Lineage(_Strict):
 
 
 class PromptCard(_Strict):
-    """Everything needed to use a prompt rightly and to refuse using it wrongly."""
+    """Everything needed to use a prompt rightly and to refuse using it wrongly.
+
+    ``extent`` is the length in characters of the longest item of an answer in the training data: a span, or a
+    relation with both its ends. Windows of long notes share that much.
+    """
 
     format: int = CARD_FORMAT
     name: str
@@ -62,6 +66,7 @@ class PromptCard(_Strict):
     template: str
     template_hash: str
     task: Task | None = None
+    extent: int | None = None
     tasks: tuple[str, ...] = ()
     lineage: Lineage = Lineage()
     scores: tuple[dict[str, Any], ...] = ()

@@ -51,6 +51,7 @@ def prompt_card(
         template=opened.template.name,
         template_hash=opened.template.hash,
         task=prepared.task,
+        extent=prepared.extent,
         lineage=lineage,
         reference=reference(opened.backbone, vectors, Placement(placement)),
         made_with=versions(),

@@ -216,6 +216,22 @@ class DecodingSettings(Settings):
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
 
+class LongNoteSettings(Settings):
+    """How notes are read that are longer than a window or than the backbone's context.
+
+    ``window_tokens`` is the longest stretch in tokens of the backbone. Neighbouring windows share at least ``overlap``
+    characters (null: the longest answer item of the training data, at most half a window). Of several windows'
+    answers, ``choices`` are taken from the ``surest`` one or by ``summed`` log-likelihood; ``summaries`` are
+    ``joined``, or summarised ``again``. ``sections`` is a file of heading rules.
+    """
+
+    window_tokens: int | None = Field(None, ge=16)
+    overlap: int | None = Field(None, ge=0)
+    choices: Literal["surest", "summed"] = "surest"
+    summaries: Literal["again", "joined"] = "again"
+    sections: Path | None = None
+
+
 class EvaluateSettings(Settings):
     """Scores of everything an adapt run made, on one part of each target.
 
@@ -230,12 +246,16 @@ class EvaluateSettings(Settings):
     answer_tokens: int = Field(128, ge=1)
     decoding: DecodingSettings = DecodingSettings()
     likelihood: bool = True
+    long_notes: LongNoteSettings = LongNoteSettings()
     resamples: int = Field(10_000, ge=100)
     seed: int = 0
 
 
 class PredictSettings(Settings):
-    """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`."""
+    """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`.
+
+    ``window`` is the longest stretch in characters; ``mark_sections`` gives every span its section as an attribute.
+    """
 
     backbone: BackboneSettings = BackboneSettings()
     prompts: tuple[Path, ...] = Field(min_length=1)
@@ -246,5 +266,7 @@ class PredictSettings(Settings):
     writer: str = "brat"
     writer_options: dict[str, Any] = Field(default_factory=dict)
     window: int | None = Field(None, ge=40)
+    long_notes: LongNoteSettings = LongNoteSettings()
+    mark_sections: bool = False
     answer_tokens: int = Field(192, ge=1)
     decoding: DecodingSettings = DecodingSettings()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clinprompt.data.fewshot import draw
 from clinprompt.data.inspection import Finding, inspect_parts
 from clinprompt.data.manifest import verify
 from clinprompt.data.overlap import PartName
 from clinprompt.data.profile import Profile, profile
+from clinprompt.data.sections import load_rules, sections
 from clinprompt.errors import InputError
 from clinprompt.schema.example import Example, Split
+from clinprompt.stages.importing import reader_of
 from clinprompt.stages.prepare import read_parts
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.tasks.catalog import catalog, load_task
@@ -51,6 +56,35 @@ def tokens_of(backbone: str) -> Callable[[str], int]:
     except (OSError, ValueError) as error:
         raise InputError(f"the tokenizer cannot be opened ({type(error).__name__})", where=str(folder)) from error
     return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
+@dataclass(frozen=True, slots=True)
+class SectionCount:
+    """One section id: notes that have it, times it is there, characters it covers, and their share of all."""
+
+    id: str
+    notes: int
+    sections: int
+    characters: int
+    share: float
+
+
+def section_counts(
+    source: Path, *, rules: Path | None = None, reader: str = "plain", options: Mapping[str, Any] | None = None
+) -> list[SectionCount]:
+    """What sections the notes of a source have, the largest first; ``rules`` is a file of headings."""
+    known = load_rules(rules)
+    notes, times, characters = Counter[str](), Counter[str](), Counter[str]()
+    for item in reader_of(reader, options or {})(source, **(options or {})):
+        found = sections(item.note if isinstance(item, Example) else item.text, known)
+        notes.update({one.id for one in found})
+        for one in found:
+            times[one.id] += 1
+            characters[one.id] += one.end - one.start
+    total = characters.total()
+    return [
+        SectionCount(name, notes[name], times[name], count, count / total) for name, count in characters.most_common()
+    ]
 
 
 def check_data(folder: Path) -> list[Finding]:

@@ -15,6 +15,8 @@ from clinprompt.errors import InputError
 from clinprompt.evaluation.csv_text import csv_text
 from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine, errors_of
 from clinprompt.evaluation.score import check_metrics, score_task, task_counts
+from clinprompt.inference.coverage import across, coverage
+from clinprompt.inference.long_notes import WHOLE, Plan
 from clinprompt.inference.predictor import Question
 from clinprompt.schema.example import Example, Split
 from clinprompt.schema.prediction import Prediction
@@ -24,6 +26,7 @@ from clinprompt.stages.configs import EvaluateSettings
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Advance, Progress, silent
+from clinprompt.stages.reading import LEDGER, planned, reader, write_ledger
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.tasks.task import Task
 
@@ -49,7 +52,7 @@ def evaluate(
         stage=STAGE,
         version=VERSION,
         config=settings,
-        inputs={"adapted": settings.adapted} | {name: item.path for name, item in prepared.items()},
+        inputs={"adapted": settings.adapted} | _rules(settings) | {name: item.path for name, item in prepared.items()},
         fingerprints={"backbone": opened.backbone.fingerprint},
         force=force,
         together=settings.backbone.sharded,
@@ -68,9 +71,12 @@ def evaluate(
         with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
             for cell in cells:
                 item, examples = prepared[cell.task], parts[cell.task]
-                predictions, likeliest = _predict(opened, outputs, cell, item, examples, settings, advance)
-                records.append(_record(run, cell, item, examples, predictions, settings))
-                records[-1] |= _likelihood(item, examples, likeliest, settings)
+                plans, predictions, likeliest = _predict(opened, outputs, cell, item, examples, settings, advance)
+                records.append(
+                    _record(run, cell, item, examples, predictions, settings)
+                    | _likelihood(item, examples, likeliest, settings)
+                    | {"long_notes": _long_notes(run, cell, plans, predictions)}
+                )
         if run.writes:
             reason = opened.unconstrained(settings.decoding)
             write_json(run.outputs / FILE, {"part": settings.part, "unconstrained": reason, "cells": records})
@@ -111,6 +117,10 @@ def _scores(run: Path) -> dict[str, Any]:
     return json.loads((run / "outputs" / FILE).read_text(encoding="utf-8"))
 
 
+def _rules(settings: EvaluateSettings) -> dict[str, Path]:
+    return {"sections": settings.long_notes.sections} if settings.long_notes.sections else {}
+
+
 def _part(item: Prepared, settings: EvaluateSettings) -> list[Example]:
     examples = item.part(Split(settings.part))
     if not examples:
@@ -130,14 +140,42 @@ def _predict(
     examples: list[Example],
     settings: EvaluateSettings,
     advance: Advance,
-) -> tuple[list[Prediction], list[Prediction | None]]:
-    """The answers, and for classes and multiple choice the likeliest ones beside them."""
+) -> tuple[list[Plan], list[Prediction], list[Prediction | None]]:
+    """How each example was read, the answers, and for classes and multiple choice the likeliest ones beside them."""
     with applied(opened, outputs, cell) as (vectors, placement):
-        predictor = opened.predictor(settings.decoding, tokens=settings.answer_tokens)
+        notes = reader(opened.predictor(settings.decoding, tokens=settings.answer_tokens), settings.long_notes)
         questions = [Question(example, item.task, vectors, placement, cell.key) for example in examples]
-        predictions = predictor.predict(questions, watch=lambda rows: advance(rows))
+        window = item.task.data.window if item.task.data else None
+        plans = [
+            planned(notes, question, settings.long_notes, longest=window, extent=item.extent) for question in questions
+        ]
+        left = len(questions)
+
+        def watch(rows: int) -> None:
+            nonlocal left
+            advance(min(rows, left))  # the bar counts examples, of which some are read in several windows
+            left -= min(rows, left)
+
+        predictions = notes.answers(plans, watch=watch)
         twice = settings.likelihood and settings.decoding.kind != "choices"
-        return predictions, predictor.likeliest(questions) if twice else []
+        return plans, predictions, notes.likeliest(plans) if twice else []
+
+
+def _long_notes(run: RunFolder, cell: Adapted, plans: list[Plan], predictions: list[Prediction]) -> dict[str, Any]:
+    """What was read in windows, and what of the gold answers no window held; the ledger has a line for each."""
+    long = [(plan, found) for plan, found in zip(plans, predictions, strict=True) if plan.strategy != WHOLE]
+    lines = [coverage(plan, found) for plan, found in long]
+    lost = [across(plan.question.example.answer, plan.places) for plan, _ in long]
+    if run.writes and lines:
+        write_ledger(run.outputs / cell.key / LEDGER, lines)
+    return {
+        "examples": len(lines),
+        "windows": sum(line.windows for line in lines),
+        "truncated": sum(line.truncated for line in lines),
+        "strategies": sorted({plan.strategy for plan, _ in long}),
+        "spans_across": sum(spans for spans, _ in lost),
+        "relations_across": sum(relations for _, relations in lost),
+    }
 
 
 def _record(

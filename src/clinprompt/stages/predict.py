@@ -11,57 +11,71 @@ from typing import Any
 from clinprompt import __version__
 from clinprompt.backbones.protocol import Placement
 from clinprompt.data.files import file_hash
-from clinprompt.data.windows import merge, windows
+from clinprompt.data.writers import FOLDERS
 from clinprompt.errors import InputError
+from clinprompt.inference.coverage import Coverage, coverage
+from clinprompt.inference.long_notes import WHOLE, LongNotes, Plan
 from clinprompt.inference.predictor import Question
 from clinprompt.prompts.bank import SoftPrompt
-from clinprompt.schema.document import Document, Relation, Span
-from clinprompt.schema.example import Answer, Example, TaskKind
+from clinprompt.schema.document import Document
+from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.adapted import open_prompt
 from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.exporting import check_output, holds_answers, rehearse, write_documents
+from clinprompt.stages.gathered import SPAN_KINDS, gathered, with_sections, written_answers
 from clinprompt.stages.importing import reader_of
 from clinprompt.stages.mention_answers import attributed
 from clinprompt.stages.opened import Opened, open_backbone, template_of
 from clinprompt.stages.progress import Progress, silent
+from clinprompt.stages.reading import LEDGER, planned, reader, write_ledger
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import Template
 
-SPAN_KINDS = (TaskKind.entities, TaskKind.relations)
 WINDOW = 600
-"""Longest stretch of a note, in characters, where neither the settings nor the task say one."""
+"""Longest stretch of a note, in characters, where neither the settings nor the task say one; for spans only."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictReport:
-    """What was read and written: notes, windows, characters covered, spans, relations, attributes, the answers' faults,
-    and what the format cannot hold, counted.
+    """What was read and written: notes, windows, characters, spans, relations, attributes, the answers' faults, and
+    what the format cannot hold, counted.
 
-    ``grounding`` counts the models' answers by how they were grounded, ``unconstrained`` says why they could not be
-    constrained although that was asked for.
+    ``windowed`` counts notes that some task read in several windows, ``truncated`` characters that were not read,
+    ``pairs_apart`` mentions that a relation could join and no window held together; the file ``ledger`` has them by
+    note and task. ``overlaps`` says, for tasks whose windows share less than the longest answer item of their training
+    data, how much they share and how long that is. ``grounding`` counts the models' answers by how they were grounded,
+    ``unconstrained`` says why they could not be constrained although that was asked for.
     """
 
     notes: int
     windows: int
+    windowed: int
     characters: int
+    truncated: int
+    pairs_apart: int
+    overlaps: Mapping[str, tuple[int, int]]
     spans: int
     relations: int
     attributes: int
     answers: int
     decoding: DecodeReport
     lost: Mapping[str, int]
+    ledger: Path
     grounding: Mapping[str, int]
     unconstrained: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """One question with the place its note has in the document."""
+    """One task's question about one note."""
 
-    question: Question
-    place: tuple[int, int]
+    plan: Plan
     item: int
+
+    @property
+    def task(self) -> Task:
+        return self.plan.question.task
 
 
 def predict(settings: PredictSettings, *, opened: Opened | None = None, progress: Progress = silent) -> PredictReport:
@@ -79,17 +93,19 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     items = list(read(settings.notes, **settings.reader_options))
     _check_mentions(tasks, items)
     _rehearse(settings, tasks, items)
-    asks = [
-        ask
-        for i, item in enumerate(items)
-        for prompt, task in zip(prompts, tasks, strict=True)
-        for ask in _asks(i, item, prompt, task, settings.window)
-    ]
     predictor = replace(opened, template=template).predictor(settings.decoding, tokens=settings.answer_tokens)
-    with progress("predict", len(asks)) as advance:
-        found = predictor.predict([ask.question for ask in asks], watch=lambda rows: advance(rows)) if asks else []
+    notes = reader(predictor, settings.long_notes)
+    asks = [
+        _Ask(_plan(notes, item, prompt, task, settings), i)
+        for i, item in enumerate(items)
+        if isinstance(item, Example) or item.text.strip()
+        for prompt, task in zip(prompts, tasks, strict=True)
+        if not task.about  # asked when the mentions are known
+    ]
+    with progress("predict", sum(len(ask.plan.places) for ask in asks)) as advance:
+        found = notes.answers([ask.plan for ask in asks], watch=lambda rows: advance(rows))
     about = [(prompt, task) for prompt, task in zip(prompts, tasks, strict=True) if task.about]
-    report = _write(settings, items, tasks, asks, found, prompts, lambda documents: attributed(
+    report = _write(settings, items, tasks, asks, found, prompts, notes.rules, lambda documents: attributed(
         documents, about, predictor, window=settings.window))  # fmt: skip
     return replace(report, unconstrained=opened.unconstrained(settings.decoding))
 
@@ -155,30 +171,19 @@ def _check_mentions(tasks: Sequence[Task], items: Sequence[Document | Example]) 
         )
 
 
-def _asks(item: int, note: Document | Example, prompt: SoftPrompt, task: Task, window: int | None) -> list[_Ask]:
-    if task.about:  # asked when the mentions are known
-        return []
-    placement = Placement(prompt.card.placement)
-
-    def ask(example: Example, place: tuple[int, int]) -> _Ask:
-        return _Ask(Question(example, task, prompt.vectors, placement, prompt.card.name), place, item)
-
-    if isinstance(note, Example):
-        return [ask(note, (0, len(note.note)))]
-    text = note.text
+def _plan(
+    notes: LongNotes, item: Document | Example, prompt: SoftPrompt, task: Task, settings: PredictSettings
+) -> Plan:
+    """The question of one task about one note: spans in windows as in training, the rest in as few as there can be."""
+    example = item
+    if isinstance(item, Document):
+        example = Example(item.id, {"note": item.text}, Answer(), item.group, document=item.id)
+    longest = None
     if task.kind in SPAN_KINDS:
         trained = task.data.window if task.data else None
-        longest = window or trained or WINDOW
-        places = windows(text, longest=longest, overlap=min(80, longest // 4))
-    else:
-        places = [(0, len(text))]
-    made = []
-    for start, end in places:
-        if text[start:end].strip():
-            name = f"{note.id}@{start}"
-            example = Example(name, {"note": text[start:end]}, Answer(), note.group, document=note.id, offset=start)
-            made.append(ask(example, (start, end)))
-    return made
+        longest = settings.window or (None if settings.long_notes.window_tokens else trained or WINDOW)
+    question = Question(example, task, prompt.vectors, Placement(prompt.card.placement), prompt.card.name)
+    return planned(notes, question, settings.long_notes, longest=longest, extent=prompt.card.extent)
 
 
 def _write(
@@ -188,68 +193,72 @@ def _write(
     asks: Sequence[_Ask],
     found: Sequence[Prediction],
     prompts: Sequence[SoftPrompt],
+    rules: Mapping[str, str] | None,
     attribute: Callable[[list[Document]], tuple[list[Document], list[Prediction]]],
 ) -> PredictReport:
-    answers: dict[tuple[int, str], list[tuple[_Ask, Prediction]]] = {}
+    by_item: list[dict[str, Answer]] = [{} for _ in items]
     for ask, prediction in zip(asks, found, strict=True):
-        answers.setdefault((ask.item, ask.question.task.name), []).append((ask, prediction))
-    by_item = [
-        {task.name: answers[i, task.name] for task in tasks if (i, task.name) in answers} for i in range(len(items))
-    ]
+        by_item[ask.item][ask.task.name] = prediction.answer
     kinds = {task.name: task.kind for task in tasks}
-    documents = [_document(item, given, kinds) for item, given in zip(items, by_item, strict=True)]
+    documents = [gathered(item, given, kinds) for item, given in zip(items, by_item, strict=True)]
     if _on_given_mentions(tasks):
         documents = [item for item in items if isinstance(item, Document)]
     documents, said_of_mentions = attribute(documents)
-    found = [*found, *said_of_mentions]
-    said = [_said(given, kinds) for given in by_item]
-    provenance = _provenance(settings, found, prompts)
+    if settings.mark_sections:
+        documents = [with_sections(document, rules) for document in documents]
+    said = [written_answers(given, kinds) for given in by_item]
+    everything = [*found, *said_of_mentions]
+    provenance = _provenance(settings, asks, everything, prompts)
     lost = write_documents(
         documents, settings.out, writer=settings.writer, options=settings.writer_options, answers=said,
         provenance=provenance,
     )  # fmt: skip
+    folder = settings.writer in FOLDERS
+    ledger = settings.out / LEDGER if folder else settings.out.with_name(f"{settings.out.name}.{LEDGER}")
+    lines = [coverage(ask.plan, prediction) for ask, prediction in zip(asks, found, strict=True)]
+    write_ledger(ledger, lines)
     return PredictReport(
         notes=len(items),
-        windows=len(asks),
+        windows=sum(line.windows for line in lines),
+        windowed=len({ask.item for ask in asks if ask.plan.strategy != WHOLE}),
         characters=sum(len(document.text) for document in documents),
+        truncated=sum(line.truncated for line in lines),
+        pairs_apart=sum(line.pairs_apart for line in lines),
+        overlaps=_short_overlaps(lines, prompts),
         spans=sum(len(document.spans) for document in documents),
         relations=sum(len(document.relations) for document in documents),
         attributes=sum(len(span.attributes) for document in documents for span in document.spans),
         answers=sum(len(answer) for answer in said),
-        decoding=sum((prediction.report for prediction in found), DecodeReport()),
+        decoding=sum((prediction.report for prediction in everything), DecodeReport()),
         lost=lost,
-        grounding=_grounding(found),
+        ledger=ledger,
+        grounding=_grounding(everything),
     )
 
 
-def _document(
-    item: Document | Example, given: Mapping[str, list[tuple[_Ask, Prediction]]], kinds: Mapping[str, TaskKind]
-) -> Document:
-    """The note with the spans and relations of all its tasks, windows merged."""
-    whole = [
-        merge([ask.place for ask, _ in pairs], [prediction.answer for _, prediction in pairs])
-        for name, pairs in given.items()
-        if kinds[name] in SPAN_KINDS
-    ]
-    spans, relations = _joined(whole)
-    text = item.text if isinstance(item, Document) else item.note
-    return Document(item.id, text, spans, relations, group=item.group)
-
-
-def _said(given: Mapping[str, list[tuple[_Ask, Prediction]]], kinds: Mapping[str, TaskKind]) -> dict[str, str | None]:
-    """Classes, keys and texts by task name; such tasks read a note in one piece."""
-    answers = {name: pairs[0][1].answer for name, pairs in given.items() if kinds[name] not in SPAN_KINDS}
-    return {name: answer.text if answer.label is None else answer.label for name, answer in answers.items()}
+def _short_overlaps(lines: Sequence[Coverage], prompts: Sequence[SoftPrompt]) -> dict[str, tuple[int, int]]:
+    """Tasks whose windows share less than their longest answer item: the least that they share, and its length."""
+    extents = {prompt.card.task.name: prompt.card.extent or 0 for prompt in prompts if prompt.card.task}
+    shared: dict[str, int] = {}
+    for line in lines:
+        if line.windows > 1 and line.overlap < extents[line.task]:
+            shared[line.task] = min(line.overlap, shared.get(line.task, line.overlap))
+    return {name: (least, extents[name]) for name, least in shared.items()}
 
 
 def _provenance(
-    settings: PredictSettings, found: Sequence[Prediction], prompts: Sequence[SoftPrompt]
+    settings: PredictSettings, asks: Sequence[_Ask], found: Sequence[Prediction], prompts: Sequence[SoftPrompt]
 ) -> dict[str, Any]:
-    """What made these predictions: backbone, engine, dtype, decoding, and each prompt by name, version and hash."""
+    """What made these predictions: backbone, engine, dtype, decoding, how long notes were read, and each prompt by
+    name, version and hash.
+    """
     common = dict(found[0].provenance) if found else {}
-    for single in ("task", "prompt", "grounding"):
+    for single in ("task", "prompt", "grounding", "long_notes"):
         common.pop(single, None)
     common["grounding"] = _grounding(found)
+    read = {ask.task.name: ask.plan.strategy for ask in asks if ask.plan.strategy != WHOLE}
+    if read:
+        common["long_notes"] = read
     made_by = [
         {
             "task": prompt.card.name,
@@ -266,26 +275,6 @@ def _provenance(
 def _grounding(found: Sequence[Prediction]) -> dict[str, int]:
     """How many answers were grounded how."""
     return dict(Counter(prediction.provenance["grounding"] for prediction in found))
-
-
-def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation, ...]]:
-    """Several tasks' spans and relations with ids that do not clash; equal spans of two tasks are one."""
-    names: dict[Any, str] = {}
-    spans: dict[str, Span] = {}
-    relations: list[Relation] = []
-    for answer in answers:
-        local = {}
-        for span in answer.spans:
-            if span.key not in names:
-                names[span.key] = f"T{len(names) + 1}"
-            name = local[span.id] = names[span.key]
-            known = spans[name].attributes if name in spans else {}
-            spans[name] = replace(span, id=name, attributes={**span.attributes, **known})
-        for relation in answer.relations:
-            relations.append(
-                replace(relation, id=f"R{len(relations) + 1}", head=local[relation.head], tail=local[relation.tail])
-            )
-    return tuple(spans.values()), tuple(relations)
 
 
 def report_record(report: PredictReport) -> dict[str, Any]:

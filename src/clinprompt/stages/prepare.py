@@ -24,7 +24,7 @@ from clinprompt.tasks.catalog import load_task
 from clinprompt.tasks.mention import mention_words
 from clinprompt.tasks.task import DataSource, Task
 
-STAGE, VERSION = "prepare", 1
+STAGE, VERSION = "prepare", 2
 LEFT_OUT = "left out"
 """The entry of a finished run that counts what was left out because a target's test part holds it."""
 

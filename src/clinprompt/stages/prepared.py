@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from clinprompt.data.extent import longest_item
 from clinprompt.data.files import file_hash, read_text
 from clinprompt.data.manifest import FILE as MANIFEST
 from clinprompt.data.manifest import Manifest, read_manifest, read_part, write_parts
 from clinprompt.errors import InputError
 from clinprompt.metrics import METRICS
-from clinprompt.schema.example import Example, Split
+from clinprompt.schema.example import Example, Split, TaskKind
 from clinprompt.stages.atomic import write_text
 from clinprompt.tasks.task import Task
 
@@ -36,6 +38,17 @@ class Prepared:
     def part(self, split: Split) -> list[Example]:
         """The examples of a part, verified against the manifest; empty when the data has no such part."""
         return read_part(self.folder, split.value) if split.value in self.manifest.parts else []
+
+    @property
+    def extent(self) -> int | None:
+        """Characters of the longest item of a training answer, for tasks of spans and relations."""
+        spans = self.task.kind in (TaskKind.entities, TaskKind.relations)
+        return _extent(self.folder, self.digest) if spans and Split.train.value in self.manifest.parts else None
+
+
+@lru_cache(maxsize=256)  # an adapt run asks once per finished prompt
+def _extent(folder: Path, digest: str) -> int | None:
+    return longest_item(read_part(folder, Split.train.value))
 
 
 def write_prepared(

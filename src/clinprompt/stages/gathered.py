@@ -1,0 +1,59 @@
+"""What several tasks say of one note, put together."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from clinprompt.data.sections import sections
+from clinprompt.schema.document import Document, Relation, Span
+from clinprompt.schema.example import Answer, Example, TaskKind
+
+SPAN_KINDS = (TaskKind.entities, TaskKind.relations)
+"""Tasks whose answers are places in the note."""
+
+
+def gathered(item: Document | Example, given: Mapping[str, Answer], kinds: Mapping[str, TaskKind]) -> Document:
+    """The note with the spans and relations of all its tasks; ``given`` and ``kinds`` are by task name."""
+    spans, relations = _joined([answer for name, answer in given.items() if kinds[name] in SPAN_KINDS])
+    text = item.text if isinstance(item, Document) else item.note
+    return Document(item.id, text, spans, relations, group=item.group)
+
+
+def with_sections(document: Document, rules: Mapping[str, str] | None) -> Document:
+    """The document with the section that each span begins in as its attribute."""
+    parts = sections(document.text, rules)
+    ends = [part.end for part in parts]
+    spans = tuple(
+        replace(span, attributes={**span.attributes, "section": parts[bisect_right(ends, span.start)].id})
+        for span in document.spans
+    )
+    return replace(document, spans=spans)
+
+
+def written_answers(given: Mapping[str, Answer], kinds: Mapping[str, TaskKind]) -> dict[str, str | None]:
+    """Classes, keys and texts by task name."""
+    answers = {name: answer for name, answer in given.items() if kinds[name] not in SPAN_KINDS}
+    return {name: answer.text if answer.label is None else answer.label for name, answer in answers.items()}
+
+
+def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation, ...]]:
+    """Several tasks' spans and relations with ids that do not clash; equal spans of two tasks are one."""
+    names: dict[Any, str] = {}
+    spans: dict[str, Span] = {}
+    relations: list[Relation] = []
+    for answer in answers:
+        local = {}
+        for span in answer.spans:
+            if span.key not in names:
+                names[span.key] = f"T{len(names) + 1}"
+            name = local[span.id] = names[span.key]
+            known = spans[name].attributes if name in spans else {}
+            spans[name] = replace(span, id=name, attributes={**span.attributes, **known})
+        for relation in answer.relations:
+            relations.append(
+                replace(relation, id=f"R{len(relations) + 1}", head=local[relation.head], tail=local[relation.tail])
+            )
+    return tuple(spans.values()), tuple(relations)
