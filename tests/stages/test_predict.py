@@ -117,7 +117,7 @@ def test_a_random_network_too_quotes_the_note_and_names_labels_of_the_task(setti
     report = predict(settings.model_copy(update={"prompts": both, "answer_tokens": 40}), opened=opened)
     assert report.decoding.items > report.decoding.truncated and report.decoding.unlocated == 0
     assert report.decoding.unreadable <= report.decoding.truncated  # cut before the first item was whole
-    assert report.grounding == {"constrained": report.windows}
+    assert report.grounding == {"constrained": 2 * report.notes}
     documents = brat.read(settings.out)  # refuses a surface that is not the text at its offsets
     assert {span.label for document in documents for span in document.spans} <= {"Drug", "Dose"}
     assert json.loads((settings.out / "provenance.json").read_text())["grounding"] == report.grounding

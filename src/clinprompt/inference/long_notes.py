@@ -12,7 +12,7 @@ from torch import Tensor, float64, tensor
 from clinprompt.data.sections import sections
 from clinprompt.data.windows import Window, merge, windows
 from clinprompt.errors import InputError
-from clinprompt.inference.predictor import Predictor, Question
+from clinprompt.inference.predictor import CONSTRAINED, Predictor, Question
 from clinprompt.schema.example import Answer, TaskKind
 from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import DecodeReport, Prediction
@@ -153,7 +153,8 @@ class LongNotes:
             answer = self._surest(plan, parts, given)
         report = sum((one.report for one in given), DecodeReport())
         raw = "\n".join(one.raw for one in given)
-        return _told(plan, Prediction(plan.question.example.id, answer, report, raw, given[0].provenance))
+        loosest = min(given, key=lambda one: one.provenance["grounding"] == CONSTRAINED)
+        return _told(plan, Prediction(plan.question.example.id, answer, report, raw, loosest.provenance))
 
     def _surest(self, plan: Plan, parts: Sequence[Question], given: Sequence[Prediction]) -> Answer:
         """The written answer with the highest mean log-probability of its tokens; blank ones only when all are."""

@@ -33,7 +33,8 @@ def with_asked(
     data = {"data": {"reader": "", "attribute_map": renames}} if renames else {}
     if kind is not TaskKind.question_answering:
         said = fields["instruction"].rstrip(".") + f" with {', '.join(_words(name) for name in names)}."
-        return {**fields, **data, "attributes": schemas, "instruction": said}
+        metrics = ("attribute-f1", "attribute-accuracy", *fields["metrics"])
+        return {**fields, **data, "attributes": schemas, "instruction": said, "metrics": metrics}
     if len(names) != 1:
         raise InputError("a question is about one attribute", where=", ".join(names), fix="import once for each")
     ((name, schema),) = schemas.items()
