@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clinprompt.cli.console import console
+from clinprompt.cli.format_options import given_format, named_options
 
 if TYPE_CHECKING:
-    from clinprompt.data.guess import Guess
     from clinprompt.data.manifest import Manifest
 
 app = typer.Typer(help="Import a corpus; describe, check, sample and export it.", no_args_is_help=True)
@@ -55,7 +55,7 @@ def import_(
         raise InputError("a task file says itself which attributes it asks for", where="--attribute", fix="leave it")
     if kind is not None and kind not in set(TaskKind):
         raise unknown_name("kind of task", kind, [known.value for known in TaskKind])
-    found = _format(source, reader, option or [], group)
+    found = given_format(source, reader, option or [], group)
     imported = import_data(
         found.path,
         out,
@@ -87,34 +87,6 @@ def import_(
     console.result({"out": out, "manifest": imported.manifest.model_dump()})
 
 
-def _format(source: Path, reader: str, given: list[str], group: str) -> Guess:
-    """The reader and its options as the user names them, or guessed, which is said."""
-    from dataclasses import replace
-
-    from clinprompt.data.guess import Guess, guess
-
-    options = ({"group": group} if group else {}) | _named(given, "--option")
-    if reader != "auto":
-        return Guess(reader, options, path=source)
-    found = guess(source)
-    console.line(f"read as {found.reader}: {found.why} (--reader names another format)")
-    return replace(found, options={**found.options, **options})
-
-
-def _named(given: list[str], flag: str) -> dict[str, Any]:
-    """Options that were given as ``name=value``."""
-    from clinprompt.errors import InputError
-    from clinprompt.stages.yaml_text import parse
-
-    options = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise InputError("this is not an option", where=f"{flag} {text}", allowed="name=value")
-        options[name.strip()] = parse(value, where=f"{flag} {name}")
-    return options
-
-
 @app.command()
 def export(
     source: Annotated[Path, typer.Argument(help="Annotated notes, predictions, or a prepared task.")],
@@ -129,11 +101,11 @@ def export(
     from clinprompt.stages.exporting import export as stage
     from clinprompt.stages.exporting import is_prepared
 
-    found = None if reader == "auto" and is_prepared(source) else _format(source, reader, option or [], "")
+    found = None if reader == "auto" and is_prepared(source) else given_format(source, reader, option or [], "")
     done = stage(
         found.path if found else source, out, reader=found.reader if found else None,
         reader_options=dict(found.options) if found else {}, writer=to,
-        writer_options=_named(to_option or [], "--to-option"), overwrite=overwrite,
+        writer_options=named_options(to_option or [], "--to-option"), overwrite=overwrite,
     )  # fmt: skip
     counts = {name: getattr(done, name) for name in ("documents", "spans", "relations", "answers")}
     console.table(list(counts), [list(counts.values())])
@@ -153,7 +125,7 @@ def sections(
     """How often each section is found in notes, and how much of them it covers; never their text."""
     from clinprompt.stages.describing import section_counts
 
-    found = section_counts(source, rules=rules, reader=reader, options=_named(option or [], "--option"))
+    found = section_counts(source, rules=rules, reader=reader, options=named_options(option or [], "--option"))
     rows = [[one.id, one.notes, one.sections, one.characters, f"{one.share:.1%}"] for one in found]
     console.table(["section", "notes", "times", "characters", "share"], rows)
     console.result({"sections": [{"id": one.id, "notes": one.notes, "times": one.sections,
