@@ -22,6 +22,7 @@ def trivial_name(task: Task) -> str:
         "labels": "most frequent training class",
         "choices": "most frequent training key",
         "free_text": f"first {LEAD_WORDS} words of the input",
+        "quote": f"first {LEAD_WORDS} words of the input",
     }[task.codec]
 
 
@@ -29,7 +30,7 @@ def trivial_predictions(task: Task, train: Sequence[Example], test: Sequence[Exa
     """Predictions of the trivial baseline; it sees the training examples and the test inputs only."""
     if task.codec == "entities":
         return _dictionary(train, test)
-    if task.codec == "free_text":
+    if task.codec in ("free_text", "quote"):
         return [Prediction(example.id, Answer(text=" ".join(example.note.split()[:LEAD_WORDS]))) for example in test]
     if task.codec == "relations":
         return [Prediction(example.id, Answer()) for example in test]
