@@ -87,6 +87,16 @@ def test_all_faults_are_shown_together(tmp_path):
         assert part in message
 
 
+def test_labels_of_a_corpus_may_be_left_out_and_relations_renamed(tmp_path):
+    task = load(
+        tmp_path,
+        GOOD
+        + "kind: relations\ncodec: relations\nlabels: [Drug, Dose]\nrelations: {of: {head: [Drug], tail: [Dose]}}\n"
+        "data: {reader: brat, label_map: {a: Drug, b: '', dose-of: of}}",
+    )
+    assert task.data.label_map == {"a": "Drug", "b": "", "dose-of": "of"}
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

@@ -182,10 +182,11 @@ def _data_contradictions(task: Task, *, where: str) -> list[InputError]:
         faults.append(InputError(f"data.parts has unknown parts {unknown}", where=where, allowed=", ".join(_PARTS)))
     if "all" in task.data.parts and (len(task.data.parts) > 1 or task.data.split is None):
         faults.append(InputError("data.parts.all stands alone and needs data.split", where=where, fix="add data.split"))
-    known = task.about.of if task.about else task.labels
-    strange = sorted(set(task.data.label_map.values()) - set(known))
+    known = (*(task.about.of if task.about else task.labels), *task.relations)
+    strange = sorted(set(task.data.label_map.values()) - {*known, ""})
     if strange:
-        faults.append(InputError(f"data.label_map maps to {strange}", where=where, allowed=", ".join(known)))
+        allowed = f"{', '.join(known)}, or empty for labels to leave out"
+        faults.append(InputError(f"data.label_map maps to {strange}", where=where, allowed=allowed))
     if task.data.window is not None and task.kind not in (TaskKind.entities, TaskKind.relations) and not task.about:
         faults.append(InputError("data.window is for entities, relations and questions about mentions", where=where))
     asked = {name: schema.values for name, schema in task.attributes.items()}
