@@ -171,15 +171,8 @@ def test_training_rows_longer_than_the_context(place, data, refused):
 
 
 def test_a_method_that_does_not_exist(data, refused):
-    refused(
-        "adapt",
-        "data",
-        "-b",
-        "tiny",
-        "--method",
-        "prompt-tunning",
-        shows=("prompt-tunning", "Did you mean prompt-tuning"),
-    )
+    shown = ("prompt-tunning", "Did you mean prompt-tuning")
+    refused("adapt", "data", "-b", "tiny", "--method", "prompt-tunning", shows=shown)
 
 
 def test_a_misspelt_setting_in_a_file_and_one_on_the_command_line(place, data, refused):
