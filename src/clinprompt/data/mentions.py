@@ -48,8 +48,11 @@ def ask_about_mentions(
             if gold and value is None:
                 unknown[asked.given(span)] += 1
             made.append(_example(document, span, number, place, value, naming))
-        yield made, ProjectionReport(
-            documents=1, examples=len(made), spans=len(made), merged=merged, outside=outside, cut_spans=cut
+        yield (
+            made,
+            ProjectionReport(
+                documents=1, examples=len(made), spans=len(made), merged=merged, outside=outside, cut_spans=cut
+            ),
         )
     refuse_unknown(unknown)
 

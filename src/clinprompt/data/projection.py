@@ -111,29 +111,6 @@ def project(
     )
 
 
-def project_all(
-    documents: Iterable[Document],
-    *,
-    labels: Collection[str],
-    relations: Mapping[str, Ends] | None = None,
-    label_map: Mapping[str, str] | None = None,
-    window: int | None = None,
-    overlap: int = 0,
-    strict: bool = False,
-) -> tuple[list[Example], ProjectionReport]:
-    """:func:`project` over documents, with one report.
-
-    With ``strict`` (for annotation that was made for this very task) :class:`InputError` lists the labels
-    that the task does not have, unless ``label_map`` names them.
-    """
-    tally = Tally()
-    projected = project_each(
-        documents, labels=labels, relations=relations, label_map=label_map, window=window, overlap=overlap,
-        strict=strict,
-    )  # fmt: skip
-    return list(tally.examples(projected)), tally.report
-
-
 def project_each(
     documents: Iterable[Document],
     *,
@@ -144,14 +121,16 @@ def project_each(
     overlap: int = 0,
     strict: bool = False,
 ) -> Iterator[Projected]:
-    """:func:`project` of one document after the other; ``strict`` labels are refused after the last."""
+    """:func:`project` of one document after the other.
+
+    With ``strict`` (for annotation that was made for this very task) :class:`InputError` lists, after the last, the
+    labels that the task does not have, unless ``label_map`` names them.
+    """
     links, used = relations or {}, Counter[str]()
     known = {*labels, *links, *(label for ends in links.values() for end in ends for label in end)}
     for document in documents:
         used.update(item.label for item in (*document.spans, *document.relations))
-        yield project(
-            document, labels=labels, relations=relations, label_map=label_map, window=window, overlap=overlap
-        )
+        yield project(document, labels=labels, relations=relations, label_map=label_map, window=window, overlap=overlap)
     if strict:
         _refuse_unknown(used, known=known, label_map=label_map or {})
 

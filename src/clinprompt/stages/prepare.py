@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
 from dataclasses import fields, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 

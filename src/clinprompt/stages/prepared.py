@@ -64,7 +64,10 @@ def write_prepared(
     source_root: Path | None = None,
     source_files: Sequence[Path] = (),
 ) -> Manifest:
-    """Write a task and its examples, each into its part, into a folder; raises :class:`InputError` for a metric that does not exist."""
+    """Write a task and its examples, each into its part, into a folder.
+
+    Raises :class:`InputError` for a metric that does not exist.
+    """
     for name in task.metrics:
         _ = METRICS[name]  # now, not after a training run
     write_text(folder / TASK, task.model_dump_json(indent=1) + "\n")

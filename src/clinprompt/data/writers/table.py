@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from clinprompt.schema.document import Document
 
 LAYOUTS = ("long", "wide", "redcap")
 SUFFIXES = (".csv", ".parquet")
+PIECE = 2**14
+"""Rows of a Parquet file that are written at a time."""
 
 
 def write(
@@ -34,7 +37,8 @@ def write(
     ``long`` has a row per span, relation and answer, ``wide`` one per document with counts and words by label,
     ``redcap`` a row per instance of the repeating instruments mention, relation and answer of a record (the
     patient). ``codes`` maps labels to the choice codes of a REDCap data dictionary, ``evidence`` keeps the
-    places of mentions there. No layout holds the text. ``made_by`` names prompts and backbone.
+    places of mentions there. No layout holds the text; ``wide`` and ``redcap`` are
+    made of all notes at once. ``made_by`` names prompts and backbone.
 
     Raises :class:`InputError` for another ending or layout, and when the file is there already.
     """
@@ -58,17 +62,24 @@ def write(
                 table.writeheader()
                 table.writerows(rows)
         else:
-            _write_parquet(list(rows), columns, part)
+            # Long tables have the same columns everywhere and are written in pieces; the others are held anyway.
+            kinds = LONG if layout == "long" else _kinds(rows := list(rows), columns)
+            _write_parquet(rows, kinds, part)
     return {kind: count for kind, count in sorted(lost.items()) if count}
 
 
-def _write_parquet(rows: Sequence[Row], columns: Sequence[str], part: Path) -> None:
+def _kinds(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, type]:
+    return {name: int if any(isinstance(row.get(name), int) for row in rows) else str for name in columns}
+
+
+def _write_parquet(rows: Iterable[Row], kinds: Mapping[str, type], part: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    def kind(name: str) -> pyarrow.DataType:
-        numbers = LONG.get(name) is int or any(isinstance(row.get(name), int) for row in rows)
-        return pyarrow.int64() if numbers else pyarrow.string()
-
-    held = {name: pyarrow.array([row.get(name) for row in rows], kind(name)) for name in columns}
-    pyarrow.parquet.write_table(pyarrow.table(held), part)
+    schema = pyarrow.schema(
+        [(name, pyarrow.int64() if kind is int else pyarrow.string()) for name, kind in kinds.items()]
+    )
+    left = iter(rows)
+    with pyarrow.parquet.ParquetWriter(part, schema) as file:
+        while piece := list(islice(left, PIECE)):
+            file.write_table(pyarrow.Table.from_pylist(piece, schema=schema))
