@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ LONGEST_CELL = 50_000_000
 
 BATCH, BUFFER = 512, 2**18
 """Rows and bytes of a Parquet file that are read at a time."""
+PIECE = 2**14
+"""Rows of a Parquet file that are written at a time."""
 PARQUET = (".parquet", ".pq")
 
 
@@ -83,3 +86,21 @@ def _rows(table: Any, file: Path, *, header: bool) -> Iterator[tuple[int, dict[s
                 f"the row has {len(cells)} cells, the first has {len(names)}", where=f"{file} line {begins}"
             )
         yield begins, dict(zip(names, cells, strict=True))
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, type], file: Path, *, as_csv: bool) -> None:
+    """Write rows as they come to a CSV or Parquet file with these columns, each of ``int`` or ``str``."""
+    if as_csv:
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            table = csv.DictWriter(stream, kinds, lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.int64() if kind is int else pa.string()) for name, kind in kinds.items()])
+    left = iter(rows)
+    with pq.ParquetWriter(file, schema) as opened:
+        while piece := list(islice(left, PIECE)):
+            opened.write_table(pa.Table.from_pylist(piece, schema=schema))
