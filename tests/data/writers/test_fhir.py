@@ -97,6 +97,25 @@ def test_what_the_bundle_does_not_say_is_counted(tmp_path):
     assert "data" not in made[0]["content"][0]["attachment"]
 
 
+def test_concepts_become_codings(tmp_path):
+    lost, made, _ = write_bundle(
+        tmp_path,
+        span("Drug", "aspirin", concept="RxNorm:1191,ATC:N02BA01", **{"concept name": "aspirin\nacetylsalicylic acid"}),
+        span("Problem", "fever", concept="SNOMED-CT:386661006,Own:7,bare", assertion="absent"),
+        span("Problem", "asthma", concept="icd-10:J45", experiencer="mother"),
+        span("Test", "MRI", concept="Own:x  y"),
+        systems={"own": "urn:oid:1.2.3"},
+    )
+    assert lost == {"concepts": 2}
+    aspirin, fever, asthma, mri = made[1:5]
+    assert aspirin["medicationCodeableConcept"]["coding"] == [
+        {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "1191", "display": "aspirin"},
+        {"system": "http://www.whocc.no/atc", "code": "N02BA01", "display": "acetylsalicylic acid"},
+    ]
+    assert [one["code"] for one in fever["code"]["coding"]] == ["386661006", "7"]
+    assert code(asthma["condition"][0], "code") == "J45" and mri["code"] == {"text": "MRI"}
+
+
 def test_labels_become_what_the_user_says(tmp_path):
     _, made, _ = write_bundle(
         tmp_path, span("Dose", "aspirin"), span("Problem", "fever"), resources={"Dose": "Observation", "Problem": ""}
@@ -128,6 +147,7 @@ def test_no_mention_and_no_note_are_valid_bundles(tmp_path):
         ([], {"resources": {"A": "Patient"}}),
         ([], {"recorded": "2026-01-31T08:00:00"}),
         ([], {"recorded": "now"}),
+        ([], {"systems": {"MESH": "the headings"}}),
         ([], {"unit": "words"}),
         ([Document("", "x", group="p")], {}),
         ([Document("n", "x"), Document("n", "y")], {}),
