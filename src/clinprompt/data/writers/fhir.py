@@ -43,14 +43,14 @@ def write(
 
     A note is a DocumentReference (its text in it unless ``embed`` is unset), a mention a Condition,
     MedicationStatement, Observation, Procedure, AllergyIntolerance or FamilyMemberHistory: ``resources`` maps
-    labels to them, or to nothing; other labels go by :data:`clinprompt.data.fhir_resources.RESOURCES`, and
-    those of neither are counted. The attribute ``concept`` (``RxNorm:1191``) becomes the coding; ``systems``
-    adds URIs of terminologies to :data:`clinprompt.data.fhir_codes.SYSTEMS`. Negated is ``refuted``,
-    ``not-taken``, ``not-done`` or ``valueBoolean`` false; of another person is FamilyMemberHistory; hypothetical is left out. Nothing is ``confirmed``: a
-    program has read it. Evidence is the extension ``derivation-reference``, a part per fragment, offsets in
-    ``unit``. The patient is named by the document's group as a logical reference. One Provenance tells the
-    run, at the time ``recorded`` (ISO 8601 with a zone, now if empty). Ids of resources depend on the
-    documents only, so the same notes give the same resources.
+    labels to them, or to nothing; other labels go by :data:`clinprompt.data.fhir_resources.RESOURCES`, and those of
+    neither are counted. The attribute ``concept`` (``RxNorm:1191``) becomes the coding; ``systems`` adds URIs of
+    terminologies to :data:`clinprompt.data.fhir_codes.SYSTEMS`. Negated is ``refuted``, ``not-taken``, ``not-done``
+    or ``valueBoolean`` false; of another person is FamilyMemberHistory; hypothetical is left out. Nothing is
+    ``confirmed``: a program has read it. Evidence is the extension ``derivation-reference``, a part per fragment,
+    offsets in ``unit``. The patient is named by the document's group as a logical reference. One Provenance tells
+    the run, at the time ``recorded`` (ISO 8601 with a zone, now if empty). Ids of resources depend on the documents
+    only, so the same notes give the same resources.
 
     Raises :class:`InputError` for unknown resource types, URIs of another form, a time without a zone, documents
     without an id or with the same, and when the file is there already.
