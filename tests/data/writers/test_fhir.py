@@ -116,6 +116,26 @@ def test_concepts_become_codings(tmp_path):
     assert code(asthma["condition"][0], "code") == "J45" and mri["code"] == {"text": "MRI"}
 
 
+def test_relations_become_reasons_and_dosages(tmp_path):
+    lost, made, bundle = write_bundle(
+        tmp_path,
+        span("Drug", "aspirin", name="T1"), span("Problem", "arm pain", name="T2"), span("Dose", "MRI", name="T3"),
+        span("Route", "Left", name="T4"), span("Problem", "fever", name="T5", assertion="absent"),
+        span("Procedure", "MRI", name="T6"), span("Dose", "asthma", name="T7"), span("Dose", "fever", name=""),
+        relations=(
+            Relation("Strength-Drug", "T4", "T1"), Relation("Strength-Drug", "T3", "T1"), Relation("of", "T1", "T3"),
+            Relation("Reason-Drug", "T2", "T1"), Relation("reason", "T1", "T2"), Relation("reason", "T1", "T5"),
+            Relation("TrAP", "T6", "T2"), Relation("next to", "T6", "T2"), Relation("of", "T7", "T2"),
+        ),
+    )  # fmt: skip
+    assert lost == {"labels without a resource": 2, "relations": 3}
+    aspirin, pain, fever, mri = made[1:5]
+    reason = [{"reference": bundle["entry"][2]["fullUrl"]}]
+    assert aspirin["dosage"] == [{"text": "MRI Left"}] and aspirin["reasonReference"] == reason
+    assert mri["resourceType"] == "Procedure" and mri["reasonReference"] == reason
+    assert "reasonReference" not in pain and "reasonReference" not in fever
+
+
 def test_labels_become_what_the_user_says(tmp_path):
     _, made, _ = write_bundle(
         tmp_path, span("Dose", "aspirin"), span("Problem", "fever"), resources={"Dose": "Observation", "Problem": ""}
