@@ -57,6 +57,14 @@ def test_faults_at_the_end_leave_nothing_behind(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["n.jsonl"]
 
 
+def test_what_is_written_into_the_source_folder_is_not_read(tmp_path):
+    for number in range(3):
+        (tmp_path / f"n{number}.txt").write_text("Well.")
+    done = export(tmp_path, tmp_path / "brat", reader="plain", writer="brat")
+    assert done.documents == 3
+    assert sorted(file.name for file in (tmp_path / "brat").glob("*.txt")) == ["n0.txt", "n1.txt", "n2.txt"]
+
+
 def peak(work) -> int:
     tracemalloc.start()
     try:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from clinprompt.data.atomic import is_unfinished
 from clinprompt.errors import InputError
 
 # A document type that only names itself and where it is written.
@@ -50,12 +51,15 @@ def files_in(path: Path | None, *, reader: str, suffixes: tuple[str, ...]) -> It
 
 
 def walked(folder: Path) -> Iterator[Path]:
-    """All files of a folder and below, in the order of their paths; the names of one folder at a time are held."""
+    """All files of a folder and below, in the order of their paths; the names of one folder at a time are held.
+
+    What is being written there at the same time, such as an export into the folder itself, is left out.
+    """
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise InputError(f"the folder cannot be read: {error.strerror}", where=str(folder)) from None
-    for name in names:
+    for name in (name for name in names if not is_unfinished(name)):
         path = folder / name
         if path.is_file():
             yield path
