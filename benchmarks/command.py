@@ -38,6 +38,7 @@ class Options:
     plots: Path | None
     models: Path
     spans: int | None = None
+    notes: int | None = None
 
     @property
     def all_dtypes(self) -> dict[str, bool]:
@@ -124,7 +125,8 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, help="default: yes; no with --quick")
     parser.add_argument("--plots", type=Path, help="folder for plots, where a benchmark has any")
     parser.add_argument("--spans", type=int, help="length of the fuzz run, where a benchmark has one")
-    parser.add_argument("--models", type=Path, help="folder to keep the random models in between runs")
+    parser.add_argument("--notes", type=int, help="number of notes, where a benchmark has one")
+    parser.add_argument("--models", type=Path, help="folder to keep the random models and notes in between runs")
     parser.add_argument("--peak", nargs=2, metavar=("CASE", "VARIANT"), help=argparse.SUPPRESS)
     return parser
 
@@ -142,6 +144,7 @@ def _options(given: argparse.Namespace, own: Path) -> Options:
         plots=given.plots,
         models=given.models or own,
         spans=given.spans,
+        notes=given.notes,
     )
 
 

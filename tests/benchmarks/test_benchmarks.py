@@ -22,7 +22,17 @@ from benchmarks.timing import interleaved, ratio
 from benchmarks.work import step_operations
 from tests.house.sources import REPOSITORY
 
-NAMES = ("one_prompt", "gang", "note_once", "tasks_per_note", "distillation", "peak", "grounding", "scaling")
+NAMES = (
+    "one_prompt",
+    "gang",
+    "note_once",
+    "tasks_per_note",
+    "distillation",
+    "peak",
+    "grounding",
+    "scaling",
+    "streaming",
+)
 
 
 def test_every_benchmark_is_listed():

@@ -37,6 +37,8 @@ ONE_WAY = [
     ("table", "out.csv"),
     ("table", "out.parquet"),
 ]
+ROUND_TRIPS = 100_000
+"""Cases of the long run, over all forms: python -m pytest -m slow tests/contracts/test_writers.py"""
 PLACES = [(name, place) for name, place, _, _ in FORMS] + ONE_WAY
 GOOD = Document(id="1", text="Aspirin", spans=(Span(label="Drug", fragments=((0, 7),), id="T1"),))
 
@@ -88,7 +90,7 @@ def test_what_was_written_is_read_back(form, data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form[0]}-{form[1]}")
-@settings(max_examples=2000)
+@settings(max_examples=-(-ROUND_TRIPS // len(FORMS)))
 @given(data=st.data())
 def test_what_was_written_is_read_back_of_many(form, data):
     check_round_trip(form, *data.draw(pairs(form[0])))

@@ -63,13 +63,13 @@ def example(*spans: Span) -> Example:
 
 def test_spans_have_exactly_the_attributes_that_are_asked_for():
     only_drugs = Asked("route", ("oral", "other"), of=("drug",), usual="oral")
-    [made] = with_attributes([example(span(Negated="", colour="red"))], [ASSERTION, TIME, only_drugs])
+    [made] = list(with_attributes([example(span(Negated="", colour="red"))], [ASSERTION, TIME, only_drugs]))
     assert [dict(one.attributes) for one in made.answer.spans] == [{"assertion": "absent", "temporality": "current"}]
 
 
 def test_values_that_the_task_does_not_have_are_counted_and_refused():
     without_usual = Asked("grade", ("low", "high"))
     with pytest.raises(InputError) as caught:
-        with_attributes([example(span(grade="odd"), span()), example(span(grade="odd"))], [without_usual])
+        list(with_attributes([example(span(grade="odd"), span()), example(span(grade="odd"))], [without_usual]))
     assert "grade=odd (2 times), no grade (1 times)" in str(caught.value)
     assert "attribute_map" in str(caught.value) and "fever" not in str(caught.value)

@@ -35,7 +35,7 @@ def folder(tmp_path):
     source.write_text("Pain")
     write_parts(
         tmp_path / "out",
-        PARTS,
+        [(part, one) for part in ("test", "train") for one in PARTS[part]],
         task="signs",
         reader="brat",
         licence="CC BY 4.0",
@@ -72,7 +72,17 @@ def test_the_manifest_says_what_is_there(folder):
     assert [record.file for record in manifest.sources] == ["x/notes.txt"]
     assert str(folder.parent) not in (folder / FILE).read_text()
     for part, examples in PARTS.items():
-        assert read_part(folder, part) == examples
+        assert list(read_part(folder, part)) == examples
+
+
+def test_what_stops_the_examples_leaves_nothing(tmp_path):
+    def stopping():
+        yield "train", PARTS["train"][0]
+        raise InputError("a fault at the end")
+
+    with pytest.raises(InputError, match="at the end"):
+        write_parts(tmp_path / "out", stopping(), task="t", reader="r")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_changed_files_are_noticed_all_at_once(folder):
@@ -113,4 +123,4 @@ def test_sources_lie_below_their_root(tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("Pain")
     with pytest.raises(InputError, match="data root"):
-        write_parts(tmp_path / "o", {}, task="t", reader="r", source_root=tmp_path / "c", source_files=[file])
+        write_parts(tmp_path / "o", [], task="t", reader="r", source_root=tmp_path / "c", source_files=[file])

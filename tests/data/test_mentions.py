@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from clinprompt.data.attributes import Asked
 from clinprompt.data.mentions import ask_about_mentions, span_number
+from clinprompt.data.projection import Tally
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document, Span
 
@@ -25,7 +26,9 @@ WHOLE = document(
 
 
 def ask(documents, **more):
-    return ask_about_mentions(documents, ASKED, naming=lambda note, span: span.surface(note), **more)
+    tally = Tally()
+    asked = ask_about_mentions(documents, ASKED, naming=lambda note, span: span.surface(note), **more)
+    return list(tally.examples(asked)), tally.report
 
 
 def test_one_example_a_mention_with_its_class():

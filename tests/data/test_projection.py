@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinprompt.data.projection import ProjectionReport, check_labels, project, project_all, relabel
+from clinprompt.data.projection import ProjectionReport, Tally, project, project_each, relabel
 from clinprompt.data.windows import windows
 from clinprompt.errors import InputError
 from clinprompt.schema.concepts import ConceptRelation, concept_mentions, concept_relations, stated
@@ -130,14 +130,15 @@ def test_blank_windows_give_no_example():
 
 def test_reports_add_up():
     documents = [NOTE, Document("m", "Well.")]
-    examples, report = project_all(documents, labels=("Drug",))
+    tally = Tally()
+    examples, report = list(tally.examples(project_each(documents, labels=("Drug",)))), tally.report
     assert report == sum((project(d, labels=("Drug",))[1] for d in documents), ProjectionReport())
     assert (report.documents, len(examples)) == (2, 2)
 
 
 def test_strict_lists_unknown_labels_with_counts_and_near_matches():
     with pytest.raises(InputError) as caught:
-        project_all([NOTE, NOTE], labels=("Drug", "Signs"), label_map={"Drug_class": ""}, strict=True)
+        list(project_each([NOTE, NOTE], labels=("Drug", "Signs"), label_map={"Drug_class": ""}, strict=True))
     message = str(caught.value)
     assert "'Sign' (2 times, did you mean 'Signs'?)" in message
     assert "'Causes' (4 times)" in message and "Drug_class" not in message
@@ -146,20 +147,19 @@ def test_strict_lists_unknown_labels_with_counts_and_near_matches():
 
 def test_strict_accepts_what_is_mapped():
     renames = {"Drug_class": "", "Strength": "Dose", "Causes": "", "Strength-Drug": ""}
-    check_labels([NOTE], labels=("Drug", "Dose", "Sign"), label_map=renames)
+    assert len(list(project_each([NOTE], labels=("Drug", "Dose", "Sign"), label_map=renames, strict=True))) == 1
     with pytest.raises(InputError, match="Strength"):
-        check_labels([NOTE], labels=("Drug", "Sign"), label_map=renames)
+        list(project_each([NOTE], labels=("Drug", "Sign"), label_map=renames, strict=True))
 
 
 def test_classes_are_renamed_left_out_and_checked():
     examples = [Example(str(i), {"note": "x"}, Answer(label=label), "g") for i, label in enumerate(("1", "0", "?"))]
-    kept, left = relabel(examples, labels=("yes", "no"), label_map={"1": "yes", "0": "no", "?": ""})
+    kept = relabel(examples, labels=("yes", "no"), label_map={"1": "yes", "0": "no", "?": ""})
     assert [example.answer.label for example in kept] == ["yes", "no"]
-    assert left == {"?": 1}
     with pytest.raises(InputError, match="times"):
-        relabel(examples, labels=("yes", "no"), label_map={"1": "yes", "0": "no"})
+        list(relabel(examples, labels=("yes", "no"), label_map={"1": "yes", "0": "no"}))
     with pytest.raises(InputError, match="''"):
-        relabel([Example("1", {"note": "x"}, Answer(text="t"), "g")], labels=("yes",))
+        list(relabel([Example("1", {"note": "x"}, Answer(text="t"), "g")], labels=("yes",)))
 
 
 def test_a_relation_task_keeps_the_concepts_of_the_whole_document_in_its_own_labels():

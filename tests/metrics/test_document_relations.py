@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from clinprompt.data.projection import project_all
+from clinprompt.data.projection import Tally, project_each
 from clinprompt.data.readers.pubtator import read
 from clinprompt.metrics import METRICS
 from clinprompt.metrics.scoring import group_counts, score
@@ -87,7 +87,8 @@ def test_direction_counts_only_where_it_is_asked_for():
 def test_the_gold_of_bc5cdr_is_the_published_number_of_relations():
     documents = read(CDR, concepts="nearest")[:100]
     ends = (("Chemical",), ("Disease",))
-    examples, _ = project_all(documents, labels=(*ends[0], *ends[1]), relations={"CID": ends}, window=600)
+    projected = project_each(documents, labels=(*ends[0], *ends[1]), relations={"CID": ends}, window=600)
+    examples = list(Tally().examples(projected))
     found = score(DIRECTED, examples, [Prediction(example.id, example.answer) for example in examples], resamples=10)
     sums, groups = group_counts(DIRECTED, examples, [Prediction(example.id, example.answer) for example in examples])
     stated_in_all = sum(

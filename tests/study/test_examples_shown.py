@@ -34,7 +34,7 @@ def prepared(tmp_path) -> dict[str, Prepared]:
         Example(f"e{i}", {"note": NOTE, "hint": "look"}, Answer(spans=spans), f"d{i}", split=Split.test)
         for i, spans in enumerate(answers)
     ]
-    write_prepared(tmp_path / "t", task, {Split.test: examples}, reader="jsonl")
+    write_prepared(tmp_path / "t", task, [(Split.test, example) for example in examples], reader="jsonl")
     return {"t": open_prepared(tmp_path / "t")}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from clinprompt.data.projection import Tally
 from clinprompt.data.readers import READERS
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example, TaskKind
@@ -25,7 +26,7 @@ def part(task: Task, name: str, **limit: int) -> list:
 
 
 def as_examples(record: Document | Example, task: Task) -> list[Example]:
-    return project_items(task, [record], strict=False)[0]
+    return list(project_items(task, [record], tally=Tally(), strict=False))
 
 
 def test_all_kinds_have_a_source_and_a_far_target():

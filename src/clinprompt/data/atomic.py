@@ -77,6 +77,15 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def is_unfinished(name: str) -> bool:
+    """Whether a file or folder of this name is one of ours that has not taken its place yet.
+
+    >>> is_unfinished(".0f3c.part"), is_unfinished("a.part")
+    (True, False)
+    """
+    return name.startswith(".") and name.endswith((".part", ".old"))
+
+
 def _to_disk(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from clinprompt.data.assertion import assertion_of, meaning_of
@@ -64,10 +64,10 @@ class Asked:
         return said[0] if said else f"no {self.name}"
 
 
-def with_attributes(examples: Iterable[Example], asked: Sequence[Asked]) -> list[Example]:
+def with_attributes(examples: Iterable[Example], asked: Sequence[Asked]) -> Iterator[Example]:
     """The examples whose spans have exactly the attributes asked for; the answers of a task of entities.
 
-    Raises :class:`InputError` that counts what the corpus says and the task does not have.
+    Raises :class:`InputError` after the last that counts what the corpus says and the task does not have.
     """
     unknown: Counter[str] = Counter()
 
@@ -80,12 +80,10 @@ def with_attributes(examples: Iterable[Example], asked: Sequence[Asked]) -> list
                     unknown[one.given(span)] += 1
         return replace(span, attributes=said)
 
-    made_examples = [
-        replace(example, answer=replace(example.answer, spans=tuple(made(span) for span in example.answer.spans)))
-        for example in examples
-    ]
+    for example in examples:
+        spans = tuple(made(span) for span in example.answer.spans)
+        yield replace(example, answer=replace(example.answer, spans=spans))
     refuse_unknown(unknown)
-    return made_examples
 
 
 def refuse_unknown(unknown: Counter[str]) -> None:

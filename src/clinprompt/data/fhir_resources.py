@@ -11,6 +11,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from clinprompt.data.assertion import Assertion, assertion_of
+from clinprompt.data.fhir_codes import codings, told
 from clinprompt.data.offsets import Offsets
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document, Span
@@ -83,18 +84,26 @@ def source_of(document: Document, *, embed: bool) -> Resource:
 
 
 def mention_of(
-    document: Document, span: Span, kind: str, *, source: str, offsets: Offsets, lost: Counter[str]
+    document: Document,
+    span: Span,
+    kind: str,
+    *,
+    source: str,
+    offsets: Offsets,
+    systems: Mapping[str, str],
+    lost: Counter[str],
 ) -> Resource | None:
-    """The resource of a mention of the type ``kind``; ``None`` (counted in ``lost``) where it would state what
-    the note does not: hypothetical mentions, and what other persons do not have.
+    """The resource of a mention of the type ``kind``, coded by ``systems``; ``None`` (counted in ``lost``) where it
+    would state what the note does not: hypothetical mentions, and what other persons do not have.
     """
     said, words = assertion_of(span.attributes), " ".join(span.surface(document.text).split())
     person = said.person or ("family member" if kind == "FamilyMemberHistory" else "")
     if said.hypothetical or not words or (person and said.negated):
         lost["hypothetical" if said.hypothetical else "blank" if not words else "negated of other persons"] += 1
         return None
-    lost["attributes"] += len(span.attributes) - len(said.read)
-    code = {"text": words}
+    lost["attributes"] += len(span.attributes) - len(said.read) - told(span)
+    coding = codings(span, systems, lost)
+    code = {"coding": coding, "text": words} if coding else {"text": words}
     if person:
         made = _family(code, person)
     elif kind == "Condition":

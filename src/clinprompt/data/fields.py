@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as dataclass_fields
+from functools import cache
 from typing import Any, TypedDict
 
 from clinprompt.data.choices import KEY_FORMS, Choices, chosen_key, lettered, rendered
+from clinprompt.data.digests import Digests, digest
+from clinprompt.data.stream import Stream
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Answer, Example
@@ -77,35 +80,78 @@ def example_of(row: Mapping[str, Any], fields: Fields, *, fallback_id: str, wher
 
 def with_distinct_ids(examples: Sequence[Example]) -> list[Example]:
     """The examples with ``#2``, ``#3`` … after an id that was there before; groups and documents stay."""
+    return list(_distinct(examples, _repeats(examples)))
+
+
+def items_of(examples: Stream[Example], fields: Fields) -> Stream[Document] | Stream[Example]:
+    """What a reader that names fields gives: distinct ids, rows with the same note in one group unless a field names
+    it, and documents when only the note is named, so that long ones are read in windows.
+
+    The rows are gone through once more at first, to know which ids and notes come again: only those are held.
+    """
+    found = cache(lambda: _repeats(examples))
+
+    def items() -> Iterator[Any]:
+        grouped = examples if fields.group else _grouped(examples, found())
+        for example in _distinct(grouped, found()):
+            if fields.only_notes:
+                yield Document(id=example.id, text=example.note, group=example.group)
+            else:
+                yield example
+
+    return Stream(items)
+
+
+def grouped_by_note(examples: Sequence[Example]) -> list[Example]:
+    """The examples with those about the same note in one group, that of the first, so that no split divides them."""
+    return list(_grouped(examples, _repeats(examples)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeats:
+    """The digests of the ids and of the notes that are there more than once."""
+
+    ids: frozenset[int]
+    notes: frozenset[int]
+
+    def names(self, name: str) -> bool:
+        """Whether an id comes again, or may be one that was made from such an id."""
+        while self.ids:
+            if digest(name) in self.ids:
+                return True
+            name, _, number = name.rpartition("#")
+            if not number.isdecimal() or not name:
+                break
+        return False
+
+
+def _repeats(examples: Iterable[Example]) -> _Repeats:
+    ids, notes = Digests(), Digests()
+    for example in examples:
+        ids.add(example.id)
+        notes.add(example.note)
+    return _Repeats(ids.repeated(), notes.repeated())
+
+
+def _distinct(examples: Iterable[Example], repeats: _Repeats) -> Iterator[Example]:
     taken: set[str] = set()
-    distinct = []
     for example in examples:
         name, times = example.id, 1
         while name in taken:
             times += 1
             name = f"{example.id}#{times}"
-        taken.add(name)
-        distinct.append(example if name == example.id else replace(example, id=name))
-    return distinct
+        if repeats.names(name):
+            taken.add(name)
+        yield example if name == example.id else replace(example, id=name)
 
 
-def items_of(examples: Sequence[Example], fields: Fields) -> list[Document] | list[Example]:
-    """What a reader that names fields gives: distinct ids, rows with the same note in one group unless a field names
-    it, and documents when only the note is named, so that long ones are read in windows.
-    """
-    kept = with_distinct_ids(examples if fields.group else grouped_by_note(examples))
-    if fields.only_notes:
-        return [Document(id=example.id, text=example.note, group=example.group) for example in kept]
-    return kept
-
-
-def grouped_by_note(examples: Sequence[Example]) -> list[Example]:
-    """The examples with those about the same note in one group, that of the first, so that no split divides them."""
+def _grouped(examples: Iterable[Example], repeats: _Repeats) -> Iterator[Example]:
     groups: dict[str, str] = {}
-    return [
-        replace(example, group=groups.setdefault(example.note, example.group)) if example.note.strip() else example
-        for example in examples
-    ]
+    for example in examples:
+        if repeats.notes and example.note.strip() and digest(example.note) in repeats.notes:
+            yield replace(example, group=groups.setdefault(example.note, example.group))
+        else:
+            yield example
 
 
 def _text_of(row: Mapping[str, Any], names: str | Sequence[str], *, where: str) -> str:

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from clinprompt.data.atomic import is_unfinished
 from clinprompt.errors import InputError
 
 # A document type that only names itself and where it is written.
@@ -25,17 +28,43 @@ def files_below(path: Path | None, *, reader: str, suffixes: tuple[str, ...]) ->
 
     Raises :class:`InputError` when ``path`` is ``None``, is not there, or holds no such file.
     """
+    return list(files_in(path, reader=reader, suffixes=suffixes))
+
+
+def files_in(path: Path | None, *, reader: str, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """What :func:`files_below` finds, one by one."""
     if path is None:
         raise InputError(f"the reader {reader!r} needs a path", fix="give `path` in the part of the task file")
     path = Path(path)
     if path.is_file():
-        return [path]
+        yield path
+        return
     if not path.exists():
         raise InputError("the file or folder is not there", where=str(path), fix="check the path and the data root")
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
-    if not found:
+    none = True
+    for file in walked(path):
+        if file.suffix.lower() in suffixes:
+            none = False
+            yield file
+    if none:
         raise InputError("the folder holds no file of this format", where=str(path), allowed=", ".join(suffixes))
-    return found
+
+
+def walked(folder: Path) -> Iterator[Path]:
+    """All files of a folder and below, in the order of their paths; the names of one folder at a time are held.
+
+    What is being written there at the same time, such as an export into the folder itself, is left out.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise InputError(f"the folder cannot be read: {error.strerror}", where=str(folder)) from None
+    for name in (name for name in names if not is_unfinished(name)):
+        path = folder / name
+        if path.is_file():
+            yield path
+        elif path.is_dir() and not path.is_symlink():
+            yield from walked(path)
 
 
 def one_file(path: Path | None, *, reader: str) -> Path:
@@ -46,24 +75,54 @@ def one_file(path: Path | None, *, reader: str) -> Path:
 
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, character for character (CRLF and a byte order mark are kept)."""
+    with opened_text(path, newline="") as stream:
+        return stream.read()
+
+
+@contextmanager
+def opened_text(path: Path, *, newline: str) -> Iterator[TextIO]:
+    """A UTF-8 file to read from, its lines ended by ``newline`` (empty: by any sign) and nothing translated.
+
+    Raises :class:`InputError` for a file that cannot be read, and in reading for one that is not UTF-8.
+    """
     try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        at = error.start
+        with path.open(encoding="utf-8", newline=newline) as stream:
+            yield stream
+        return
+    except UnicodeDecodeError:
+        at = _wrong_byte(path)
     except OSError as error:
         raise InputError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
     raise InputError(f"the file is not UTF-8 at byte {at}", where=str(path), fix="convert it to UTF-8")
+
+
+def _wrong_byte(path: Path) -> int:
+    """Where the first line that is not UTF-8 goes wrong; no sign of several bytes holds a line's end."""
+    place = 0
+    with path.open("rb") as stream:
+        for line in stream:
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return place + error.start
+            place += len(line)
+    return place
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Line numbers from 1 and lines, divided at ``\\n`` only; a ``\\r`` before it and a byte order mark are
     removed.
     """
-    lines = read_text(path).removeprefix("\ufeff").split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    for number, line in enumerate(lines, 1):
-        yield number, line.removesuffix("\r")
+    with opened_text(path, newline="\n") as stream:
+        for number, line in enumerate(without_mark(stream), 1):
+            yield number, line.removesuffix("\n").removesuffix("\r")
+
+
+def without_mark(stream: TextIO) -> TextIO:
+    """A file that was just opened, from behind its byte order mark."""
+    if stream.read(1) != "\ufeff":
+        stream.seek(0)
+    return stream
 
 
 def parse_json(text: str, *, where: str) -> Any:

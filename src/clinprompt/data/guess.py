@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clinprompt.data.columns import roles
-from clinprompt.data.files import numbered_lines, parse_json, read_text, read_xml
+from clinprompt.data.files import numbered_lines, parse_json, read_text, read_xml, walked
 from clinprompt.data.shapes import JSON_SHAPES, RECORD_SHAPES, SUFFIX_SHAPES, XML_SHAPES, of_lines
 from clinprompt.data.tables import PARQUET, records_of, rows_of
 from clinprompt.errors import InputError
@@ -79,9 +79,8 @@ def _content(folder: Path) -> list[Path]:
     """The files of a folder and below, without those that tell about the data or are hidden."""
     return [
         file
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-        and not file.name.startswith(".")
+        for file in walked(folder)
+        if not file.name.startswith(".")
         and not _ASIDE.fullmatch(file.name)
         and not (file.suffix == ".txt" and file.with_suffix("").is_file())  # the bare text of another file
     ]
@@ -177,32 +176,42 @@ def _of_table(file: Path) -> Guess | None:
         return Guess("mts_dialog", why="the columns dialogue and section_text")
     if {"dialogue", "note", "encounter_id"} <= names:
         return Guess("aci_bench", why="the columns dialogue, note and encounter_id")
-    return _of_rows("csv_table", rows[:ROWS], options) or _headless(file)
+    return _of_rows("csv_table", rows, options) or _headless(file)
 
 
 def _quoted(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows, and the option that quotation marks are ordinary where they do not stand around whole cells."""
-    readings = []
-    for quotes in (True, False):
-        try:
-            readings.append([row for _, row in rows_of(file, quotes=quotes)])
-        except InputError:
-            readings.append([])
-    quoted, raw = readings
-    marked = [cell for row in raw for cell in row.values() if '"' in cell]
-    ordinary = any(not (cell[0] == cell[-1] == '"') for cell in marked) and len(raw) >= len(quoted)
-    return (raw, {"quotes": False}) if ordinary else (quoted, {})
+    """The first rows, and the option that quotation marks are ordinary where they do not stand around whole cells."""
+    (quoted, many, _), (raw, more, ordinary) = (_reading(file, quotes=quotes) for quotes in (True, False))
+    return (raw, {"quotes": False}) if ordinary and more >= many else (quoted, {})
+
+
+def _reading(file: Path, *, quotes: bool) -> tuple[list[dict[str, Any]], int, bool]:
+    """The first rows, how many there are, and whether a cell has a quotation mark elsewhere than around it.
+
+    Nothing of it where a row cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    count, inside = 0, False
+    try:
+        for _, row in rows_of(file, quotes=quotes):
+            count += 1
+            rows += [row] * (count <= ROWS)
+            inside = inside or any('"' in cell and not cell[0] == cell[-1] == '"' for cell in row.values())
+    except InputError:
+        return [], 0, False
+    return rows, count, inside
 
 
 def _headless(file: Path) -> Guess | None:
     """Questions with lettered keys in the last column and no header, as in MMLU."""
+    width, letters = 0, set[str]()
     try:
-        rows = [list(row.values()) for _, row in rows_of(file, header=False)]
+        for _, row in rows_of(file, header=False):
+            width = len(row)
+            letters.add(list(row.values())[-1])
     except InputError:
         return None
-    width = len(rows[0]) if rows else 0
-    letters = {chr(ord("A") + place) for place in range(width - 2)}
-    if width < 4 or not all(row[-1] in letters for row in rows):
+    if width < 4 or not letters <= {chr(ord("A") + place) for place in range(width - 2)}:
         return None
     numbers = [str(place) for place in range(1, width + 1)]
     options = {"header": False, "note": "1", "options": numbers[1:-1], "label": numbers[-1]}

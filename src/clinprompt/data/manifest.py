@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clinprompt import __version__
 from clinprompt.data.atomic import whole_file
+from clinprompt.data.digests import PartDigests
 from clinprompt.data.faults import Faults
 from clinprompt.data.files import file_hash, read_text
-from clinprompt.data.overlap import overlap
-from clinprompt.data.store import read_examples, write_examples
+from clinprompt.data.store import ExampleWriter, read_examples, writing
 from clinprompt.errors import InputError
-from clinprompt.schema.example import Example
+from clinprompt.schema.example import Example, Split
 
 FILE = "manifest.json"
 
@@ -68,7 +69,7 @@ class Manifest(_Strict):
 
 def write_parts(
     folder: Path,
-    parts: Mapping[str, Sequence[Example]],
+    examples: Iterable[tuple[str, Example]],
     *,
     task: str,
     reader: str,
@@ -76,15 +77,21 @@ def write_parts(
     source_root: Path | None = None,
     source_files: Iterable[Path] = (),
 ) -> Manifest:
-    """Write ``<part>.parquet`` for each part and, last, the manifest; source files are named below
+    """Write each example into the ``<part>.parquet`` of its part and, last, the manifest.
+
+    Examples are not held: of each there stay the digests of its note and group. Source files are named below
     ``source_root``.
     """
     folder = Path(folder)
-    records = {}
-    for part, examples in parts.items():
-        file = folder / f"{part}.parquet"
-        write_examples(file, examples)
-        records[str(part)] = _part_record(file, examples)
+    parts: dict[str, _Part] = {}
+    with ExitStack() as opened:
+        for part, example in examples:
+            if part not in parts:
+                parts[part] = _Part(opened.enter_context(writing(folder / f"{part}.parquet")))
+            parts[part].add(example)
+    order = [split.value for split in Split]
+    parts = {str(part): parts[part] for part in sorted(parts, key=order.index)}
+    records = {part: counted.record(folder / f"{part}.parquet") for part, counted in parts.items()}
     manifest = Manifest(
         task=task,
         clinprompt=__version__,
@@ -92,7 +99,7 @@ def write_parts(
         licence=licence,
         parts=records,
         sources=[FileRecord(file=_below(file, source_root), sha256=file_hash(file)) for file in sorted(source_files)],
-        overlaps=_overlaps(parts),
+        overlaps=_overlaps({part: counted.digests for part, counted in parts.items()}),
     )
     with whole_file(folder / FILE) as file:
         file.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -133,8 +140,8 @@ def verify(folder: Path, *, source_root: Path | None = None) -> Manifest:
     return manifest
 
 
-def read_part(folder: Path, part: str) -> list[Example]:
-    """The examples of one part, after its file was found to be the one the manifest names."""
+def read_part(folder: Path, part: str) -> Iterator[Example]:
+    """The examples of one part, some at a time, after its file was found to be the one the manifest names."""
     folder = Path(folder)
     manifest = read_manifest(folder)
     if part not in manifest.parts:
@@ -151,21 +158,32 @@ def _check_file(file: Path, expected: str) -> None:
         raise InputError("the file is not the one the manifest names", where=str(file), fix="prepare the data again")
 
 
-def _part_record(file: Path, examples: Sequence[Example]) -> PartRecord:
-    labels: Counter[str] = Counter()
-    relations: Counter[str] = Counter()
-    for example in examples:
-        labels.update(span.label for span in example.answer.spans)
-        labels.update([example.answer.label] if example.answer.label is not None else [])
-        relations.update(relation.label for relation in example.answer.relations)
-    return PartRecord(
-        file=file.name,
-        sha256=file_hash(file),
-        examples=len(examples),
-        groups=len({example.group for example in examples}),
-        labels=dict(sorted(labels.items())),
-        relations=dict(sorted(relations.items())),
-    )
+class _Part:
+    """A part that is being written, counted on the way."""
+
+    def __init__(self, writer: ExampleWriter) -> None:
+        self.writer, self.digests = writer, PartDigests()
+        self.examples = 0
+        self.labels, self.relations = Counter[str](), Counter[str]()
+
+    def add(self, example: Example) -> None:
+        answer = example.answer
+        self.writer.add(example)
+        self.digests.add(example)
+        self.examples += 1
+        self.labels.update(span.label for span in answer.spans)
+        self.labels.update([answer.label] if answer.label is not None else [])
+        self.relations.update(relation.label for relation in answer.relations)
+
+    def record(self, file: Path) -> PartRecord:
+        return PartRecord(
+            file=file.name,
+            sha256=file_hash(file),
+            examples=self.examples,
+            groups=self.digests.groups.distinct(),
+            labels=dict(sorted(self.labels.items())),
+            relations=dict(sorted(self.relations.items())),
+        )
 
 
 def _below(file: Path, root: Path | None) -> str:
@@ -176,19 +194,16 @@ def _below(file: Path, root: Path | None) -> str:
     return file.relative_to(root).as_posix()
 
 
-def _overlaps(parts: Mapping[str, Sequence[Example]]) -> list[OverlapRecord]:
+def _overlaps(parts: Mapping[str, PartDigests]) -> list[OverlapRecord]:
     names = list(parts)
-    records = []
-    for place, second in enumerate(names):
-        for first in names[:place]:
-            found = overlap(parts[first], parts[second])
-            records.append(
-                OverlapRecord(
-                    first=str(first),
-                    second=str(second),
-                    exact=found.exact,
-                    normalised=found.normalised,
-                    groups=found.groups,
-                )
-            )
-    return records
+    return [
+        OverlapRecord(
+            first=first,
+            second=second,
+            exact=parts[second].exact.times_in(parts[first].exact),
+            normalised=parts[second].normalised.times_in(parts[first].normalised),
+            groups=parts[second].groups.shared_with(parts[first].groups),
+        )
+        for place, second in enumerate(names)
+        for first in names[:place]
+    ]

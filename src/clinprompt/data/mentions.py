@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from clinprompt.data.attributes import Asked, refuse_unknown
-from clinprompt.data.projection import ProjectionReport
+from clinprompt.data.projection import Projected, ProjectionReport
 from clinprompt.data.windows import Window, windows
 from clinprompt.schema.document import Document, Span
 from clinprompt.schema.example import Answer, Example
@@ -24,16 +24,16 @@ def ask_about_mentions(
     label_map: Mapping[str, str] | None = None,
     window: int | None = None,
     gold: bool = True,
-) -> tuple[list[Example], ProjectionReport]:
+) -> Iterator[Projected]:
     """One example for each mention with a label of ``asked.of``, after renaming by ``label_map``.
 
     Its note is the window (of at most ``window`` characters; the whole document without) in which the mention stands
     farthest from the edges, so mentions of one window share their note; its question is ``naming`` of the two; its id
     ``<document>@<offset>#<number of the span in the document>``. Mentions that no window holds whole are counted.
-    Without ``gold`` the answers stay empty. Raises :class:`InputError` for values that the task does not have.
+    Without ``gold`` the answers stay empty. Documents come one after the other; after the last, values that the task
+    does not have raise :class:`InputError`.
     """
-    examples: list[Example] = []
-    report, unknown = ProjectionReport(), Counter[str]()
+    unknown = Counter[str]()
     for document in documents:
         spans, outside, merged = _mentions(document, asked.of, label_map or {})
         places = windows(document.text, longest=window, overlap=window // 4) if window else [(0, len(document.text))]
@@ -48,12 +48,13 @@ def ask_about_mentions(
             if gold and value is None:
                 unknown[asked.given(span)] += 1
             made.append(_example(document, span, number, place, value, naming))
-        examples += made
-        report += ProjectionReport(
-            documents=1, examples=len(made), spans=len(made), merged=merged, outside=outside, cut_spans=cut
+        yield (
+            made,
+            ProjectionReport(
+                documents=1, examples=len(made), spans=len(made), merged=merged, outside=outside, cut_spans=cut
+            ),
         )
     refuse_unknown(unknown)
-    return examples, report
 
 
 def span_number(example: Example) -> int:

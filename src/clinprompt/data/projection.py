@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from clinprompt.data.windows import Window, windows
@@ -43,6 +43,23 @@ class ProjectionReport:
 
     def __add__(self, other: ProjectionReport) -> ProjectionReport:
         return ProjectionReport(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+Projected = tuple[list[Example], ProjectionReport]
+"""The examples of one document and the report of what they do not hold."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """The sum of the reports of examples that come one after the other; whole when they have ended."""
+
+    report: ProjectionReport = field(default_factory=ProjectionReport)
+
+    def examples(self, projected: Iterable[Projected]) -> Iterator[Example]:
+        """The examples, each document's after its report was added."""
+        for examples, report in projected:
+            self.report += report
+            yield from examples
 
 
 def project(
@@ -94,7 +111,7 @@ def project(
     )
 
 
-def project_all(
+def project_each(
     documents: Iterable[Document],
     *,
     labels: Collection[str],
@@ -103,63 +120,36 @@ def project_all(
     window: int | None = None,
     overlap: int = 0,
     strict: bool = False,
-) -> tuple[list[Example], ProjectionReport]:
-    """:func:`project` over documents, with one report.
+) -> Iterator[Projected]:
+    """:func:`project` of one document after the other.
 
-    With ``strict`` (for annotation that was made for this very task) :class:`InputError` lists the labels
-    that the task does not have, unless ``label_map`` names them.
+    With ``strict`` (for annotation that was made for this very task) :class:`InputError` lists, after the last, the
+    labels that the task does not have, unless ``label_map`` names them.
     """
-    documents = list(documents)
-    if strict:
-        check_labels(documents, labels=labels, relations=relations, label_map=label_map)
-    examples: list[Example] = []
-    report = ProjectionReport()
-    for document in documents:
-        found, part = project(
-            document, labels=labels, relations=relations, label_map=label_map, window=window, overlap=overlap
-        )
-        examples += found
-        report += part
-    return examples, report
-
-
-def check_labels(
-    documents: Iterable[Document],
-    *,
-    labels: Collection[str],
-    relations: Mapping[str, Ends] | None = None,
-    label_map: Mapping[str, str] | None = None,
-) -> None:
-    """Raise :class:`InputError` with counts and near matches for labels neither in the task nor in
-    ``label_map``.
-    """
-    links = relations or {}
+    links, used = relations or {}, Counter[str]()
     known = {*labels, *links, *(label for ends in links.values() for end in ends for label in end)}
-    used = Counter(item.label for document in documents for item in (*document.spans, *document.relations))
-    _refuse_unknown(used, known=known, label_map=label_map or {})
+    for document in documents:
+        used.update(item.label for item in (*document.spans, *document.relations))
+        yield project(document, labels=labels, relations=relations, label_map=label_map, window=window, overlap=overlap)
+    if strict:
+        _refuse_unknown(used, known=known, label_map=label_map or {})
 
 
 def relabel(
     examples: Iterable[Example], *, labels: Collection[str], label_map: Mapping[str, str] | None = None
-) -> tuple[list[Example], Counter[str]]:
-    """Examples of a class task with their classes renamed; those renamed to ``""`` are left out and counted.
+) -> Iterator[Example]:
+    """Examples of a class task with their classes renamed, without those renamed to ``""``.
 
-    Raises :class:`InputError` for classes that the task does not have after renaming.
+    Raises :class:`InputError` after the last for classes that the task does not have after renaming.
     """
-    renames = label_map or {}
-    examples = list(examples)
-    used = Counter(example.answer.label or "" for example in examples)
-    _refuse_unknown(used, known=set(labels), label_map=renames)
-    kept: list[Example] = []
-    left: Counter[str] = Counter()
+    renames, used = label_map or {}, Counter[str]()
     for example in examples:
         old = example.answer.label or ""
+        used[old] += 1
         new = renames.get(old, old)
         if new:
-            kept.append(replace(example, answer=replace(example.answer, label=new)))
-        else:
-            left[old] += 1
-    return kept, left
+            yield replace(example, answer=replace(example.answer, label=new))
+    _refuse_unknown(used, known=set(labels), label_map=renames)
 
 
 def _refuse_unknown(used: Counter[str], *, known: set[str], label_map: Mapping[str, str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,25 +44,74 @@ SCHEMA = pa.schema(
 )
 
 
-def write_examples(path: Path, examples: Sequence[Example]) -> None:
+BATCH = 256
+"""Examples that are turned into columns, or back, at a time."""
+GROUP = 2**24
+"""Bytes of columns after which a row group is written; smaller files have one."""
+
+
+class ExampleWriter:
+    """An open Parquet file that takes examples one by one; :func:`writing` makes it."""
+
+    def __init__(self, file: pq.ParquetWriter) -> None:
+        self.file = file
+        self.rows: list[dict[str, Any]] = []
+        self.batches: list[pa.RecordBatch] = []
+        self.size = 0
+
+    def add(self, example: Example) -> None:
+        """Take in one example."""
+        self.rows.append(_row(example))
+        if len(self.rows) == BATCH:
+            self._to_columns()
+            if self.size >= GROUP:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken in as a row group."""
+        self._to_columns()
+        if self.batches:
+            self.file.write_table(pa.Table.from_batches(self.batches, SCHEMA).combine_chunks())
+        self.batches, self.size = [], 0
+
+    def _to_columns(self) -> None:
+        if self.rows:
+            batch = pa.RecordBatch.from_pylist(self.rows, schema=SCHEMA)
+            self.batches.append(batch)
+            self.size += batch.nbytes
+            self.rows = []
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[ExampleWriter]:
+    """A Parquet file (zstd) to add examples to, which appears whole when the block ends well or not at all."""
+    with whole_file(path) as part, pq.ParquetWriter(part, SCHEMA, compression="zstd") as file:
+        writer = ExampleWriter(file)
+        yield writer
+        writer.flush()
+
+
+def write_examples(path: Path, examples: Iterable[Example]) -> None:
     """Write a Parquet file (zstd) that appears whole or not at all, in place of what is there."""
-    table = pa.Table.from_pylist([_row(example) for example in examples], schema=SCHEMA)
-    with whole_file(path) as part:
-        pq.write_table(table, part, compression="zstd")
+    with writing(path) as writer:
+        for example in examples:
+            writer.add(example)
 
 
-def read_examples(path: Path) -> list[Example]:
-    """The examples of a file that :func:`write_examples` wrote; :class:`InputError` for any other file."""
+def read_examples(path: Path) -> Iterator[Example]:
+    """The examples of a file that :func:`write_examples` wrote, some at a time; :class:`InputError` for any other."""
     path = Path(path)
     if not path.is_file():
         raise InputError("the file is not there", where=str(path))
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            if not file.schema_arrow.equals(SCHEMA):
+                raise InputError("the Parquet file holds no examples", where=str(path), fix="prepare the data again")
+            for batch in file.iter_batches(batch_size=BATCH):
+                for row in batch.to_pylist(maps_as_pydicts="strict"):
+                    yield _example(row)
     except pa.ArrowInvalid:
         raise InputError("this is not a Parquet file, or it is damaged", where=str(path)) from None
-    if not table.schema.equals(SCHEMA):
-        raise InputError("the Parquet file holds no examples", where=str(path), fix="prepare the data again")
-    return [_example(row) for row in table.to_pylist(maps_as_pydicts="strict")]
 
 
 def _row(example: Example) -> dict[str, Any]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from clinprompt.data.files import read_text
+from clinprompt.data.files import opened_text, without_mark
 from clinprompt.errors import InputError
 
 LONGEST_CELL = 50_000_000
 """Characters; the csv module's own limit (131,072) is shorter than some notes."""
 
 
+BATCH, BUFFER = 512, 2**18
+"""Rows and bytes of a Parquet file that are read at a time."""
+PIECE = 2**14
+"""Rows of a Parquet file that are written at a time."""
 PARQUET = (".parquet", ".pq")
 
 
@@ -24,9 +28,10 @@ def records_of(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(file) as opened:
+        # Without its read-ahead, which would hold a whole row group.
+        with pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER) as opened:
             number = 0
-            for batch in opened.iter_batches():
+            for batch in opened.iter_batches(batch_size=BATCH):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
@@ -46,10 +51,14 @@ def rows_of(
     if len(mark) != 1 or mark in '\r\n"':
         raise InputError("the option delimiter is not usable", allowed="one character, or tab")
     csv.field_size_limit(LONGEST_CELL)
-    text = read_text(file).removeprefix("\ufeff")
     quoting = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-    # Strict: a quotation mark left open would swallow the rest of the file as one cell.
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=mark, quoting=quoting, strict=quotes)
+    with opened_text(file, newline="") as stream:
+        # Strict: a quotation mark left open would swallow the rest of the file as one cell.
+        table = csv.reader(without_mark(stream), delimiter=mark, quoting=quoting, strict=quotes)
+        yield from _rows(table, file, header=header)
+
+
+def _rows(table: Any, file: Path, *, header: bool) -> Iterator[tuple[int, dict[str, str]]]:
     names: list[str] = []
     line = 1
     while True:
@@ -77,3 +86,21 @@ def rows_of(
                 f"the row has {len(cells)} cells, the first has {len(names)}", where=f"{file} line {begins}"
             )
         yield begins, dict(zip(names, cells, strict=True))
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], kinds: Mapping[str, type], file: Path, *, as_csv: bool) -> None:
+    """Write rows as they come to a CSV or Parquet file with these columns, each of ``int`` or ``str``."""
+    if as_csv:
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            table = csv.DictWriter(stream, kinds, lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.int64() if kind is int else pa.string()) for name, kind in kinds.items()])
+    left = iter(rows)
+    with pq.ParquetWriter(file, schema) as opened:
+        while piece := list(islice(left, PIECE)):
+            opened.write_table(pa.Table.from_pylist(piece, schema=schema))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from clinprompt.data.assertion import assertion_of, meaning_of
@@ -21,7 +21,7 @@ MOST_VALUES = 24
 
 
 def with_asked(
-    fields: dict[str, Any], documents: Sequence[Document], names: Sequence[str], kind: TaskKind | None
+    fields: dict[str, Any], documents: Iterable[Document], names: Sequence[str], kind: TaskKind | None
 ) -> dict[str, Any]:
     """The fields of a task of entities that asks for these attributes too, with their values in the documents.
 
@@ -48,7 +48,7 @@ def with_asked(
     }  # fmt: skip
 
 
-def unasked(documents: Sequence[Document], names: Sequence[str]) -> Counter[str]:
+def unasked(documents: Iterable[Document], names: Sequence[str]) -> Counter[str]:
     """How often each attribute stands that is not asked for; names with a blank are the formats' own."""
     return Counter(
         key
@@ -59,10 +59,12 @@ def unasked(documents: Sequence[Document], names: Sequence[str]) -> Counter[str]
     )
 
 
-def _schema(documents: Sequence[Document], name: str) -> dict[str, Any]:
-    spans = [span for document in documents for span in document.spans]
-    said = [(span.label, _value(span, name)) for span in spans]
-    counts = Counter(value for _, value in said if value)
+def _schema(documents: Iterable[Document], name: str) -> dict[str, Any]:
+    said = Counter((span.label, _value(span, name)) for document in documents for span in document.spans)
+    counts = Counter[str]()
+    for (_, value), times in said.items():
+        if value:
+            counts[value] += times
     if not counts:
         there = [key for key, _ in unasked(documents, ()).most_common()]
         raise unknown_name("attribute of these documents", name, there or ["(they have none)"])

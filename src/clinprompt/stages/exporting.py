@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from clinprompt.data.answered import Answers
 from clinprompt.data.files import parse_json, read_text
+from clinprompt.data.stream import Stream
 from clinprompt.data.writers import FOLDERS, WRITERS
 from clinprompt.data.writers.brat import PROVENANCE
 from clinprompt.errors import InputError
@@ -56,25 +58,28 @@ def export(
     """
     check_output(writer, writer_options or {}, out, overwrite=overwrite)
     items = _items(source, reader, reader_options or {})
-    if not items:
+    first = next(iter(items), None)
+    if first is None:
         raise InputError("there is nothing to export", where=str(source))
-    documents, answers = _documents(items), [_answers(item) for item in items]
-    provenance, documents = _provenance(source, documents)
+    provenance = _provenance(source, items)
+    counts = Counter(documents=0, spans=0, relations=0, answers=0)
+
+    def documents() -> Iterator[Document]:
+        for item in items:
+            document = _document(item, without="provenance" if provenance is not None else "")
+            counts.update(documents=1, spans=len(document.spans), relations=len(document.relations))
+            counts["answers"] += len(_answers(item))
+            yield document
+
+    # Documents have no answers of their own, which need not be looked for then.
+    answers = () if isinstance(first, Document) else Stream(lambda: map(_answers, items))
     lost = write_documents(
-        documents, out, writer=writer, options=writer_options or {}, answers=answers, provenance=provenance,
+        documents(), out, writer=writer, options=writer_options or {}, answers=answers, provenance=provenance,
         overwrite=overwrite,
     )  # fmt: skip
-    exported = Exported(
-        documents=len(documents),
-        spans=sum(len(document.spans) for document in documents),
-        relations=sum(len(document.relations) for document in documents),
-        answers=sum(map(len, answers)),
-        lost=lost,
-        report=out.with_name(out.name + ".loss.json"),
-    )
-    counts = {name: getattr(exported, name) for name in ("documents", "spans", "relations", "answers")}
-    write_json(exported.report, {"format": writer, "read": counts, "lost": lost})
-    return exported
+    report = out.with_name(out.name + ".loss.json")
+    write_json(report, {"format": writer, "read": counts, "lost": lost})
+    return Exported(**counts, lost=lost, report=report)
 
 
 def is_prepared(source: Path) -> bool:
@@ -83,16 +88,19 @@ def is_prepared(source: Path) -> bool:
 
 
 def write_documents(
-    documents: Sequence[Document],
+    documents: Iterable[Document],
     out: Path,
     *,
     writer: str,
     options: Mapping[str, Any],
-    answers: Sequence[Answers],
+    answers: Iterable[Answers],
     provenance: Mapping[str, Any] | None,
     overwrite: bool = False,
 ) -> dict[str, int]:
-    """Write documents with their answers; answers that the format has no place for are among what is lost."""
+    """Write documents with their answers; answers that the format has no place for are among what is lost.
+
+    Documents are gone through once, answers more than once.
+    """
     write = partial(WRITERS[writer], overwrite=overwrite, provenance=provenance, **options)
     if not any(answers):
         return write(documents, out)
@@ -129,28 +137,28 @@ def rehearse(
         WRITERS[writer](made, Path(folder) / out.name, **options)
 
 
-def _items(source: Path, reader: str | None, options: Mapping[str, Any]) -> list[Document | Example]:
-    if reader is None:
-        prepared = open_prepared(source)
-        parts = {split: prepared.part(split) for split in Split}
-        return [
+def _items(source: Path, reader: str | None, options: Mapping[str, Any]) -> Iterable[Document | Example]:
+    if reader is not None:
+        return reader_of(reader, options)(source, **options)
+    prepared = open_prepared(source)
+    return Stream(
+        lambda: (
             replace(example, metadata={**example.metadata, "part": split.value})
-            for split, examples in parts.items()
-            for example in examples
-        ]
-    return list(reader_of(reader, options)(source, **options))
+            for split in Split
+            for example in prepared.examples(split)
+        )
+    )
 
 
-def _documents(items: Sequence[Document | Example]) -> list[Document]:
-    made = []
-    for item in items:
-        if isinstance(item, Document):
-            made.append(item)
-            continue
-        slots = {slot: text for slot, text in item.inputs.items() if slot != "note"}
-        metadata = {**item.metadata, **slots}
-        made.append(Document(item.id, item.note, item.answer.spans, item.answer.relations, item.group, metadata))
-    return made
+def _document(item: Document | Example, *, without: str) -> Document:
+    """The item as a document, ``without`` this key of its metadata."""
+    if isinstance(item, Document):
+        if without not in item.metadata:
+            return item
+        return replace(item, metadata={key: value for key, value in item.metadata.items() if key != without})
+    metadata = {**item.metadata, **{slot: text for slot, text in item.inputs.items() if slot != "note"}}
+    metadata.pop(without, None)
+    return Document(item.id, item.note, item.answer.spans, item.answer.relations, item.group, metadata)
 
 
 def _answers(item: Document | Example) -> dict[str, str | None]:
@@ -160,19 +168,17 @@ def _answers(item: Document | Example) -> dict[str, str | None]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _provenance(source: Path, documents: list[Document]) -> tuple[dict[str, Any] | None, list[Document]]:
+def _provenance(source: Path, items: Iterable[Document | Example]) -> dict[str, Any] | None:
     """Where predictions come from, when they say: a file beside brat's pairs, or the lines of our own JSON."""
     beside = source / PROVENANCE
     if beside.is_file():
-        return dict(parse_json(read_text(beside), where=str(beside))), documents
-    told = {document.metadata.get("provenance", "") for document in documents}
-    if len(told) != 1 or told == {""}:
-        return None, documents
-    kept = [
-        replace(document, metadata={key: value for key, value in document.metadata.items() if key != "provenance"})
-        for document in documents
-    ]
+        return dict(parse_json(read_text(beside), where=str(beside)))
+    told: set[str] = set()
+    for item in items:
+        told.add(item.metadata.get("provenance", ""))
+        if len(told) > 1 or "" in told:
+            return None
     try:
-        return dict(json.loads(told.pop())), kept
+        return dict(json.loads(told.pop()))
     except ValueError:
-        return None, documents
+        return None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from clinprompt.data.atomic import whole_folder
+from clinprompt.data.files import walked
 from clinprompt.data.manifest import Manifest
-from clinprompt.data.projection import ProjectionReport
-from clinprompt.data.readers import READERS
-from clinprompt.data.split import split_by_group
+from clinprompt.data.projection import ProjectionReport, Tally
+from clinprompt.data.readers import READERS, STREAMS
+from clinprompt.data.split import divided
 from clinprompt.errors import InputError
 from clinprompt.registry import unknown_name
 from clinprompt.schema.document import Document
@@ -68,28 +69,38 @@ def import_data(
 
     Without ``task`` the schema is what the annotation shows, with the ``attributes`` of entities that are named; with
     it, labels outside the schema raise :class:`InputError`. Nothing is written unless everything could be read.
+    Formats of records are gone through twice, for the schema and to write, and never held.
     """
-    items = list(reader_of(reader, options or {})(source, **(options or {})))
-    if not items:
+    items = reader_of(reader, options or {})(source, **(options or {}))
+    first = next(iter(items), None)
+    if first is None:
         raise InputError("there is nothing to import", where=str(source))
     made = task or schema_of(items, name=name, kind=kind, instruction=instruction, attributes=attributes)
-    made = _with_source(made, items, reader=reader, window=window)
-    examples, report = project_items(made, items, strict=task is not None)
-    parts = split_by_group(examples, dev=dev, test=test, seed=seed)
-    listed = sorted(source.rglob("*")) if source.is_dir() else [source]
-    files = [path for path in listed if path.is_file()]  # none where the source is a name, not a path
-    root = source if source.is_dir() else source.parent
-    with whole_folder(out, overwrite=overwrite) as folder:
-        manifest = write_prepared(folder, made, parts, reader=reader, source_root=root, source_files=files)
+    made = _with_source(made, first, reader=reader, window=window)
     asked = (*made.attributes, *([made.about.attribute] if made.about else ()))
-    return Imported(made, manifest, report, unasked([item for item in items if isinstance(item, Document)], asked))
+    tally, left = Tally(), Counter[str]()
+
+    def noted() -> Iterator[Any]:
+        for item in items:
+            left.update(unasked([item], asked) if isinstance(item, Document) else ())
+            yield item
+
+    root = source if source.is_dir() else source.parent
+    # None where the source is a name, not a path.
+    files = walked(source) if source.is_dir() else [source] if source.is_file() else []
+    with whole_folder(out, overwrite=overwrite) as folder:
+        examples = project_items(made, noted(), tally=tally, strict=task is not None)
+        parts = divided(examples, dev=dev, test=test, seed=seed)
+        manifest = write_prepared(folder, made, parts, reader=reader, source_root=root, source_files=files)
+    return Imported(made, manifest, tally.report, left)
 
 
-def reader_of(name: str, options: Mapping[str, Any]) -> Callable[..., Sequence[Any]]:
-    """The reader of this name; raises :class:`InputError` for an option that it does not have."""
-    read = READERS[name]
-    check_options("reader", name, read, options, apart=("path",))
-    return read
+def reader_of(name: str, options: Mapping[str, Any]) -> Callable[..., Iterable[Any]]:
+    """The reader of this name, which gives what can be gone through more than once: a list, or a stream where the
+    format has one; raises :class:`InputError` for an option that it does not have.
+    """
+    check_options("reader", name, READERS[name], options, apart=("path",))
+    return STREAMS[name] if name in STREAMS else READERS[name]
 
 
 def check_options(
@@ -108,7 +119,7 @@ def check_options(
 
 
 def schema_of(
-    items: Sequence[Document | Example],
+    items: Iterable[Document | Example],
     *,
     name: str,
     kind: TaskKind | None,
@@ -116,7 +127,7 @@ def schema_of(
     attributes: Sequence[str] = (),
 ) -> Task:
     """The task that the annotation of these documents or examples shows, with the attributes that are named."""
-    first = items[0]
+    first = next(iter(items))
     if isinstance(first, Document):
         kinds = (None, TaskKind.entities, TaskKind.question_answering if attributes else TaskKind.relations)
         if kind not in kinds:
@@ -125,17 +136,15 @@ def schema_of(
                 where=f"task {name}",
                 allowed=", ".join(known for known in kinds if known),
             )
-        documents = [item for item in items if isinstance(item, Document)]
-        return _span_schema(documents, name, kind, instruction, attributes)
+        return _span_schema(items, name, kind, instruction, attributes)
     if attributes:
         raise InputError("these records have no entities with attributes", where=f"task {name}", fix="name none")
-    examples = [item for item in items if isinstance(item, Example)]
     codec = "choices" if first.choices else "labels" if first.answer.label is not None else "free_text"
     usual = {"choices": TaskKind.question_answering, "labels": TaskKind.inference, "free_text": TaskKind.summarisation}
     asked = "question" in first.inputs
-    if asked and codec == "free_text" and _extractive(examples):
+    if asked and codec == "free_text" and _extractive(items):
         codec = "quote"
-    labels = sorted({example.answer.label or "" for example in examples}) if codec == "labels" else []
+    labels = sorted({example.answer.label or "" for example in items}) if codec == "labels" else []
     words = {"choices": "choose the right option.", "labels": f"answer {', '.join(labels)}.",
              "quote": "answer with words of the note.",
              "free_text": "answer the question." if asked else "summarize."}  # fmt: skip
@@ -150,18 +159,32 @@ def schema_of(
     return task_from(fields, where=f"task {name}")
 
 
-def _extractive(examples: Sequence[Example]) -> bool:
+def _extractive(examples: Iterable[Example]) -> bool:
     """Whether the answers are given as places in the note."""
-    return any(example.answer.spans for example in examples) and all(map(quotable, examples))
+    placed = False
+    for example in examples:
+        if not quotable(example):
+            return False
+        placed = placed or bool(example.answer.spans)
+    return placed
 
 
 def _span_schema(
-    documents: Sequence[Document], name: str, kind: TaskKind | None, instruction: str, attributes: Sequence[str]
+    documents: Iterable[Document], name: str, kind: TaskKind | None, instruction: str, attributes: Sequence[str]
 ) -> Task:
-    labels = Counter(span.label for document in documents for span in document.spans)
+    labels, count = Counter[str](), 0
+    ends: dict[str, tuple[set[str], set[str]]] = {}
+    for document in documents:
+        count += 1
+        span_label = {span.id: span.label for span in document.spans}
+        labels.update(span.label for span in document.spans)
+        for relation in document.relations:
+            heads, tails = ends.setdefault(relation.label, (set(), set()))
+            heads.add(span_label[relation.head])
+            tails.add(span_label[relation.tail])
     if not labels:
         raise InputError(
-            f"none of the {len(documents)} documents has an annotation", where=f"task {name}", fix="check the reader"
+            f"none of the {count} documents has an annotation", where=f"task {name}", fix="check the reader"
         )
     if kind is not TaskKind.relations:
         names = [label for label, _ in labels.most_common()]
@@ -173,13 +196,6 @@ def _span_schema(
         fields = with_asked(fields, documents, attributes, kind) if attributes else fields
         fields["instruction"] = instruction or fields["instruction"]
         return task_from(fields, where=f"task {name}")
-    ends: dict[str, tuple[set[str], set[str]]] = {}
-    for document in documents:
-        span_label = {span.id: span.label for span in document.spans}
-        for relation in document.relations:
-            heads, tails = ends.setdefault(relation.label, (set(), set()))
-            heads.add(span_label[relation.head])
-            tails.add(span_label[relation.tail])
     if not ends:
         raise InputError("no document has a relation", where=f"task {name}", fix="use --kind entities")
     used = sorted({label for pair in ends.values() for end in pair for label in end})
@@ -200,9 +216,9 @@ def _words(label: str) -> str:
     return label.replace("_", " ").replace("-", " ").lower()
 
 
-def _with_source(task: Task, items: Sequence[Any], *, reader: str, window: int) -> Task:
+def _with_source(task: Task, first: Document | Example, *, reader: str, window: int) -> Task:
     """The task with the window it is imported in, so that prediction reads notes in the same."""
-    if not isinstance(items[0], Document):
+    if not isinstance(first, Document):
         return task
     data = task.data or DataSource(reader=reader)
     return task.model_copy(update={"data": data.model_copy(update={"window": window, "reader": data.reader or reader})})

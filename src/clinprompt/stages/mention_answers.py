@@ -35,7 +35,7 @@ def attributed(
     for number, document in enumerate(documents):
         for prompt, task in prompts:
             trained = task.data.window if task.data else None
-            asked, _ = questions_about(task, [document], window=window or trained or WINDOW, gold=False)
+            ((asked, _),) = questions_about(task, [document], window=window or trained or WINDOW, gold=False)
             placement = Placement(prompt.card.placement)
             questions += [Question(one, task, prompt.vectors, placement, prompt.card.name) for one in asked]
             places += [number] * len(asked)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from clinprompt.data.attributes import Asked, with_attributes
 from clinprompt.data.chance import draw_number
 from clinprompt.data.mentions import ask_about_mentions
-from clinprompt.data.projection import ProjectionReport, project_all, relabel
+from clinprompt.data.projection import Projected, ProjectionReport, Tally, project_each, relabel
 from clinprompt.data.readers import READERS
 from clinprompt.data.split import split_by_group
 from clinprompt.errors import InputError
@@ -58,7 +59,7 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
         manifest = write_prepared(
             run.outputs,
             task,
-            limited,
+            ((split, example) for split, found in limited.items() for example in found),
             reader=task.data.reader,
             source_root=settings.data_root,
             source_files=sources,
@@ -78,13 +79,15 @@ def read_parts(
     """
     data = task.data
     assert data is not None
-    report = ProjectionReport()
+    whole = ProjectionReport()
     parts: dict[Split, list[Example]] = {}
     for split, items in _divided(data, data_root).items():
-        examples, found = project_items(task, items, strict=strict)
-        parts[split] = [replace(example, split=split) for example in examples]
-        report += found
-    return parts, report
+        tally = Tally()
+        parts[split] = [
+            replace(example, split=split) for example in project_items(task, items, tally=tally, strict=strict)
+        ]
+        whole += tally.report
+    return parts, whole
 
 
 def _divided(data: DataSource, data_root: Path | None) -> dict[Split, list[Any]]:
@@ -108,33 +111,39 @@ def _read(data: DataSource, options: dict[str, Any], data_root: Path | None) -> 
     return list(READERS[data.reader](path, **rest))
 
 
-def project_items(task: Task, items: Sequence[Any], *, strict: bool) -> tuple[list[Example], ProjectionReport]:
-    """Documents or examples as examples of a task, in its labels and windows; ``strict`` as in :func:`read_parts`."""
+def project_items(task: Task, items: Iterable[Any], *, tally: Tally, strict: bool) -> Iterator[Example]:
+    """Documents or examples as examples of a task, one by one, in its labels and windows, reported in ``tally``.
+
+    ``strict`` as in :func:`read_parts`; what the task does not have is refused after the last.
+    """
     label_map = task.data.label_map if task.data else {}
-    if items and isinstance(items[0], Document):
-        if task.about:
-            questions, report = questions_about(task, items)
-            if strict and not questions:
-                known = ", ".join(task.about.of)
-                raise InputError(f"no mention has a label that task {task.name} asks about", allowed=known)
-            return questions, report
-        examples, report = project_all(
-            items,
-            labels=task.labels,
-            relations={name: (schema.head, schema.tail) for name, schema in task.relations.items()} or None,
-            label_map=label_map,
-            window=task.data.window if task.data else None,
-            strict=strict,
-        )
-        return (with_attributes(examples, asked_of(task)) if task.attributes else examples), report
-    if task.labels:
-        items, _ = relabel(items, labels=task.labels, label_map=label_map)
-    return list(items), ProjectionReport()
+    rest = iter(items)
+    first = list(islice(rest, 1))
+    items = chain(first, rest)
+    if not first or not isinstance(first[0], Document):
+        yield from relabel(items, labels=task.labels, label_map=label_map) if task.labels else items
+        return
+    if task.about:
+        yield from tally.examples(questions_about(task, items))
+        if strict and not tally.report.examples:
+            known = ", ".join(task.about.of)
+            raise InputError(f"no mention has a label that task {task.name} asks about", allowed=known)
+        return
+    projected = project_each(
+        items,
+        labels=task.labels,
+        relations={name: (schema.head, schema.tail) for name, schema in task.relations.items()} or None,
+        label_map=label_map,
+        window=task.data.window if task.data else None,
+        strict=strict,
+    )
+    examples = tally.examples(projected)
+    yield from with_attributes(examples, asked_of(task)) if task.attributes else examples
 
 
 def questions_about(
-    task: Task, documents: Sequence[Document], *, window: int | None = None, gold: bool = True
-) -> tuple[list[Example], ProjectionReport]:
+    task: Task, documents: Iterable[Document], *, window: int | None = None, gold: bool = True
+) -> Iterator[Projected]:
     """The questions of a task about mentions, in windows of the task's length or of ``window`` characters."""
     assert task.about is not None
     data = task.data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +37,11 @@ class Prepared:
 
     def part(self, split: Split) -> list[Example]:
         """The examples of a part, verified against the manifest; empty when the data has no such part."""
-        return read_part(self.folder, split.value) if split.value in self.manifest.parts else []
+        return list(self.examples(split))
+
+    def examples(self, split: Split) -> Iterator[Example]:
+        """The examples of a part as :meth:`part` gives them, some at a time."""
+        return read_part(self.folder, split.value) if split.value in self.manifest.parts else iter(())
 
     @property
     def extent(self) -> int | None:
@@ -54,19 +58,22 @@ def _extent(folder: Path, digest: str) -> int | None:
 def write_prepared(
     folder: Path,
     task: Task,
-    parts: Mapping[Split, Sequence[Example]],
+    examples: Iterable[tuple[Split, Example]],
     *,
     reader: str,
     source_root: Path | None = None,
     source_files: Sequence[Path] = (),
 ) -> Manifest:
-    """Write a task and its parts into a folder; raises :class:`InputError` for a metric that does not exist."""
+    """Write a task and its examples, each into its part, into a folder.
+
+    Raises :class:`InputError` for a metric that does not exist.
+    """
     for name in task.metrics:
         _ = METRICS[name]  # now, not after a training run
     write_text(folder / TASK, task.model_dump_json(indent=1) + "\n")
     return write_parts(
         folder,
-        {split.value: examples for split, examples in parts.items() if examples},
+        ((split.value, example) for split, example in examples),
         task=task.name,
         reader=reader,
         licence=task.licence,

@@ -97,6 +97,45 @@ def test_what_the_bundle_does_not_say_is_counted(tmp_path):
     assert "data" not in made[0]["content"][0]["attachment"]
 
 
+def test_concepts_become_codings(tmp_path):
+    lost, made, _ = write_bundle(
+        tmp_path,
+        span("Drug", "aspirin", concept="RxNorm:1191,ATC:N02BA01", **{"concept name": "aspirin\nacetylsalicylic acid"}),
+        span("Problem", "fever", concept="SNOMED-CT:386661006,Own:7,bare", assertion="absent"),
+        span("Problem", "asthma", concept="icd-10:J45", experiencer="mother"),
+        span("Test", "MRI", concept="Own:x  y"),
+        systems={"own": "urn:oid:1.2.3"},
+    )
+    assert lost == {"concepts": 2}
+    aspirin, fever, asthma, mri = made[1:5]
+    assert aspirin["medicationCodeableConcept"]["coding"] == [
+        {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "1191", "display": "aspirin"},
+        {"system": "http://www.whocc.no/atc", "code": "N02BA01", "display": "acetylsalicylic acid"},
+    ]
+    assert [one["code"] for one in fever["code"]["coding"]] == ["386661006", "7"]
+    assert code(asthma["condition"][0], "code") == "J45" and mri["code"] == {"text": "MRI"}
+
+
+def test_relations_become_reasons_and_dosages(tmp_path):
+    lost, made, bundle = write_bundle(
+        tmp_path,
+        span("Drug", "aspirin", name="T1"), span("Problem", "arm pain", name="T2"), span("Dose", "MRI", name="T3"),
+        span("Route", "Left", name="T4"), span("Problem", "fever", name="T5", assertion="absent"),
+        span("Procedure", "MRI", name="T6"), span("Dose", "asthma", name="T7"), span("Dose", "fever", name=""),
+        relations=(
+            Relation("Strength-Drug", "T4", "T1"), Relation("Strength-Drug", "T3", "T1"), Relation("of", "T1", "T3"),
+            Relation("Reason-Drug", "T2", "T1"), Relation("reason", "T1", "T2"), Relation("reason", "T1", "T5"),
+            Relation("TrAP", "T6", "T2"), Relation("next to", "T6", "T2"), Relation("of", "T7", "T2"),
+        ),
+    )  # fmt: skip
+    assert lost == {"labels without a resource": 2, "relations": 3}
+    aspirin, pain, fever, mri = made[1:5]
+    reason = [{"reference": bundle["entry"][2]["fullUrl"]}]
+    assert aspirin["dosage"] == [{"text": "MRI Left"}] and aspirin["reasonReference"] == reason
+    assert mri["resourceType"] == "Procedure" and mri["reasonReference"] == reason
+    assert "reasonReference" not in pain and "reasonReference" not in fever
+
+
 def test_labels_become_what_the_user_says(tmp_path):
     _, made, _ = write_bundle(
         tmp_path, span("Dose", "aspirin"), span("Problem", "fever"), resources={"Dose": "Observation", "Problem": ""}
@@ -128,6 +167,7 @@ def test_no_mention_and_no_note_are_valid_bundles(tmp_path):
         ([], {"resources": {"A": "Patient"}}),
         ([], {"recorded": "2026-01-31T08:00:00"}),
         ([], {"recorded": "now"}),
+        ([], {"systems": {"MESH": "the headings"}}),
         ([], {"unit": "words"}),
         ([Document("", "x", group="p")], {}),
         ([Document("n", "x"), Document("n", "y")], {}),

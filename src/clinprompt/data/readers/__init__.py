@@ -42,3 +42,16 @@ READERS = Registry(
         "xmi": "clinprompt.data.readers.xmi:read",
     },
 )
+
+STREAMS = Registry(
+    "reader",
+    {
+        "brat": "clinprompt.data.readers.brat:stream",
+        "csv_table": "clinprompt.data.readers.csv_table:stream",
+        "jsonl": "clinprompt.data.readers.jsonl:stream",
+        "plain": "clinprompt.data.readers.plain:stream",
+    },
+)
+"""Readers of records one by one: with the same arguments what ``read`` gives, as a
+:class:`clinprompt.data.stream.Stream`, whose end raises what ``read`` raises.
+"""

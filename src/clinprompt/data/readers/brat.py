@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from clinprompt.data.faults import Faults
 from clinprompt.data.files import files_below, numbered_lines, read_text
 from clinprompt.data.naming import group_name, note_name
 from clinprompt.data.standoff import Standoff
+from clinprompt.data.stream import Stream
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
 
@@ -26,13 +28,21 @@ def read(path: Path | None, *, group: str = "") -> list[Document]:
     Raises one :class:`InputError` that lists all faults of all files, mentions that differ from the text
     among them.
     """
-    faults, documents = Faults(), []
+    return list(stream(path, group=group))
+
+
+def stream(path: Path | None, *, group: str = "") -> Stream[Document]:
+    """What :func:`read` reads, one note after the other."""
+    return Stream(lambda: _documents(path, group))
+
+
+def _documents(path: Path | None, group: str) -> Iterator[Document]:
+    faults = Faults()
     for text_file in _texts(path):
         with faults.gathered():
             name = note_name(text_file, Path(path))  # type: ignore[arg-type]
-            documents.append(_document(text_file, name=name, group=group_name(name, group)))
+            yield _document(text_file, name=name, group=group_name(name, group))
     faults.raise_all()
-    return documents
 
 
 def _texts(path: Path | None) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
 
@@ -9,6 +10,7 @@ from clinprompt.data.faults import Faults
 from clinprompt.data.fields import FieldNames, Fields, example_of, items_of
 from clinprompt.data.files import files_below
 from clinprompt.data.naming import note_name
+from clinprompt.data.stream import Stream
 from clinprompt.data.tables import PARQUET, records_of, rows_of
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example
@@ -35,8 +37,22 @@ def read(
 
     Raises one :class:`InputError` that lists all rows that cannot be read.
     """
+    return list(stream(path, delimiter=delimiter, header=header, quotes=quotes, **named))  # type: ignore[return-value]
+
+
+def stream(
+    path: Path | None, *, delimiter: str = "", header: bool = True, quotes: bool = True, **named: Unpack[FieldNames]
+) -> Stream[Document] | Stream[Example]:
+    """What :func:`read` reads, one row after the other."""
     fields = Fields(**named)
-    faults, examples = Faults(), []
+    rows = Stream(lambda: _examples(path, fields, delimiter=delimiter, header=header, quotes=quotes))
+    return items_of(rows, fields)
+
+
+def _examples(
+    path: Path | None, fields: Fields, *, delimiter: str, header: bool, quotes: bool
+) -> Iterator[Example]:  # fmt: skip
+    faults = Faults()
     for file in files_below(path, reader="csv_table", suffixes=SUFFIXES):
         name = note_name(file, Path(path))  # type: ignore[arg-type]
         with faults.gathered():
@@ -45,6 +61,5 @@ def read(
             for number, row in rows:
                 with faults.gathered():
                     where = f"{file} {'row' if binary else 'line'} {number}"
-                    examples.append(example_of(row, fields, fallback_id=f"{name}-{number}", where=where))
+                    yield example_of(row, fields, fallback_id=f"{name}-{number}", where=where)
     faults.raise_all()
-    return items_of(examples, fields)

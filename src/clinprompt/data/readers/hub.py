@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from clinprompt.data.faults import Faults
 from clinprompt.data.fields import FieldNames, Fields, example_of, items_of
+from clinprompt.data.stream import Stream
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example
@@ -53,7 +54,7 @@ def read(
             named = row | {column: _class_name(kind, row[column], at) for column, kind in classes.items()}
             examples.append(example_of(named, fields, fallback_id=str(number), where=at))
     faults.raise_all()
-    return items_of(examples, fields)
+    return list(items_of(Stream(lambda: iter(examples)), fields))  # type: ignore[return-value]
 
 
 def _opened(path: Path | None, *, name: str, config: str, revision: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -10,6 +11,7 @@ from clinprompt.data.fields import FieldNames, Fields, example_of, items_of
 from clinprompt.data.files import files_below, numbered_lines, parse_json
 from clinprompt.data.naming import note_name
 from clinprompt.data.records import document_of, prediction_of
+from clinprompt.data.stream import Stream
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example
@@ -30,15 +32,15 @@ def read(path: Path | None, **named: Unpack[FieldNames]) -> list[Document] | lis
 
     Raises one :class:`InputError` that lists all lines that cannot be read.
     """
+    return list(stream(path, **named))  # type: ignore[return-value]
+
+
+def stream(path: Path | None, **named: Unpack[FieldNames]) -> Stream[Document] | Stream[Example]:
+    """What :func:`read` reads, one record after the other."""
     if named:
         fields = Fields(**named)
-        return items_of(_examples(path, fields), fields)
-    faults, documents = Faults(), []
-    for _, record, where in _records(path, faults):
-        with faults.gathered():
-            documents.append(document_of(record, where=where))
-    faults.raise_all()
-    return documents
+        return items_of(Stream(lambda: _examples(path, fields)), fields)
+    return Stream(lambda: _documents(path))
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -51,18 +53,24 @@ def read_predictions(path: Path) -> list[Prediction]:
     return predictions
 
 
-def _examples(path: Path | None, fields: Fields) -> list[Example]:
-    faults, examples = Faults(), []
+def _documents(path: Path | None) -> Iterator[Document]:
+    faults = Faults()
+    for _, record, where in _records(path, faults):
+        with faults.gathered():
+            yield document_of(record, where=where)
+    faults.raise_all()
+
+
+def _examples(path: Path | None, fields: Fields) -> Iterator[Example]:
+    faults = Faults()
     for fallback, record, where in _records(path, faults):
         with faults.gathered():
-            examples.append(example_of(record, fields, fallback_id=fallback, where=where))
+            yield example_of(record, fields, fallback_id=fallback, where=where)
     faults.raise_all()
-    return examples
 
 
-def _records(path: Path | None, faults: Faults) -> list[tuple[str, dict[str, Any], str]]:
+def _records(path: Path | None, faults: Faults) -> Iterator[tuple[str, dict[str, Any], str]]:
     """(name by place, record, where) of every line that is a JSON object; the others become faults."""
-    records = []
     for file in files_below(path, reader="jsonl", suffixes=SUFFIXES):
         name = note_name(file, Path(path))  # type: ignore[arg-type]
         for number, line in numbered_lines(file):
@@ -73,5 +81,4 @@ def _records(path: Path | None, faults: Faults) -> list[tuple[str, dict[str, Any
                 record = parse_json(line, where=where)
                 if not isinstance(record, dict):
                     raise InputError("the line is no JSON object", where=where, allowed="one object in braces a line")
-                records.append((f"{name}-{number}", record, where))
-    return records
+                yield f"{name}-{number}", record, where

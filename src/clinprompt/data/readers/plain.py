@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from clinprompt.data.files import files_below, read_text
+from clinprompt.data.files import files_in, read_text
 from clinprompt.data.naming import group_name, note_name
+from clinprompt.data.stream import Stream
 from clinprompt.schema.document import Document
 
 
@@ -15,9 +17,15 @@ def read(path: Path | None, *, group: str = "") -> list[Document]:
     ``group`` is a regular expression that finds the patient in the note's name; without it each note is its
     own. Raises :class:`InputError` for a missing folder or a text that is not UTF-8.
     """
-    files = files_below(path, reader="plain", suffixes=(".txt",))
-    names = [note_name(file, Path(path)) for file in files]  # type: ignore[arg-type]
-    return [
-        Document(id=name, text=read_text(file), group=group_name(name, group))
-        for file, name in zip(files, names, strict=True)
-    ]
+    return list(stream(path, group=group))
+
+
+def stream(path: Path | None, *, group: str = "") -> Stream[Document]:
+    """What :func:`read` reads, one note after the other."""
+    return Stream(lambda: _documents(path, group))
+
+
+def _documents(path: Path | None, group: str) -> Iterator[Document]:
+    for file in files_in(path, reader="plain", suffixes=(".txt",)):
+        name = note_name(file, Path(path))  # type: ignore[arg-type]
+        yield Document(id=name, text=read_text(file), group=group_name(name, group))

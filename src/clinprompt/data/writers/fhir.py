@@ -12,6 +12,8 @@ from typing import Any
 from clinprompt.data.answered import made_by
 from clinprompt.data.atomic import new_file
 from clinprompt.data.faults import Faults
+from clinprompt.data.fhir_codes import checked_systems
+from clinprompt.data.fhir_relations import put_relations
 from clinprompt.data.fhir_resources import (
     Resource,
     address,
@@ -33,6 +35,7 @@ def write(
     overwrite: bool = False,
     provenance: Mapping[str, Any] | None = None,
     resources: Mapping[str, str] | None = None,
+    systems: Mapping[str, str] | None = None,
     embed: bool = True,
     unit: str = "codepoint",
     recorded: str = "",
@@ -41,18 +44,20 @@ def write(
 
     A note is a DocumentReference (its text in it unless ``embed`` is unset), a mention a Condition,
     MedicationStatement, Observation, Procedure, AllergyIntolerance or FamilyMemberHistory: ``resources`` maps
-    labels to them, or to nothing; other labels go by :data:`clinprompt.data.fhir_resources.RESOURCES`, and
-    those of neither are counted. Negated is ``refuted``, ``not-taken``, ``not-done`` or ``valueBoolean``
-    false; of another person is FamilyMemberHistory; hypothetical is left out. Nothing is ``confirmed``: a
-    program has read it. Evidence is the extension ``derivation-reference``, a part per fragment, offsets in
-    ``unit``. The patient is named by the document's group as a logical reference. One Provenance tells the
-    run, at the time ``recorded`` (ISO 8601 with a zone, now if empty). Ids of resources depend on the
-    documents only, so the same notes give the same resources.
+    labels to them, or to nothing; other labels go by :data:`clinprompt.data.fhir_resources.RESOURCES`, and those of
+    neither are counted. The attribute ``concept`` (``RxNorm:1191``) becomes the coding; ``systems`` adds URIs of
+    terminologies to :data:`clinprompt.data.fhir_codes.SYSTEMS`. Negated is ``refuted``, ``not-taken``, ``not-done``
+    or ``valueBoolean`` false; of another person is FamilyMemberHistory; hypothetical is left out. Nothing is
+    ``confirmed``: a program has read it. Relations that join doses, routes or frequencies to a medicine become its
+    ``dosage``, those that name a reason ``reasonReference``; others are counted. Evidence is the extension
+    ``derivation-reference``, a part per fragment, offsets in ``unit``. The patient is named by the document's group
+    as a logical reference. One Provenance tells the run, at the time ``recorded`` (ISO 8601 with a zone, now if
+    empty). Ids of resources depend on the documents only, so the same notes give the same resources.
 
-    Raises :class:`InputError` for unknown resource types, a time without a zone, documents without an id or with
-    the same, and when the file is there already.
+    Raises :class:`InputError` for unknown resource types, URIs of another form, a time without a zone, documents
+    without an id or with the same, and when the file is there already.
     """
-    chosen, when = checked_types(resources or {}), _when(recorded)
+    chosen, known, when = checked_types(resources or {}), checked_systems(systems or {}), _when(recorded)
     checked_unit(unit)
     lost, faults, targets, sources = Counter[str](), Faults(), list[str](), dict[str, str]()
     with (
@@ -73,18 +78,26 @@ def write(
                 add(source, source_of(document, embed=embed))
                 sources[document.id] = source
                 offsets = Offsets(document.text, unit)
-                lost["relations"] += len(document.relations)
                 lost["metadata"] += len(document.metadata)
                 lost["texts"] += not embed
+                mentions: list[tuple[str, Resource]] = []
+                made_of: dict[str, tuple[str, Resource]] = {}
+                without: list[str] = []
                 for place, span in enumerate(document.spans):
                     kind = resource_type(span.label, chosen)
                     if not kind:
-                        lost["labels without a resource"] += 1
+                        without.append(span.id)
                         continue
-                    made = mention_of(document, span, kind, source=source, offsets=offsets, lost=lost)
+                    made = mention_of(document, span, kind, source=source, offsets=offsets, systems=known, lost=lost)
                     if made is not None:
-                        targets.append(address(document.id, place, *span.key))
-                        add(targets[-1], made)
+                        mentions.append((address(document.id, place, *span.key), made))
+                        made_of.setdefault(span.id, mentions[-1])
+                apart, dosages = put_relations(document, made_of)
+                lost["relations"] += apart
+                lost["labels without a resource"] += sum(name not in dosages for name in without)
+                for target, made in mentions:
+                    targets.append(target)
+                    add(target, made)
         faults.raise_all()
         if targets:
             agent, prompts = made_by(provenance) or "clinprompt", (provenance or {}).get("prompts", ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from clinprompt.data.answered import made_by
 from clinprompt.data.assertion import assertion_of
 from clinprompt.data.atomic import new_file
 from clinprompt.data.faults import Faults
+from clinprompt.data.tables import write_rows
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document, Span
 
@@ -55,14 +55,19 @@ def write(
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise InputError("the table has another form", where=str(path), allowed=".csv, .parquet")
     fixed = {"nlp_system": made_by(provenance)[:SHORT], **_when(date)}
-    rows: list[Row] = []
-    with new_file(path, overwrite=overwrite) as part:
+    kinds = {name: int if name in NUMBERS else str for name in COLUMNS}
+
+    def rows() -> Iterator[Row]:
+        number = first_id
         for document in documents:
             with faults.gathered():
                 for row in _rows(document, lost, concepts=concepts or {}, offset_end=offset_end):
-                    rows.append({**row, **fixed, "note_nlp_id": first_id + len(rows)})
+                    yield {**row, **fixed, "note_nlp_id": number}
+                    number += 1
         faults.raise_all()
-        _write(rows, part, as_csv=path.suffix.lower() == ".csv")
+
+    with new_file(path, overwrite=overwrite) as part:
+        write_rows(rows(), kinds, part, as_csv=path.suffix.lower() == ".csv")
     return {kind: count for kind, count in sorted(lost.items()) if count}
 
 
@@ -114,18 +119,3 @@ def _when(date: str) -> Row:
     except ValueError:
         raise InputError(f"the option date has the value {date!r}", allowed="2026-01-31, 2026-01-31T08:00") from None
     return {"nlp_date": when.date().isoformat(), "nlp_datetime": when.strftime("%Y-%m-%d %H:%M:%S")}
-
-
-def _write(rows: list[Row], part: Path, *, as_csv: bool) -> None:
-    if as_csv:
-        with part.open("w", encoding="utf-8", newline="") as stream:
-            table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
-        return
-    import pyarrow
-    import pyarrow.parquet
-
-    kinds = {name: pyarrow.int64() if name in NUMBERS else pyarrow.string() for name in COLUMNS}
-    held = {name: pyarrow.array([row[name] for row in rows], kind) for name, kind in kinds.items()}
-    pyarrow.parquet.write_table(pyarrow.table(held), part)

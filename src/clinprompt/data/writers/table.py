@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from clinprompt.data.answered import Answers, answered, made_by
 from clinprompt.data.atomic import new_file
 from clinprompt.data.table_rows import LONG, Row, long_rows, redcap_rows, wide_rows
+from clinprompt.data.tables import write_rows
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
 
@@ -34,7 +34,8 @@ def write(
     ``long`` has a row per span, relation and answer, ``wide`` one per document with counts and words by label,
     ``redcap`` a row per instance of the repeating instruments mention, relation and answer of a record (the
     patient). ``codes`` maps labels to the choice codes of a REDCap data dictionary, ``evidence`` keeps the
-    places of mentions there. No layout holds the text. ``made_by`` names prompts and backbone.
+    places of mentions there. No layout holds the text; ``wide`` and ``redcap`` are made of all notes at
+    once. ``made_by`` names prompts and backbone.
 
     Raises :class:`InputError` for another ending or layout, and when the file is there already.
     """
@@ -46,29 +47,19 @@ def write(
     lost: Counter[str] = Counter()
     pairs, model = answered(documents, answers), made_by(provenance)
     with new_file(path, overwrite=overwrite) as part:
+        made: tuple[Mapping[str, type], Iterable[Row]]
         if layout == "long":
-            columns, rows = list(LONG), long_rows(pairs, model=model, lost=lost)
+            made = LONG, long_rows(pairs, model=model, lost=lost)
         elif layout == "wide":
-            columns, rows = wide_rows(list(pairs), model=model, lost=lost)
+            made = _kinds(*wide_rows(list(pairs), model=model, lost=lost))
         else:
-            columns, rows = redcap_rows(list(pairs), model=model, codes=codes or {}, evidence=evidence, lost=lost)
-        if path.suffix.lower() == ".csv":
-            with part.open("w", encoding="utf-8", newline="") as stream:
-                table = csv.DictWriter(stream, columns, lineterminator="\n")
-                table.writeheader()
-                table.writerows(rows)
-        else:
-            _write_parquet(list(rows), columns, part)
+            made = _kinds(*redcap_rows(list(pairs), model=model, codes=codes or {}, evidence=evidence, lost=lost))
+        kinds, rows = made
+        write_rows(rows, kinds, part, as_csv=path.suffix.lower() == ".csv")
     return {kind: count for kind, count in sorted(lost.items()) if count}
 
 
-def _write_parquet(rows: Sequence[Row], columns: Sequence[str], part: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    def kind(name: str) -> pyarrow.DataType:
-        numbers = LONG.get(name) is int or any(isinstance(row.get(name), int) for row in rows)
-        return pyarrow.int64() if numbers else pyarrow.string()
-
-    held = {name: pyarrow.array([row.get(name) for row in rows], kind(name)) for name in columns}
-    pyarrow.parquet.write_table(pyarrow.table(held), part)
+def _kinds(columns: Sequence[str], rows: Sequence[Row]) -> tuple[dict[str, type], Sequence[Row]]:
+    """The columns with what they hold, which only all rows tell, and the rows."""
+    kinds = {name: int if any(isinstance(row.get(name), int) for row in rows) else str for name in columns}
+    return kinds, rows
