@@ -13,7 +13,7 @@ from clinprompt.data.sections import sections
 from clinprompt.data.windows import Window, merge, windows
 from clinprompt.errors import InputError
 from clinprompt.inference.predictor import CONSTRAINED, Predictor, Question
-from clinprompt.schema.example import Answer, TaskKind
+from clinprompt.schema.example import SPAN_KINDS, Answer, TaskKind
 from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.tasks.formulations.generative import possible_answers
@@ -128,7 +128,7 @@ class LongNotes:
         ]  # fmt: skip
 
     def _strategy(self, question: Question) -> str:
-        if question.task.kind in (TaskKind.entities, TaskKind.relations):
+        if question.task.kind in SPAN_KINDS:
             return "spans merged"
         if possible_answers(question.example, question.task, self.predictor.template) is not None:
             return "surest choice" if self.choices == "surest" else "choice by summed log-likelihood"
@@ -144,7 +144,7 @@ class LongNotes:
         if plan.strategy == WHOLE:
             return given[0]
         kind = plan.question.task.kind
-        if kind in (TaskKind.entities, TaskKind.relations):
+        if kind in SPAN_KINDS:
             answer = merge(plan.places, [one.answer for one in given])
         elif kind is TaskKind.summarisation:
             texts = [(one.answer.text or "").strip() for one in given]

@@ -20,6 +20,10 @@ class TaskKind(StrEnum):
     summarisation = "summarisation"
 
 
+SPAN_KINDS = (TaskKind.entities, TaskKind.relations)
+"""Tasks whose answers are places in the note."""
+
+
 class Split(StrEnum):
     """The part of a data set an example belongs to."""
 

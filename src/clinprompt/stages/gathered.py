@@ -9,10 +9,7 @@ from typing import Any
 
 from clinprompt.data.sections import sections
 from clinprompt.schema.document import Document, Relation, Span
-from clinprompt.schema.example import Answer, Example, TaskKind
-
-SPAN_KINDS = (TaskKind.entities, TaskKind.relations)
-"""Tasks whose answers are places in the note."""
+from clinprompt.schema.example import SPAN_KINDS, Answer, Example, TaskKind
 
 
 def gathered(item: Document | Example, given: Mapping[str, Answer], kinds: Mapping[str, TaskKind]) -> Document:

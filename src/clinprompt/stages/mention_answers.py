@@ -12,10 +12,8 @@ from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.schema.document import Document, Span
 from clinprompt.schema.prediction import Prediction
 from clinprompt.stages.prepare import questions_about
+from clinprompt.stages.reading import WINDOW
 from clinprompt.tasks.task import Task
-
-WINDOW = 600
-"""Longest stretch of a note round a mention, in characters, where neither the settings nor the task say one."""
 
 
 def attributed(

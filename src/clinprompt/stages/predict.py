@@ -18,22 +18,19 @@ from clinprompt.inference.long_notes import WHOLE, LongNotes, Plan
 from clinprompt.inference.predictor import Question
 from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.schema.document import Document
-from clinprompt.schema.example import Answer, Example
+from clinprompt.schema.example import SPAN_KINDS, Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.adapted import open_prompt
 from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.exporting import check_output, holds_answers, rehearse, write_documents
-from clinprompt.stages.gathered import SPAN_KINDS, gathered, with_sections, written_answers
+from clinprompt.stages.gathered import gathered, with_sections, written_answers
 from clinprompt.stages.importing import reader_of
 from clinprompt.stages.mention_answers import attributed
 from clinprompt.stages.opened import Opened, open_backbone, template_of
 from clinprompt.stages.progress import Progress, silent
-from clinprompt.stages.reading import LEDGER, planned, reader, write_ledger
+from clinprompt.stages.reading import LEDGER, WINDOW, planned, reader, write_ledger
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import Template
-
-WINDOW = 600
-"""Longest stretch of a note, in characters, where neither the settings nor the task say one; for spans only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from clinprompt.data.manifest import FILE as MANIFEST
 from clinprompt.data.manifest import Manifest, read_manifest, read_part, write_parts
 from clinprompt.errors import InputError
 from clinprompt.metrics import METRICS
-from clinprompt.schema.example import Example, Split, TaskKind
+from clinprompt.schema.example import SPAN_KINDS, Example, Split
 from clinprompt.stages.atomic import write_text
 from clinprompt.tasks.task import Task
 
@@ -46,7 +46,7 @@ class Prepared:
     @property
     def extent(self) -> int | None:
         """Characters of the longest item of a training answer, for tasks of spans and relations."""
-        spans = self.task.kind in (TaskKind.entities, TaskKind.relations)
+        spans = self.task.kind in SPAN_KINDS
         return _extent(self.folder, self.digest) if spans and Split.train.value in self.manifest.parts else None
 
 

@@ -16,6 +16,8 @@ from clinprompt.stages.atomic import write_text
 from clinprompt.stages.configs import LongNoteSettings
 
 LEDGER = "ledger.jsonl"
+WINDOW = 600
+"""Longest stretch of a note searched for spans or round a mention, in characters, where nothing else says one."""
 
 
 def reader(predictor: Predictor, settings: LongNoteSettings) -> LongNotes:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from clinprompt.errors import InputError, raise_all
 from clinprompt.registry import unknown_name
-from clinprompt.schema.example import TaskKind
+from clinprompt.schema.example import SPAN_KINDS, TaskKind
 from clinprompt.tasks.codecs import CODECS
 from clinprompt.tasks.task import Task
 
@@ -187,7 +187,7 @@ def _data_contradictions(task: Task, *, where: str) -> list[InputError]:
     if strange:
         allowed = f"{', '.join(known)}, or empty for labels to leave out"
         faults.append(InputError(f"data.label_map maps to {strange}", where=where, allowed=allowed))
-    if task.data.window is not None and task.kind not in (TaskKind.entities, TaskKind.relations) and not task.about:
+    if task.data.window is not None and task.kind not in SPAN_KINDS and not task.about:
         faults.append(InputError("data.window is for entities, relations and questions about mentions", where=where))
     asked = {name: schema.values for name, schema in task.attributes.items()}
     if task.about:
