@@ -68,9 +68,11 @@ def fuzz(spans: int, *, seed: int = 0) -> dict[str, Any]:
         start = grammars.constraint(CODECS[task.codec].form(example, task), " ")
         counts.notes += 1
         for _ in range(WALKS):
-            text = "" if start is None else _walk(start.fork(), grammars, signs, backbone.vocabulary, chance)
+            text = start and _walk(start.fork(), grammars, signs, backbone.vocabulary, chance)
+            if text is None:
+                counts.violations += 1
+                continue
             _count(text.removeprefix(" "), example, task, counts)
-            counts.violations += start is None
         if time.monotonic() - told > 60:
             told = time.monotonic()
             print(f"fuzz: {counts.spans} spans, {counts.violations} violations", file=sys.stderr, flush=True)
@@ -80,8 +82,8 @@ def fuzz(spans: int, *, seed: int = 0) -> dict[str, Any]:
 
 def _walk(
     constraint: GrammarConstraint, grammars: Grammars, signs: np.ndarray, vocabulary: int, chance: random.Random
-) -> str:
-    """One answer of at most ``LONGEST`` tokens; where a sign of the form is possible it is often taken."""
+) -> str | None:
+    """One answer of at most ``LONGEST`` tokens, with a sign of the form often taken; ``None``: the constraint is lost."""
     bits = torch.empty(-(-vocabulary // 32), dtype=torch.int32)
     view = bits.numpy().view(np.uint8)
     for _ in range(LONGEST):
@@ -90,9 +92,10 @@ def _walk(
         preferred = np.flatnonzero(may & signs)
         tokens = preferred if len(preferred) and chance.random() < 0.4 else np.flatnonzero(may)
         token = int(tokens[chance.randrange(len(tokens))])
+        if constraint.held:
+            constraint.advance(token)
         if not constraint.held:
-            return "\x00 the constraint was lost"
-        constraint.advance(token)
+            return None
         if token in grammars.ends or constraint.ended:
             break
     return grammars.text(constraint.written[: constraint.complete])

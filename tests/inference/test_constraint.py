@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 import torch
 
+from clinprompt.backbones.loading import load_backbone
 from clinprompt.backbones.protocol import Generation, Placement
 from clinprompt.inference.constraint import Grammars, Unconstrainable, allowed_tokens, grammars_of, likeliest
 from clinprompt.inference.engines.local import LocalEngine
@@ -15,6 +16,7 @@ from clinprompt.inference.predictor import Predictor, Question
 from clinprompt.schema.example import Answer, Example
 from clinprompt.tasks.catalog import load_task
 from clinprompt.tasks.form import OneOf
+from clinprompt.tasks.formulations.generative import answer_form
 from clinprompt.tasks.template import TEMPLATES
 from tests.contracts.test_backbones import in_another_way
 
@@ -176,6 +178,28 @@ def test_a_mask_is_only_needed_where_the_likeliest_token_is_forbidden(backbone):
     with patch("clinprompt.inference.constraint.allowed_tokens", wraps=allowed_tokens) as looked:
         assert likeliest(logits, [*two, None]) == [a, b, c]
     assert looked.call_args.args[0] == [two[1]]
+
+
+def test_the_characters_of_a_special_token_are_written_as_characters():
+    """Where they are the only way to go on, the library names the special token, which stands for something else."""
+    grammars = Grammars(load_backbone("embedded", device="cpu"))
+    task, special = load_task("medications"), grammars.tokenizer.is_special_token
+    form = answer_form(example("a", "aa,<ans>"), task)
+    constraint = grammars.constraint(form, " ")
+    bits, written = torch.zeros(-(-2048 // 32), dtype=torch.int32), f" {task.words(task.labels[0])}: aa,<ans>"
+    left = written.encode()
+    while left:
+        constraint.fill(bits)
+        allowed = [token for token in range(2048) if bits[token // 32] >> token % 32 & 1]
+        assert not any(special(token) and token not in grammars.ends for token in allowed)
+        shortest = min(
+            (t for t in allowed if left.startswith(grammars.tokenizer.decode_bytes([t])) and t not in grammars.ends),
+            key=lambda token: len(grammars.tokenizer.decode_bytes([token])),
+        )
+        constraint.advance(shortest)
+        assert constraint.held
+        left = left.removeprefix(grammars.tokenizer.decode_bytes([shortest]))
+    assert grammars.text(constraint.written) == written
 
 
 def test_a_tokenizer_that_cannot_be_constrained_is_answered_freely_and_told(backbone, questions):

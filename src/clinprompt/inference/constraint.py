@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,6 +75,9 @@ class GrammarConstraint:
             self.grammars.only_ends(bits)
         elif self.held:
             self.matcher.unsafe_compute_mask_ptr(bits.data_ptr(), bits.numel() * bits.element_size())
+            bits &= self.grammars.writable
+            if not self.matcher.is_error() and not bool(bits.any()):
+                self.grammars.only_beginnings(bits, self.matcher.compute_ff_bytes())
             if self.matcher.is_error() or not bool(bits.any()):
                 self.held = False
                 bits.fill_(-1)
@@ -125,6 +129,14 @@ class Grammars:
             )
         except Exception as error:  # the library raises what it likes for tokenizers it does not know
             raise Unconstrainable(f"the tokenizer is of a kind without constraints ({type(error).__name__})") from error
+        # Where the note's words leave one way to go on, the library names the token of that text, also when it is the
+        # text of a special token, which does not stand for these characters: such tokens are never written.
+        special = self.tokenizer.is_special_token
+        plain = [token for token in range(backbone.vocabulary) if token in self.ends or not special(token)]
+        self.writable = _bits(plain, backbone.vocabulary)
+        self.spelled: dict[bytes, list[int]] = {}
+        for token in plain:
+            self.spelled.setdefault(self.tokenizer.decode_bytes([token]), []).append(token)
         probe = backbone.tokens(Piece(_PROBE))
         # Decoders of some families drop the first blank.
         if self.text(probe).lstrip(" ") != backbone.text(probe).lstrip(" "):
@@ -149,13 +161,23 @@ class Grammars:
 
     def only_ends(self, bits: Tensor) -> None:
         """Set the bits of the end tokens and clear all others."""
-        bits.zero_()
-        for end in self.ends:
-            bits[end // 32] |= torch.tensor(1 << end % 32).to(torch.int32)
+        bits.copy_(_bits(self.ends, 32 * len(bits)))
+
+    def only_beginnings(self, bits: Tensor, forced: bytes) -> None:
+        """Set the bits of the tokens that the forced bytes begin with and clear all others."""
+        beginnings = (forced[:length] for length in range(1, len(forced) + 1))
+        bits.copy_(_bits([token for text in beginnings for token in self.spelled.get(text, ())], 32 * len(bits)))
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of tokens by their bytes."""
         return self.tokenizer.decode_bytes(list(tokens)).decode("utf-8", errors="replace")
+
+
+def _bits(tokens: Iterable[int], vocabulary: int) -> Tensor:
+    """One bit per token, int32 ``[ceil(V / 32)]``, set for these."""
+    flags = np.zeros(-(-vocabulary // 32) * 32, dtype=np.uint8)
+    flags[list(tokens)] = 1
+    return torch.from_numpy(np.packbits(flags, bitorder="little").view(np.int32))
 
 
 class Unconstrainable(Exception):
