@@ -83,7 +83,7 @@ def fuzz(spans: int, *, seed: int = 0) -> dict[str, Any]:
 def _walk(
     constraint: GrammarConstraint, grammars: Grammars, signs: np.ndarray, vocabulary: int, chance: random.Random
 ) -> str | None:
-    """One answer of at most ``LONGEST`` tokens, with a sign of the form often taken; ``None``: the constraint is lost."""
+    """An answer of at most ``LONGEST`` tokens, signs of the form often taken; ``None``: it lost its constraint."""
     bits = torch.empty(-(-vocabulary // 32), dtype=torch.int32)
     view = bits.numpy().view(np.uint8)
     for _ in range(LONGEST):

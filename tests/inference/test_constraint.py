@@ -184,22 +184,16 @@ def test_the_characters_of_a_special_token_are_written_as_characters():
     """Where they are the only way to go on, the library names the special token, which stands for something else."""
     grammars = Grammars(load_backbone("embedded", device="cpu"))
     task, special = load_task("medications"), grammars.tokenizer.is_special_token
-    form = answer_form(example("a", "aa,<ans>"), task)
-    constraint = grammars.constraint(form, " ")
-    bits, written = torch.zeros(-(-2048 // 32), dtype=torch.int32), f" {task.words(task.labels[0])}: aa,<ans>"
-    left = written.encode()
+    constraint = grammars.constraint(answer_form(example("a", "chest painaa,<ans>\x1c<ans>\u2028"), task), " ")
+    bits, left = torch.zeros(2048 // 32, dtype=torch.int32), f" {task.words('drug')}: chest\\ painaa,<ans>".encode()
     while left:
         constraint.fill(bits)
         allowed = [token for token in range(2048) if bits[token // 32] >> token % 32 & 1]
-        assert not any(special(token) and token not in grammars.ends for token in allowed)
-        shortest = min(
-            (t for t in allowed if left.startswith(grammars.tokenizer.decode_bytes([t])) and t not in grammars.ends),
-            key=lambda token: len(grammars.tokenizer.decode_bytes([token])),
-        )
-        constraint.advance(shortest)
+        texts = {token: grammars.tokenizer.decode_bytes([token]) for token in allowed if not special(token)}
+        token = max((t for t in texts if left.startswith(texts[t])), key=lambda t: len(texts[t]))
+        constraint.advance(token)
         assert constraint.held
-        left = left.removeprefix(grammars.tokenizer.decode_bytes([shortest]))
-    assert grammars.text(constraint.written) == written
+        left = left.removeprefix(texts[token])
 
 
 def test_a_tokenizer_that_cannot_be_constrained_is_answered_freely_and_told(backbone, questions):
