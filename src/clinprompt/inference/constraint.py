@@ -25,6 +25,9 @@ _LIMITS = {
 }
 """More room than llguidance gives by itself, for notes of up to about 100,000 characters, and messages without text."""
 
+_KEPT = 1_000_000
+"""Characters of grammars that are kept compiled: the beams and the prompts of a note share them."""
+
 
 class Constraint(Protocol):
     """The state of one answer: which tokens may come next.
@@ -122,6 +125,7 @@ class Grammars:
         from llguidance.hf import from_tokenizer
 
         self.ends = backbone.stops
+        self.compiled: dict[str, Any] = {}
         self.limits = LLParserLimits(**_LIMITS)
         try:
             self.tokenizer = from_tokenizer(
@@ -155,9 +159,17 @@ class Grammars:
         """A matcher for a grammar; ``None`` when it is beyond the limits."""
         from llguidance import LLMatcher
 
-        # Without a log: its messages could quote the note.
-        matcher = LLMatcher(self.tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0, limits=self.limits)
-        return None if matcher.is_error() else matcher
+        if grammar not in self.compiled:
+            # Without a log: its messages could quote the note.
+            matcher = LLMatcher(self.tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0, limits=self.limits)
+            if matcher.is_error():
+                return None
+            self.compiled[grammar] = matcher
+            while len(self.compiled) > 1 and sum(map(len, self.compiled)) > _KEPT:
+                del self.compiled[next(iter(self.compiled))]
+        # Taken out and put back: what was asked for last goes last.
+        self.compiled[grammar] = found = self.compiled.pop(grammar)
+        return found.deep_copy()
 
     def only_ends(self, bits: Tensor) -> None:
         """Set the bits of the end tokens and clear all others."""
