@@ -17,7 +17,7 @@ from clinprompt.schema.example import Answer
 from clinprompt.schema.formulated import Piece
 from clinprompt.tasks.codecs import CODECS
 
-from ..annotated import example
+from ..annotated import SAID, example, relation_examples
 from ..tasks.codecs.test_entities import ASSERTED, asserted_examples
 from .test_codecs import CASES
 
@@ -43,11 +43,13 @@ def tokenizer_of(name):
 def examples(name):
     if name == "attributes":
         return ASSERTED, asserted_examples(), CODECS["entities"]
+    if name == "attributes of ends":
+        return SAID, relation_examples(SAID), CODECS["relations"]
     task, golds = CASES[name]
     return task, golds, CODECS[name]
 
 
-limited = pytest.mark.parametrize("name", [*(name for name in CODECS if name != "free_text"), "attributes"])
+limited = pytest.mark.parametrize("name", [*(name for name in CODECS if name != "free_text"), "attributes", "attributes of ends"])
 tokenizers = st.sampled_from(["bytes", "embedded"])
 
 

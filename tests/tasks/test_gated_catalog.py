@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clinprompt.errors import InputError
+from clinprompt.metrics.sdoh_events import item_counts
 from clinprompt.schema.example import Split, TaskKind
 from clinprompt.stages.prepare import read_parts
 from clinprompt.tasks.catalog import CATALOG_ROOT, load_task
@@ -59,6 +60,7 @@ SOCIAL_LINES = [
     "E4\tLivingStatus:T11 Type:T12",
     "A1\tStatusTimeVal T5 past",
     "A2\tTypeLivingVal T12 with_family",
+    "A3\tStatusEmployVal T10 employed",
 ]
 
 
@@ -155,3 +157,8 @@ def test_files_of_the_same_layout_are_read_and_written_as_answers(name, tmp_path
         assert relation_keys(back) == relation_keys(example.answer)
         if task.kind is TaskKind.entities:
             assert span_keys(back) == span_keys(example.answer)
+        if name.startswith("n2c2-2022"):
+            said = {(key, value) for span in back.spans for key, value in span.attributes.items()}
+            classes = {"StatusTimeVal": "past", "TypeLivingVal": "with_family", "StatusEmployVal": "employed"}
+            assert said == set(classes.items())
+            assert all(hits == all_said == gold > 0 for hits, all_said, gold in item_counts(example.answer, back).values())

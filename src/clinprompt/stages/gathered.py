@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -43,10 +44,13 @@ def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation
     relations: list[Relation] = []
     for answer in answers:
         local = {}
+        times = Counter[Any]()  # one answer may name the same words twice, with other attributes
         for span in answer.spans:
-            if span.key not in names:
-                names[span.key] = f"T{len(names) + 1}"
-            name = local[span.id] = names[span.key]
+            times[span.key] += 1
+            key = (span.key, times[span.key])
+            if key not in names:
+                names[key] = f"T{len(names) + 1}"
+            name = local[span.id] = names[key]
             known = spans[name].attributes if name in spans else {}
             spans[name] = replace(span, id=name, attributes={**span.attributes, **known})
         for relation in answer.relations:
