@@ -161,4 +161,6 @@ def test_files_of_the_same_layout_are_read_and_written_as_answers(name, tmp_path
             said = {(key, value) for span in back.spans for key, value in span.attributes.items()}
             classes = {"StatusTimeVal": "past", "TypeLivingVal": "with_family", "StatusEmployVal": "employed"}
             assert said == set(classes.items())
-            assert all(hits == all_said == gold > 0 for hits, all_said, gold in item_counts(example.answer, back).values())
+        if name.startswith("n2c2-2022") and task.kind is TaskKind.relations:
+            counts = item_counts(example.answer, back).values()
+            assert all(hits == predicted == gold > 0 for hits, predicted, gold in counts)

@@ -14,8 +14,12 @@ from clinprompt.schema.example import SPAN_KINDS, Answer, Example, TaskKind
 
 
 def gathered(item: Document | Example, given: Mapping[str, Answer], kinds: Mapping[str, TaskKind]) -> Document:
-    """The note with the spans and relations of all its tasks; ``given`` and ``kinds`` are by task name."""
-    spans, relations = _joined([answer for name, answer in given.items() if kinds[name] in SPAN_KINDS])
+    """The note with the spans and relations of all its tasks; ``given`` and ``kinds`` are by task name.
+
+    The place of an extractive answer is a span with the name of its task as label.
+    """
+    located = [answer if kinds[name] in SPAN_KINDS else _named(answer, name) for name, answer in given.items()]
+    spans, relations = _joined(located)
     text = item.text if isinstance(item, Document) else item.note
     return Document(item.id, text, spans, relations, group=item.group)
 
@@ -31,10 +35,21 @@ def with_sections(document: Document, rules: Mapping[str, str] | None) -> Docume
     return replace(document, spans=spans)
 
 
-def written_answers(given: Mapping[str, Answer], kinds: Mapping[str, TaskKind]) -> dict[str, str | None]:
-    """Classes, keys and texts by task name."""
-    answers = {name: answer for name, answer in given.items() if kinds[name] not in SPAN_KINDS}
+def written_answers(
+    given: Mapping[str, Answer], kinds: Mapping[str, TaskKind], *, placed: bool = True
+) -> dict[str, str | None]:
+    """Classes, keys and texts by task name; without ``placed`` those only that are not a span of the note too."""
+    answers = {
+        name: answer
+        for name, answer in given.items()
+        if kinds[name] not in SPAN_KINDS and (placed or not answer.spans)
+    }
     return {name: answer.text if answer.label is None else answer.label for name, answer in answers.items()}
+
+
+def _named(answer: Answer, task: str) -> Answer:
+    """The spans of an answer to a question, named by their task."""
+    return Answer(spans=tuple(replace(span, label=task) for span in answer.spans))
 
 
 def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation, ...]]:
