@@ -57,6 +57,18 @@ def test_describe_check_and_sample(place, clinprompt):
     assert CANARY in clinprompt("data", "sample", "out", "--shots", "2", "--text").out
 
 
+def test_describe_shows_the_values_of_attributes_by_label(place, clinprompt):
+    for number in range(12):
+        with (place / "notes" / f"n{number}.ann").open("a") as file:
+            file.write("A1\tNegated T1\n" if number % 2 else f"A1\tcertainty T2 low\nA2\tremark T2 {CANARY}{number}\n")
+    assert clinprompt("data", "import", "notes", "-o", "out", "--attribute", "assertion").code == 0
+    asked = result(clinprompt("data", "describe", "out", "--json"))["profiles"]["train"]["attributes"]
+    assert asked["Drug"]["assertion"].keys() == {"present", "absent"}
+    assert clinprompt("data", "import", "notes", "-o", "all").code == 0
+    shown = clinprompt("data", "describe", "all")
+    assert "certainty" in shown.out and "low " in shown.out and CANARY not in shown.out + shown.err
+
+
 def test_faults_of_a_prepared_task(place, clinprompt):
     assert clinprompt("data", "import", "notes", "-o", "out").code == 0
     task = json.loads((place / "out/task.json").read_text())

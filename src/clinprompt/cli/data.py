@@ -140,7 +140,7 @@ def describe(
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Write a picture: .png, .svg or .pdf.")] = None,
 ) -> None:
-    """Counts, labels, lengths, repeats and overlaps of a prepared task; its files are checked against the manifest."""
+    """Counts, labels, attributes, lengths, repeats and overlaps of a prepared task, whose files must be as imported."""
     from clinprompt.data.manifest import verify
     from clinprompt.data.profile import quantiles
     from clinprompt.stages.describing import profiles
@@ -162,6 +162,14 @@ def describe(
         for part, record in found.items()
     ]
     console.table(["part", "repeated inputs", "empty notes", "rarest to commonest label"], rows)
+    rows = [
+        [part, label, name, ", ".join(f"{value} {count}" for value, count in values.items())]
+        for part, record in found.items()
+        for label, attributes in record.attributes.items()
+        for name, values in attributes.items()
+    ]
+    if rows:
+        console.table(["part", "label", "attribute", "values"], rows)
     if picture is not None:
         from clinprompt.study.data_picture import draw_profiles
 
@@ -176,6 +184,7 @@ def describe(
                 part: {
                     "notes": quantiles(record.notes), "answers": quantiles(record.answers),
                     "repeated": record.repeated, "empty": record.empty, "imbalance": record.imbalance,
+                    "attributes": record.attributes,
                 }
                 for part, record in found.items()
             },
