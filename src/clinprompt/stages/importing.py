@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -15,10 +17,11 @@ from clinprompt.data.manifest import Manifest
 from clinprompt.data.projection import ProjectionReport, Tally
 from clinprompt.data.readers import READERS, STREAMS
 from clinprompt.data.split import divided
+from clinprompt.data.stream import Stream
 from clinprompt.errors import InputError
 from clinprompt.registry import unknown_name
 from clinprompt.schema.document import Document
-from clinprompt.schema.example import Example, TaskKind
+from clinprompt.schema.example import Example, Split, TaskKind
 from clinprompt.stages.attribute_schema import unasked, with_asked
 from clinprompt.stages.prepare import project_items
 from clinprompt.stages.prepared import write_prepared
@@ -62,6 +65,7 @@ def import_data(
     dev: float = 0.15,
     test: float = 0.25,
     seed: int = 13,
+    parts: Mapping[Split, str] | None = None,
     overwrite: bool = False,
     options: dict[str, Any] | None = None,
 ) -> Imported:
@@ -69,9 +73,14 @@ def import_data(
 
     Without ``task`` the schema is what the annotation shows, with the ``attributes`` of entities that are named; with
     it, labels outside the schema raise :class:`InputError`. Nothing is written unless everything could be read.
-    Formats of records are gone through twice, for the schema and to write, and never held.
+    ``parts`` are files or folders below ``source`` that hold the parts, which are not divided then. Formats of records
+    are gone through twice, for the schema and to write, and never held.
     """
-    items = reader_of(reader, options or {})(source, **(options or {}))
+    read = partial(reader_of(reader, options or {}), **(options or {}))
+    if parts and Split.train not in parts:
+        raise InputError("no part is the one to train on", where=str(source), fix="name the part train too")
+    given = {part: read(source / path) for part, path in (parts or {}).items()}
+    items = Stream(lambda: chain.from_iterable(given.values())) if given else read(source)
     first = next(iter(items), None)
     if first is None:
         raise InputError("there is nothing to import", where=str(source))
@@ -80,18 +89,17 @@ def import_data(
     asked = (*made.attributes, *([made.about.attribute] if made.about else ()))
     tally, left = Tally(), Counter[str]()
 
-    def noted() -> Iterator[Any]:
-        for item in items:
-            left.update(unasked([item], asked) if isinstance(item, Document) else ())
-            yield item
+    def examples(read: Iterable[Any]) -> Iterator[Example]:
+        noted = (left.update(unasked([item], asked) if isinstance(item, Document) else ()) or item for item in read)
+        return project_items(made, noted, tally=tally, strict=task is not None)
 
     root = source if source.is_dir() else source.parent
     # None where the source is a name, not a path.
     files = walked(source) if source.is_dir() else [source] if source.is_file() else []
     with whole_folder(out, overwrite=overwrite) as folder:
-        examples = project_items(made, noted(), tally=tally, strict=task is not None)
-        parts = divided(examples, dev=dev, test=test, seed=seed)
-        manifest = write_prepared(folder, made, parts, reader=reader, source_root=root, source_files=files)
+        named = ((part, replace(one, split=part)) for part, own in given.items() for one in examples(own))
+        pairs = named if given else divided(examples(items), dev=dev, test=test, seed=seed)
+        manifest = write_prepared(folder, made, pairs, reader=reader, source_root=root, source_files=files)
     return Imported(made, manifest, tally.report, left)
 
 
