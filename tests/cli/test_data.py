@@ -41,9 +41,19 @@ def test_options_of_the_reader(place, clinprompt):
 
 
 def test_the_division_is_named(place, clinprompt):
-    parts = result(clinprompt("data", "import", "auto", "notes", "-o", "a", "--split", "test=0.5,seed=3", "--json"))
+    parts = result(clinprompt("data", "import", "auto", "notes", "-o", "a", "--split", "test=0.5,seed=4", "--json"))
     assert parts["manifest"]["parts"]["test"]["groups"] > parts["manifest"]["parts"]["dev"]["groups"]
-    for wrong in ("half", "test=1", "train=0.5", "dev=x,test=0.2", "exam=x", "seed=1.5", "dev=a,test=b", "train="):
+    for wrong in (
+        "half",
+        "test=",
+        "test=1",
+        "train=0.5",
+        "dev=x,test=0.2",
+        "exam=x",
+        "seed=1.5",
+        "dev=a,test=b",
+        "train=",
+    ):
         ended = clinprompt("data", "import", "notes", "-o", "b", "--split", wrong)
         assert ended.code == 2 and len(ended.err.strip().splitlines()) <= 2, ended.err
         assert not (place / "b").exists()

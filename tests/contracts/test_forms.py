@@ -49,7 +49,9 @@ def examples(name):
     return task, golds, CODECS[name]
 
 
-limited = pytest.mark.parametrize("name", [*(name for name in CODECS if name != "free_text"), "attributes", "attributes of ends"])
+limited = pytest.mark.parametrize(
+    "name", [*(name for name in CODECS if name != "free_text"), "attributes", "attributes of ends"]
+)
 tokenizers = st.sampled_from(["bytes", "embedded"])
 
 

@@ -103,7 +103,14 @@ def i2b2_2012(root: Path) -> None:
         shutil.copytree(SAMPLES / "i2b2_2012" / "good", root / "i2b2_2012" / part)
 
 
+def radgraph(root: Path) -> None:
+    (root / "radgraph").mkdir()
+    for part, sample in (("train", "good"), ("dev", "good"), ("test", "two")):
+        shutil.copy(SAMPLES / "radgraph" / f"{sample}.json", root / "radgraph" / f"{part}.json")
+
+
 LAYOUTS = {
+    "radgraph-": radgraph,
     "i2b2-2010": i2b2_2010,
     "i2b2-2012": i2b2_2012,
     "n2c2-2018": n2c2_2018,
@@ -117,6 +124,8 @@ FOUND = {
     "i2b2-2012-entities": {"OCCURRENCE", "PROBLEM", "TREATMENT", "DATE"},
     "n2c2-2018-entities": {label for label, _ in ADE_SPANS},
     "n2c2-2018-relations": {f"{label}-Drug" for label, _ in ADE_SPANS[1:]},
+    "radgraph-entities": {"ANAT-DP", "OBS-DP", "OBS-DA"},
+    "radgraph-relations": {"modify", "located_at"},
     **{f"n2c2-2022-sdoh-{site}-entities": {label for label, _ in SOCIAL_SPANS} for site in ("mimic", "uw")},
     **{
         f"n2c2-2022-sdoh-{site}-relations": {"Amount", "Frequency", "Duration", "Status", "History", "Type"}
@@ -136,7 +145,8 @@ def test_without_the_data_one_paragraph_says_where_to_apply(name, tmp_path):
     with pytest.raises(InputError) as caught:
         read_parts(task, data_root=tmp_path)
     message = str(caught.value)
-    assert "https://portal.dbmi.hms.harvard.edu" in message and task.data.root in message and "\n" not in message
+    place = "physionet.org" if name.startswith("radgraph") else "portal.dbmi.hms.harvard.edu"
+    assert f"https://{place}" in message and task.data.root in message and "\n" not in message
     assert "apply" not in task.model_dump_json()
 
 

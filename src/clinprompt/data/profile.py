@@ -99,4 +99,3 @@ def quantiles(lengths: Sequence[int]) -> tuple[int, ...]:
         return ()
     ordered, count = sorted(lengths), len(lengths)
     return tuple(ordered[max(0, -int(-share * count // 1) - 1)] for share in SHARES)
-

@@ -40,9 +40,7 @@ def written_answers(
 ) -> dict[str, str | None]:
     """Classes, keys and texts by task name; without ``placed`` those only that are not a span of the note too."""
     answers = {
-        name: answer
-        for name, answer in given.items()
-        if kinds[name] not in SPAN_KINDS and (placed or not answer.spans)
+        name: answer for name, answer in given.items() if kinds[name] not in SPAN_KINDS and (placed or not answer.spans)
     }
     return {name: answer.text if answer.label is None else answer.label for name, answer in answers.items()}
 

@@ -145,7 +145,7 @@ def test_the_same_words_may_say_two_things():
 
 
 def test_a_value_that_the_task_does_not_have_is_refused():
-    with pytest.raises(InputError, match="attribute Val has the value 'often'.*Allowed: none, current"):
+    with pytest.raises(InputError, match=r"attribute Val has the value 'often'.*Allowed: none, current"):
         CODEC.encode(use("often"), STATUS)
 
 

@@ -110,10 +110,9 @@ def words_of(span: Span, forms: Forms, example: Example, task: Task) -> str:
     for form, meaning in forms.items():
         if meaning == (label, said):
             return form
-    name, schema = next((name, task.attributes[name]) for name in said if said[name] not in task.attributes[name].values)
-    raise InputError(
-        f"the attribute {name} has the value {said[name]!r}", where=where, allowed=", ".join(schema.values)
-    )
+    name = next(name for name, value in said.items() if value not in task.attributes[name].values)
+    allowed = ", ".join(task.attributes[name].values)
+    raise InputError(f"the attribute {name} has the value {said[name]!r}", where=where, allowed=allowed)
 
 
 def asked_of(span: Span, task: Task) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Relations as text: ``strength of: 80 mg > aspirin``, with attributes ``status: smoker > status, past=quit``, or ``none``."""
+"""Relations as text: ``strength of: 80 mg > aspirin``, with attributes ``has: smoker > status, past=quit``; or ``none``."""
 
 from __future__ import annotations
 
@@ -194,9 +194,7 @@ def _read_end(end: list[Unit], types: tuple[str, ...]) -> tuple[str, Mention] | 
     return None if type_ is None or mention is None else (type_, mention)
 
 
-def _read(
-    item: list[Unit], walk: _Walk, wording: Wording, forms: Forms, task: Task
-) -> tuple[bool, Link | None, bool]:
+def _read(item: list[Unit], walk: _Walk, wording: Wording, forms: Forms, task: Task) -> tuple[bool, Link | None, bool]:
     """Whether the item has the form, the link if both ends are in the note, whether one is ambiguous."""
     readable = False
     for reading in readings(item):
