@@ -5,7 +5,8 @@
 Notes of 2 kB with three mentions each are imported from JSON Lines and, with a class each, from CSV; exported from JSON
 Lines to the long table (Parquet), to the wide one (CSV) and to a page of HTML, and from a folder of plain texts to JSON
 Lines. Each is done with a tenth of the notes in both ways, which must write the same bytes, and with all of them
-streamed. Told are notes per second, the peak of memory beyond what was resident before, and by how many bytes a note the peak grows between the two numbers.
+streamed. Told are notes per second, the peak of memory beyond what was resident before, and by how many bytes a note
+the peak grows between the two numbers.
 Hardware: CPU of 2 cores, with a million notes some hours and 30 GB of disk (the folder holds a million files);
 `--notes 100000 --rounds 1` a tenth of it. There is no arithmetic: the dtype in a name means nothing here.
 """

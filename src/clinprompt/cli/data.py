@@ -37,7 +37,7 @@ def import_(
     attribute: Annotated[list[str] | None, typer.Option(help="Attribute of the entities to ask for too; repeat. With "
                                                              "--kind question-answering: of marked mentions.")] = None,
     instruction: Annotated[str, typer.Option(help="The task in words.", show_default="made from the labels")] = "",
-    window: Annotated[int, typer.Option(help="Longest stretch of a note in one example, in characters.")] = 600,
+    window: Annotated[int, typer.Option(min=40, help="Longest stretch of a note in one example, in characters.")] = 600,
     group: Annotated[str, typer.Option(help="Regular expression that finds the patient in a note's name (brat, plain).",
                                        show_default="each note its own")] = "",
     split: Annotated[list[str] | None, typer.Option(help="Shares of the patients or documents, and the seed of the "

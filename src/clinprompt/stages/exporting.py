@@ -21,7 +21,8 @@ from clinprompt.errors import InputError
 from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.atomic import write_json
-from clinprompt.stages.importing import check_options, reader_of
+from clinprompt.stages.importing import reader_of
+from clinprompt.stages.options import check_options
 from clinprompt.stages.prepared import TASK, open_prepared
 
 OWN = ("documents", "path", "overwrite", "provenance", "answers")

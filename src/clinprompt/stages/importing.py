@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from clinprompt.data.atomic import whole_folder
 from clinprompt.data.files import walked
@@ -19,10 +18,10 @@ from clinprompt.data.readers import READERS, STREAMS
 from clinprompt.data.split import divided
 from clinprompt.data.stream import Stream
 from clinprompt.errors import InputError
-from clinprompt.registry import unknown_name
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example, Split, TaskKind
 from clinprompt.stages.attribute_schema import unasked, with_asked
+from clinprompt.stages.options import check_options
 from clinprompt.stages.prepare import project_items
 from clinprompt.stages.prepared import write_prepared
 from clinprompt.tasks.catalog import task_from
@@ -105,25 +104,10 @@ def import_data(
 
 def reader_of(name: str, options: Mapping[str, Any]) -> Callable[..., Iterable[Any]]:
     """The reader of this name, which gives what can be gone through more than once: a list, or a stream where the
-    format has one; raises :class:`InputError` for an option that it does not have.
+    format has one; raises :class:`InputError` for an option that it does not have, or whose value is of another kind.
     """
     check_options("reader", name, READERS[name], options, apart=("path",))
     return STREAMS[name] if name in STREAMS else READERS[name]
-
-
-def check_options(
-    what: str, name: str, part: Callable[..., Any], options: Mapping[str, Any], *, apart: Sequence[str]
-) -> None:
-    """Raise :class:`InputError` for an option that a reader or writer does not have; ``apart`` are no options."""
-    known: list[str] = []
-    for option, parameter in inspect.signature(part).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:  # a record of options that several readers have
-            known += get_type_hints(get_args(get_type_hints(part)[option])[0])
-        elif option not in apart:
-            known.append(option)
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of the {what} {name!r}", option, known)
 
 
 def schema_of(

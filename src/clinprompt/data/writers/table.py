@@ -34,7 +34,7 @@ def write(
     provenance: Mapping[str, Any] | None = None,
     answers: Iterable[Answers] | None = None,
     layout: str = "long",
-    codes: Mapping[str, str] | None = None,
+    codes: Mapping[str, str | int] | None = None,
     evidence: bool = True,
 ) -> dict[str, int]:
     """Write a ``.csv`` or ``.parquet`` file and return what the layout does not hold, counted.

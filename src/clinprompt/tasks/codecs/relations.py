@@ -1,4 +1,4 @@
-"""Relations as text: ``strength of: 80 mg > aspirin``, with attributes ``has: smoker > status, past=quit``; or ``none``."""
+"""Relations as text: ``strength of: 80 mg > aspirin``, with attributes ``is: smoker > status, past=quit``."""
 
 from __future__ import annotations
 
