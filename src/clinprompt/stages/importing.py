@@ -121,7 +121,7 @@ def schema_of(
     """The task that the annotation of these documents or examples shows, with the attributes that are named."""
     first = next(iter(items))
     if isinstance(first, Document):
-        kinds = (None, TaskKind.entities, TaskKind.question_answering if attributes else TaskKind.relations)
+        kinds = (None, TaskKind.entities, TaskKind.relations, *([TaskKind.question_answering] if attributes else []))
         if kind not in kinds:
             raise InputError(
                 f"{'attributes' if attributes else 'annotated notes'} give no task of kind {kind}",
@@ -199,8 +199,10 @@ def _span_schema(
         "relations": {
             label: {"head": sorted(heads), "tail": sorted(tails)} for label, (heads, tails) in sorted(ends.items())
         },
-        "instruction": instruction or f"link {', '.join(sorted(pairs))}.", "metrics": METRICS["relations"],
+        "instruction": f"link {', '.join(sorted(pairs))}.", "metrics": METRICS["relations"],
     }  # fmt: skip
+    fields = with_asked(fields, documents, attributes, kind) if attributes else fields
+    fields["instruction"] = instruction or fields["instruction"]
     return task_from(fields, where=f"task {name}")
 
 
