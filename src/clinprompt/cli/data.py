@@ -143,7 +143,7 @@ def describe(
 ) -> None:
     """Counts, labels, attributes, lengths, repeats and overlaps of a prepared task, whose files must be as imported."""
     from clinprompt.data.manifest import verify
-    from clinprompt.data.profile import quantiles
+    from clinprompt.data.profile import OTHERS, quantiles
     from clinprompt.stages.describing import profiles
     from clinprompt.stages.prepared import open_prepared
 
@@ -168,6 +168,7 @@ def describe(
         for part, record in found.items()
         for label, attributes in record.attributes.items()
         for name, values in attributes.items()
+        if values.keys() != {OTHERS}
     ]
     if rows:
         console.table(["part", "label", "attribute", "values"], rows)

@@ -80,9 +80,12 @@ def _values(said: Counter[tuple[str, str, str]], known: Collection[str]) -> dict
     its attribute is no remark or id of a format, whose names hold a blank. The others are counted as :data:`OTHERS`.
     """
     found: dict[str, dict[str, dict[str, int]]] = {}
+    times = Counter[tuple[str, str]]()
+    for (_, name, value), count in said.items():
+        times[name, value] += count
     for (label, name, value), count in sorted(said.items(), key=lambda item: (item[0][:2], -item[1], item[0][2])):
         values = found.setdefault(label, {}).setdefault(name, {})
-        is_class = count > 1 and len(value) <= LONGEST_VALUE and " " not in name and name not in IDS
+        is_class = times[name, value] > 1 and len(value) <= LONGEST_VALUE and " " not in name and name not in IDS
         named = value in known or (is_class and len(values) < MOST_VALUES)
         shown = (value or FLAG) if named else OTHERS
         values[shown] = values.get(shown, 0) + count
