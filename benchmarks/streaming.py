@@ -3,9 +3,10 @@
     python -m benchmarks.streaming [--notes 1000000] [--rounds 1] [--only "import jsonl"] [--models build] [--json]
 
 Notes of 2 kB with three mentions each are imported from JSON Lines and, with a class each, from CSV; exported from JSON
-Lines to the long table (Parquet), and from a folder of plain texts to JSON Lines. Each is done with a tenth of the
-notes in both ways, which must write the same bytes, and with all of them streamed. Told are notes per second, the peak
-of memory beyond what was resident before, and by how many bytes a note the peak grows between the two numbers.
+Lines to the long table (Parquet), to the wide one (CSV) and to a page of HTML, and from a folder of plain texts to JSON
+Lines. Each is done with a tenth of the notes in both ways, which must write the same bytes, and with all of them
+streamed. Told are notes per second, the peak of memory beyond what was resident before, and by how many bytes a note
+the peak grows between the two numbers.
 Hardware: CPU of 2 cores, with a million notes some hours and 30 GB of disk (the folder holds a million files);
 `--notes 100000 --rounds 1` a tenth of it. There is no arithmetic: the dtype in a name means nothing here.
 """
@@ -138,6 +139,16 @@ def _export_jsonl(source: Path, out: Path) -> str:
     return file_hash(out / "table.parquet")
 
 
+def _export_wide(source: Path, out: Path) -> str:
+    export(source, out / "wide.csv", reader="jsonl", writer="table", writer_options={"layout": "wide"})
+    return file_hash(out / "wide.csv")
+
+
+def _export_html(source: Path, out: Path) -> str:
+    export(source, out / "notes.html", reader="jsonl", writer="html")
+    return file_hash(out / "notes.html")
+
+
 def _export_plain(source: Path, out: Path) -> str:
     export(source, out / "notes.jsonl", reader="plain", writer="jsonl")
     return file_hash(out / "notes.jsonl")
@@ -148,6 +159,8 @@ WAYS = {
     "import jsonl": ("jsonl", _import_jsonl),
     "import csv": ("csv", _import_csv),
     "export jsonl": ("jsonl", _export_jsonl),
+    "export wide": ("jsonl", _export_wide),
+    "export html": ("jsonl", _export_html),
     "export plain": ("plain", _export_plain),
 }
 

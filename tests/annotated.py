@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from clinprompt.schema.document import Relation, Span
 from clinprompt.schema.example import Answer, Example, TaskKind
-from clinprompt.tasks.task import Task
+from clinprompt.tasks.task import AttributeSchema, Task
 
 PIECES = (
     *("pain", "chest pain", "pt", "septum", "aspirin 80 mg", "none", "a", "aa", "#2", "# 3", "drug: x"),
@@ -45,6 +47,16 @@ RELATIONS = Task(
     metrics=("relation-f1",),
 )
 
+SAID = RELATIONS.model_copy(
+    update={
+        "attributes": {
+            "Sure": AttributeSchema(values=("yes", "no; not"), of=("Drug",), usual="yes"),
+            "When": AttributeSchema(values=("now", "then=1")),
+        }
+    }
+)
+"""Relations between mentions with attributes."""
+
 
 @st.composite
 def fragments(draw, length: int):
@@ -75,7 +87,10 @@ def entity_examples(draw, task: Task = ENTITIES):
 @st.composite
 def relation_examples(draw, task: Task = RELATIONS):
     note = draw(notes)
-    spans = draw(spans_of(note, task.labels, at_most=5))
+    spans = tuple(
+        replace(span, attributes={name: draw(st.sampled_from(asked.values)) for name, asked in task.attributes.items()})
+        for span in draw(spans_of(note, task.labels, at_most=5))
+    )
     possible = [
         (label, head.id, tail.id)
         for label, ends in task.relations.items()
@@ -99,3 +114,12 @@ def span_keys(answer: Answer) -> set:
 def relation_keys(answer: Answer) -> set:
     keys = {span.id: span.key for span in answer.spans}
     return {(link.label, keys[link.head], keys[link.tail]) for link in answer.relations}
+
+
+def asserted_relations(answer: Answer, task: Task) -> set:
+    """Relations by what their ends say, the attributes that the task asks for among it."""
+    ends = {}
+    for span in answer.spans:
+        asked = [name for name, schema in task.attributes.items() if span.label in (schema.of or task.labels)]
+        ends[span.id] = (span.key, tuple((name, span.attributes[name]) for name in asked))
+    return {(link.label, ends[link.head], ends[link.tail]) for link in answer.relations}

@@ -92,10 +92,16 @@ def test_a_label_outside_the_schema(place, refused):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("option, shown", [("--reader", "brat"), ("--task", "medications"), ("--kind", "relations")])
-def test_misspelt_names_of_an_import(place, refused, option, shown):
-    wrong = {"--reader": "brta", "--task": "medication", "--kind": "relation"}[option]
-    said = refused("data", "import", "notes", "-o", "out", option, wrong, shows=(repr(wrong), "Did you mean", shown))
+@pytest.mark.parametrize(
+    ("words", "wrong", "shown"),
+    [
+        (("brta", "notes"), "brta", "brat"),
+        (("notes", "--task", "medication"), "medication", "medications"),
+        (("notes", "--kind", "relation"), "relation", "relations"),
+    ],
+)
+def test_misspelt_names_of_an_import(place, refused, words, wrong, shown):
+    said = refused("data", "import", *words, "-o", "out", shows=(repr(wrong), "Did you mean", shown))
     assert said.endswith("?\n")
 
 

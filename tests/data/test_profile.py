@@ -46,3 +46,28 @@ def naive(lengths: Sequence[int], share: float) -> int:
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
 def test_quantiles_by_counting(lengths):
     assert quantiles(lengths) == tuple(naive(lengths, share) for share in (0, 0.5, 0.95, 1))
+
+
+def test_values_of_attributes_are_counted_and_words_of_people_are_not_shown():
+    def said(**attributes: str) -> Example:
+        return example("a", "x", Answer(spans=(Span("Problem", ((0, 1),), "T1", attributes),)))
+
+    secret = "seen by Dr Zyxwvutine"
+    found = profile(
+        [
+            *(said(assertion="absent", Negated="") for _ in range(2)),
+            said(assertion="possible", remark=secret),
+            *(said(**{"note AnnotatorNotes": secret, "concept": "C1", "long": "w" * 41}) for _ in range(3)),
+        ],
+        known=("possible",),
+    )
+    assert found.attributes == {
+        "Problem": {
+            "Negated": {"(flag)": 2},
+            "assertion": {"absent": 2, "possible": 1},
+            "concept": {"(other values)": 3},
+            "long": {"(other values)": 3},
+            "note AnnotatorNotes": {"(other values)": 3},
+            "remark": {"(other values)": 1},
+        }
+    }

@@ -48,6 +48,17 @@ def test_attributes_that_are_named_are_asked_for_in_the_same_answer(notes, tmp_p
     assert not check_data(tmp_path / "out")
 
 
+def test_attributes_of_the_ends_of_relations(notes, tmp_path):
+    assert_of(notes, lambda n: "A1\tassertion T1 absent\n" if n % 3 else "A1\tlevel T2 high\n")
+    found = imported(notes, tmp_path / "out", attributes=["assertion", "level"], kind=TaskKind.relations)
+    assert found.task.codec == "relations" and found.task.metrics[0] == "relation-f1"
+    assert (found.task.attributes["assertion"].of, found.task.attributes["level"].of) == (("Drug",), ("Dose",))
+    prepared = open_prepared(tmp_path / "out")
+    answers = [example.answer for split in Split for example in prepared.part(split)]
+    said = Counter(value for answer in answers for span in answer.spans for value in span.attributes.values())
+    assert said == {"present": 16, "absent": 8, "high": 4, "not said": 20}
+
+
 def test_an_attribute_of_marked_mentions_is_a_question(notes, tmp_path):
     assert_of(notes, lambda n: "A1\tNegated T1\n" if n % 2 else "A1\tColour T1 red\n")
     asked = {"attributes": ["assertion"], "kind": TaskKind.question_answering}
@@ -65,7 +76,7 @@ def test_an_attribute_of_marked_mentions_is_a_question(notes, tmp_path):
     ("options", "message"),
     [
         ({"attributes": ["assertoin"]}, "Did you mean assertion"),
-        ({"attributes": ["assertion"], "kind": TaskKind.relations}, "attributes give no task of kind relations"),
+        ({"attributes": ["assertion"], "kind": TaskKind.inference}, "attributes give no task of kind inference"),
         ({"attributes": ["assertion", "temporality"], "kind": TaskKind.question_answering}, "about one attribute"),
         ({"attributes": ["level"]}, "has 1 values"),
         ({"kind": TaskKind.question_answering}, "annotated notes give no task"),

@@ -47,6 +47,9 @@ def bank(opened, tmp_path_factory):
                 update={"name": "flag", "kind": TaskKind.inference, "codec": "labels", "relations": {}, "data": None}
             )
             save(folder / "flag.safetensors", opened, replace(prepared, task=task), seed=9)
+            asked = {"name": "which", "kind": TaskKind.question_answering, "codec": "quote", "labels": ()}
+            task = task.model_copy(update={**asked, "verbalizer": {}})
+            save(folder / "which.safetensors", opened, replace(prepared, task=task), seed=8)
     return folder
 
 

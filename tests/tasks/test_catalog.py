@@ -130,7 +130,7 @@ def test_labels_of_a_corpus_may_be_left_out_and_relations_renamed(tmp_path):
         ("attributes: {a: {values: [x, y], usual: z}}", "attributes.a.usual is 'z'"),
         ("attributes: {a: {values: [x, y], usual: x}, b: {values: [y, z], usual: z}}", "share the same words"),
         (f"attributes: {{a: {{values: [{', '.join(MANY)}]}}}}", "300 combinations"),
-        ("kind: inference\ncodec: labels\nattributes: {a: {values: [x, y]}}", "the codec 'entities' only"),
+        ("kind: inference\ncodec: labels\nattributes: {a: {values: [x, y]}}", "the codecs 'entities' and 'relations'"),
         ("about: {attribute: a, of: [Drug]}", "with the codec 'labels'"),
         (
             "kind: question-answering\ncodec: labels\nabout: {attribute: a, of: [Virus], usual: maybe}",

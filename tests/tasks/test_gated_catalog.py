@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clinprompt.errors import InputError
+from clinprompt.metrics.sdoh_events import item_counts
 from clinprompt.schema.example import Split, TaskKind
 from clinprompt.stages.prepare import read_parts
 from clinprompt.tasks.catalog import CATALOG_ROOT, load_task
@@ -59,6 +60,7 @@ SOCIAL_LINES = [
     "E4\tLivingStatus:T11 Type:T12",
     "A1\tStatusTimeVal T5 past",
     "A2\tTypeLivingVal T12 with_family",
+    "A3\tStatusEmployVal T10 employed",
 ]
 
 
@@ -101,7 +103,14 @@ def i2b2_2012(root: Path) -> None:
         shutil.copytree(SAMPLES / "i2b2_2012" / "good", root / "i2b2_2012" / part)
 
 
+def radgraph(root: Path) -> None:
+    (root / "radgraph").mkdir()
+    for part, sample in (("train", "good"), ("dev", "good"), ("test", "two")):
+        shutil.copy(SAMPLES / "radgraph" / f"{sample}.json", root / "radgraph" / f"{part}.json")
+
+
 LAYOUTS = {
+    "radgraph-": radgraph,
     "i2b2-2010": i2b2_2010,
     "i2b2-2012": i2b2_2012,
     "n2c2-2018": n2c2_2018,
@@ -115,6 +124,8 @@ FOUND = {
     "i2b2-2012-entities": {"OCCURRENCE", "PROBLEM", "TREATMENT", "DATE"},
     "n2c2-2018-entities": {label for label, _ in ADE_SPANS},
     "n2c2-2018-relations": {f"{label}-Drug" for label, _ in ADE_SPANS[1:]},
+    "radgraph-entities": {"ANAT-DP", "OBS-DP", "OBS-DA"},
+    "radgraph-relations": {"modify", "located_at"},
     **{f"n2c2-2022-sdoh-{site}-entities": {label for label, _ in SOCIAL_SPANS} for site in ("mimic", "uw")},
     **{
         f"n2c2-2022-sdoh-{site}-relations": {"Amount", "Frequency", "Duration", "Status", "History", "Type"}
@@ -134,7 +145,8 @@ def test_without_the_data_one_paragraph_says_where_to_apply(name, tmp_path):
     with pytest.raises(InputError) as caught:
         read_parts(task, data_root=tmp_path)
     message = str(caught.value)
-    assert "https://portal.dbmi.hms.harvard.edu" in message and task.data.root in message and "\n" not in message
+    place = "physionet.org" if name.startswith("radgraph") else "portal.dbmi.hms.harvard.edu"
+    assert f"https://{place}" in message and task.data.root in message and "\n" not in message
     assert "apply" not in task.model_dump_json()
 
 
@@ -155,3 +167,10 @@ def test_files_of_the_same_layout_are_read_and_written_as_answers(name, tmp_path
         assert relation_keys(back) == relation_keys(example.answer)
         if task.kind is TaskKind.entities:
             assert span_keys(back) == span_keys(example.answer)
+        if name.startswith("n2c2-2022"):
+            said = {(key, value) for span in back.spans for key, value in span.attributes.items()}
+            classes = {"StatusTimeVal": "past", "TypeLivingVal": "with_family", "StatusEmployVal": "employed"}
+            assert said == set(classes.items())
+        if name.startswith("n2c2-2022") and task.kind is TaskKind.relations:
+            counts = item_counts(example.answer, back).values()
+            assert all(hits == predicted == gold > 0 for hits, predicted, gold in counts)

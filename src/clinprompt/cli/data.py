@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.format_options import given_format, named_options
+from clinprompt.cli.format_options import format_and_path, given_format, named_options, named_split
 
 if TYPE_CHECKING:
     from clinprompt.data.manifest import Manifest
@@ -25,10 +25,11 @@ def _group() -> None:
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="Folder or file of annotated notes.")],
+    source: Annotated[list[str], typer.Argument(metavar="[FORMAT] PATH", help="Folder or file of annotated notes; its "
+                                                "format (`clinprompt show readers`) before it, guessed if auto or left "
+                                                "out.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the prepared task to.")],
     name: Annotated[str | None, typer.Option(help="Name of the task.", show_default="name of the folder")] = None,
-    reader: Annotated[str, typer.Option(help="Format (`clinprompt show readers`); auto guesses it.")] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="Option of the reader, such as note=report_text.")] = None,
     kind: Annotated[str | None, typer.Option(help="entities, relations, question-answering, inference or "
                                                   "summarisation.", show_default="what the data shows")] = None,
@@ -36,12 +37,12 @@ def import_(
     attribute: Annotated[list[str] | None, typer.Option(help="Attribute of the entities to ask for too; repeat. With "
                                                              "--kind question-answering: of marked mentions.")] = None,
     instruction: Annotated[str, typer.Option(help="The task in words.", show_default="made from the labels")] = "",
-    window: Annotated[int, typer.Option(help="Longest stretch of a note in one example, in characters.")] = 600,
+    window: Annotated[int, typer.Option(min=40, help="Longest stretch of a note in one example, in characters.")] = 600,
     group: Annotated[str, typer.Option(help="Regular expression that finds the patient in a note's name (brat, plain).",
                                        show_default="each note its own")] = "",
-    dev: Annotated[float, typer.Option(help="Share of the patients or documents for development.")] = 0.15,
-    test: Annotated[float, typer.Option(help="Share for testing.")] = 0.25,
-    seed: Annotated[int, typer.Option(help="Seed of the division.")] = 13,
+    split: Annotated[list[str] | None, typer.Option(help="Shares of the patients or documents, and the seed of the "
+                                                    "division; or the parts below PATH, train=PATH,test=PATH.",
+                                                    show_default="dev=0.15,test=0.25,seed=13")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder.")] = False,
 ) -> None:  # fmt: skip
     """Read annotated notes, check every offset, divide by patient, write a prepared task."""
@@ -55,7 +56,9 @@ def import_(
         raise InputError("a task file says itself which attributes it asks for", where="--attribute", fix="leave it")
     if kind is not None and kind not in set(TaskKind):
         raise unknown_name("kind of task", kind, [known.value for known in TaskKind])
-    found = given_format(source, reader, option or [], group)
+    reader, path = format_and_path(source)
+    parts = named_split(split) if split else {}
+    found = given_format(path, reader, option or [], group, how="another format goes before the path")
     imported = import_data(
         found.path,
         out,
@@ -66,9 +69,7 @@ def import_(
         attributes=attribute or (),
         instruction=instruction,
         window=window,
-        dev=dev,
-        test=test,
-        seed=seed,
+        **parts,
         overwrite=overwrite,
         options=dict(found.options),
     )
@@ -140,9 +141,9 @@ def describe(
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Write a picture: .png, .svg or .pdf.")] = None,
 ) -> None:
-    """Counts, labels, lengths, repeats and overlaps of a prepared task; its files are checked against the manifest."""
+    """Counts, labels, attributes, lengths, repeats and overlaps of a prepared task, whose files must be as imported."""
     from clinprompt.data.manifest import verify
-    from clinprompt.data.profile import quantiles
+    from clinprompt.data.profile import OTHERS, quantiles
     from clinprompt.stages.describing import profiles
     from clinprompt.stages.prepared import open_prepared
 
@@ -162,6 +163,15 @@ def describe(
         for part, record in found.items()
     ]
     console.table(["part", "repeated inputs", "empty notes", "rarest to commonest label"], rows)
+    rows = [
+        [part, label, name, ", ".join(f"{value} {count}" for value, count in values.items())]
+        for part, record in found.items()
+        for label, attributes in record.attributes.items()
+        for name, values in attributes.items()
+        if values.keys() != {OTHERS}
+    ]
+    if rows:
+        console.table(["part", "label", "attribute", "values"], rows)
     if picture is not None:
         from clinprompt.study.data_picture import draw_profiles
 
@@ -176,6 +186,7 @@ def describe(
                 part: {
                     "notes": quantiles(record.notes), "answers": quantiles(record.answers),
                     "repeated": record.repeated, "empty": record.empty, "imbalance": record.imbalance,
+                    "attributes": record.attributes,
                 }
                 for part, record in found.items()
             },

@@ -61,14 +61,14 @@ def evaluate(
         [
             cell["task"], cell["method"], cell["shots"], score["metric"] + how, f"{score['value']:.1f}",
             f"{score['low']:.1f}–{score['high']:.1f}", score["n"], score["groups"],
-            cell["report"]["unreadable"], cell["report"]["unlocated"],
+            cell["report"]["unreadable"], cell["report"]["unlocated"], cell["report"].get("repeated", 0),
         ]
         for cell in cells
         for how, scores in (("", cell["scores"]), (" of the likeliest", cell.get("likelihood", [])))
         for score in scores
     ]  # fmt: skip
     columns = ["task", "method", "shots", "metric", "score", "95 % interval", "n", "documents"]
-    columns += ["unreadable", "not found"]
+    columns += ["unreadable", "not found", "said before"]
     console.table(columns, rows, title="Scores in percent; intervals from a bootstrap over documents")
     judged = [cell for cell in cells if cell["errors"]]
     if judged:

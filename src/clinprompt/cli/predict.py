@@ -64,7 +64,8 @@ def predict(
     console.table(list(counts), [[getattr(report, name) for name in counts]], title="Read and written")
     console.line(
         f"of {found.items} items in the answers: {found.unreadable} could not be read, {found.unlocated} are not in "
-        f"the note (left out), {found.ambiguous} stand in several places; {found.truncated} answers were cut"
+        f"the note, {found.repeated} were said before (all left out), {found.ambiguous} stand in several places; "
+        f"{found.truncated} answers were cut"
     )
     console.line(
         f"coverage: {report.windowed} of {report.notes} notes in several windows, {report.truncated} characters left "

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
 from typing import Any
 
+from clinprompt.data.stream import Stream
 from clinprompt.schema.document import Document
 
 Answers = Mapping[str, str | None]
@@ -17,6 +18,14 @@ def answered(documents: Iterable[Document], answers: Iterable[Answers] | None) -
     if answers is None:
         return zip(documents, repeat({}), strict=False)
     return zip(documents, answers, strict=True)
+
+
+def again(documents: Iterable[Document], answers: Iterable[Answers] | None) -> Iterable[tuple[Document, Answers]]:
+    """:func:`answered` for writers that go through documents twice; what can be read only once is held in a list."""
+    pairs = answered(documents, answers)
+    if iter(documents) is documents or (answers is not None and iter(answers) is answers):
+        return list(pairs)
+    return Stream(lambda: answered(documents, answers))
 
 
 def made_by(provenance: Mapping[str, Any] | None) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from dataclasses import fields as dataclass_fields
 from functools import cache
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_type_hints
 
 from clinprompt.data.choices import KEY_FORMS, Choices, chosen_key, lettered, rendered
 from clinprompt.data.digests import Digests, digest
@@ -48,7 +47,7 @@ class Fields:
         return not (self.question or self.hypothesis or self.options or self.label or self.text)
 
 
-FieldNames = TypedDict("FieldNames", {one.name: Any for one in dataclass_fields(Fields)}, total=False)  # type: ignore[misc]
+FieldNames = TypedDict("FieldNames", get_type_hints(Fields), total=False)  # type: ignore[misc]
 """The fields of :class:`Fields` as the options of a reader that names them."""
 
 

@@ -91,6 +91,7 @@ class _Report(_Record):
     unlocated: _Offset = 0
     ambiguous: _Offset = 0
     truncated: _Offset = 0
+    repeated: _Offset = 0
 
 
 class _Prediction(_Record):

@@ -64,6 +64,8 @@ JSON_SHAPES: tuple[Shape, ...] = (
     ("headqa", _keys("exams"), "examinations under `exams`"),
     ("bioasq", _inside("questions", "body", "type"), "questions with body and type"),
     ("pubmedqa", _first_value("QUESTION", "CONTEXTS"), "PubMed ids with QUESTION and CONTEXTS"),
+    ("radgraph", _first_value("text", "entities"), "reports with a text and entities"),
+    ("radgraph", _first_value("text", "labeler_1"), "reports with a text and labelers"),
     ("bioc", _inside("documents", "passages"), "BioC documents with passages"),
     ("bioc", _keys("passages"), "a BioC document with passages"),
     ("label_studio", lambda value: isinstance(value, list) and bool(value) and _keys("data", "annotations")(value[0]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from clinprompt.data.answered import Answers
@@ -19,6 +19,12 @@ LONG = {
 }  # fmt: skip
 """Columns of the long table; ``kind`` is span, relation or answer, ``attributes`` a JSON object."""
 REDCAP = ("record_id", "redcap_repeat_instrument", "redcap_repeat_instance")
+FIELDS = {
+    "mention": ("document", "id", "label", "text", "attributes", "fragments"),
+    "relation": ("document", "label", "head", "tail"),
+    "answer": ("document", "task", "value"),
+}
+"""Instruments of a REDCap project and their fields."""
 UNVERIFIED = 1
 """REDCap's form status of what no person has looked at."""
 
@@ -41,83 +47,105 @@ def long_rows(pairs: Iterable[tuple[Document, Answers]], *, model: str, lost: Co
             yield {**dict.fromkeys(LONG), "document": document.id, "group": document.group, "made_by": model, **row}
 
 
-def wide_rows(
-    pairs: Sequence[tuple[Document, Answers]], *, model: str, lost: Counter[str]
-) -> tuple[list[str], list[Row]]:
-    """Columns and a row per document: of each label the number of spans and their words, then each answer."""
-    labels = sorted({span.label for document, _ in pairs for span in document.spans})
-    links = sorted({link.label for document, _ in pairs for link in document.relations})
-    tasks = sorted({task for _, answers in pairs for task in answers})
-    columns = ["document", "group"]
-    columns += [name for label in labels for name in (f"{label}: n", f"{label}: words")]
-    columns += [f"{label}: n relations" for label in links] + [f"answer: {task}" for task in tasks] + ["made_by"]
-    rows = []
+def wide_columns(pairs: Iterable[tuple[Document, Answers]]) -> dict[str, type]:
+    """Columns of the table with a row per document: what stands in any of them, which takes a pass of its own."""
+    labels, links, tasks = set[str](), set[str](), set[str]()
     for document, answers in pairs:
-        row: Row = {"document": document.id, "group": document.group, "made_by": model}
-        for label in labels:
-            found = [span.surface(document.text) for span in document.spans if span.label == label]
+        labels.update(span.label for span in document.spans)
+        links.update(link.label for link in document.relations)
+        tasks.update(answers)
+    counted = [column for label in sorted(labels) for column in ((f"{label}: n", int), (f"{label}: words", str))]
+    related = [(f"{label}: n relations", int) for label in sorted(links)]
+    told = [(f"answer: {task}", str) for task in sorted(tasks)]
+    return dict([("document", str), ("group", str), *counted, *related, *told, ("made_by", str)])
+
+
+def wide_rows(
+    pairs: Iterable[tuple[Document, Answers]], columns: Mapping[str, type], *, model: str, lost: Counter[str]
+) -> Iterator[Row]:
+    """A row per document: of each label the number of spans and their words, then each answer."""
+    empty: Row = {name: 0 if kind is int else "" if name.endswith(": words") else None
+                  for name, kind in columns.items()}  # fmt: skip
+    for document, answers in pairs:
+        row = {**empty, "document": document.id, "group": document.group, "made_by": model}
+        words: dict[str, list[str]] = {}
+        for span in document.spans:
+            words.setdefault(span.label, []).append(span.surface(document.text))
+        for label, found in words.items():
             row |= {f"{label}: n": len(found), f"{label}: words": " | ".join(found)}
         counted = Counter(link.label for link in document.relations)
-        row |= {f"{label}: n relations": counted[label] for label in links}
-        row |= {f"answer: {task}": answers.get(task) for task in tasks}
-        rows.append(row)
+        row |= {f"{label}: n relations": count for label, count in counted.items()}
+        row |= {f"answer: {task}": answer for task, answer in answers.items()}
         lost["offsets"] += len(document.spans)
         lost["attributes"] += sum(len(span.attributes) for span in document.spans)
         lost["relations"] += len(document.relations)
         lost["metadata"] += len(document.metadata)
         lost["texts"] += 1
-    return columns, rows
+        yield row
+
+
+def redcap_columns(pairs: Iterable[tuple[Document, Answers]], *, evidence: bool) -> dict[str, type]:
+    """Columns of REDCap's import form, with the fields of those instruments that the documents need."""
+    used: set[str] = set()
+    for document, answers in pairs:
+        used |= {"mention"} if document.spans else set()
+        used |= {"relation"} if document.relations else set()
+        used |= {"answer"} if any(answer is not None for answer in answers.values()) else set()
+    record, instrument, instance = REDCAP
+    columns: dict[str, type] = {record: str, instrument: str, instance: int}
+    for form, names in FIELDS.items():
+        if form in used:
+            kept = [name for name in names if evidence or name != "fragments"]
+            columns |= {f"{form}_{name}": str for name in (*kept, "made_by")} | {f"{form}_complete": int}
+    return columns
 
 
 def redcap_rows(
-    pairs: Sequence[tuple[Document, Answers]],
+    pairs: Iterable[tuple[Document, Answers]],
+    columns: Mapping[str, type],
     *,
     model: str,
     codes: Mapping[str, str],
-    evidence: bool,
     lost: Counter[str],
-) -> tuple[list[str], list[Row]]:
-    """Columns and rows of the repeated instruments ``mention``, ``relation`` and ``answer``; a record is a patient.
+) -> Iterator[Row]:
+    """Rows of the repeated instruments ``mention``, ``relation`` and ``answer``; a record is a patient.
 
-    ``codes`` maps labels to the choice codes of the data dictionary, ``evidence`` adds the places of mentions.
+    ``codes`` maps labels to the choice codes of the data dictionary. How often each instrument stands is kept by
+    patient, as the notes of one may come in any order.
     """
-    fields = {
-        "mention": ["document", "id", "label", "text", "attributes", *(["fragments"] if evidence else [])],
-        "relation": ["document", "label", "head", "tail"],
-        "answer": ["document", "task", "value"],
-    }
-    unusable = [code for code in codes.values() if not re.fullmatch(r"[A-Za-z0-9._-]+", code)]
-    if unusable:
-        raise InputError(f"the choice code {unusable[0]!r} is not usable", allowed="letters, digits, . _ -")
-    rows, instances, used = [], Counter[tuple[str, str]](), set()
+    instances = Counter[tuple[str, str]]()
 
-    def add(document: Document, instrument: str, **values: Any) -> None:
-        used.add(instrument)
+    def row(document: Document, instrument: str, **values: Any) -> Row:
         instances[document.group, instrument] += 1
-        row = dict(zip(REDCAP, (document.group, instrument, instances[document.group, instrument]), strict=True))
-        values = {"document": document.id, **values}
-        row |= {f"{instrument}_{name}": values[name] for name in fields[instrument]}
-        rows.append(row | {f"{instrument}_made_by": model, f"{instrument}_complete": UNVERIFIED})
+        made: Row = dict(zip(REDCAP, (document.group, instrument, instances[document.group, instrument]), strict=True))
+        told = {"document": document.id, **values, "made_by": model, "complete": UNVERIFIED}
+        made |= {f"{instrument}_{name}": value for name, value in told.items()}
+        return {name: value for name, value in made.items() if name in columns}
 
     for document, answers in pairs:
         for span in document.spans:
             made = _span_row(document, span)
             values = {key: made[key] for key in ("id", "fragments", "attributes")}
-            add(document, "mention", label=codes.get(span.label, span.label), text=made["surface"], **values)
+            yield row(document, "mention", label=codes.get(span.label, span.label), text=made["surface"], **values)
         for link in document.relations:
-            add(document, "relation", label=codes.get(link.label, link.label), head=link.head, tail=link.tail)
+            label = codes.get(link.label, link.label)
+            yield row(document, "relation", label=label, head=link.head, tail=link.tail)
         for task, answer in answers.items():
             if answer is not None:
-                add(document, "answer", task=task, value=codes.get(answer, answer))
+                yield row(document, "answer", task=task, value=codes.get(answer, answer))
         lost["ids"] += sum(bool(link.id) for link in document.relations)
-        lost["offsets"] += 0 if evidence else len(document.spans)
+        lost["offsets"] += 0 if "mention_fragments" in columns else len(document.spans)
         lost["metadata"] += len(document.metadata)
         lost["texts"] += 1
-    columns = [*REDCAP]
-    for instrument, names in fields.items():
-        if instrument in used:
-            columns += [f"{instrument}_{name}" for name in (*names, "made_by", "complete")]
-    return columns, rows
+
+
+def checked_codes(codes: Mapping[str, Any]) -> dict[str, str]:
+    """Choice codes as texts; raises :class:`InputError` for what REDCap does not take as one."""
+    made = {str(label): str(code) for label, code in codes.items()}
+    for label, code in made.items():
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", code):
+            raise InputError(f"the choice code {code!r} of {label!r} is not usable", allowed="letters, digits, . _ -")
+    return made
 
 
 def _span_row(document: Document, span: Span) -> Row:

@@ -19,7 +19,7 @@ from clinprompt.schema.document import Relation, Span
 
 CONCEPT, STATED, MENTIONED = "concept", "concept relations", "concept mentions"
 PLACINGS = ("single", "nearest")
-_PART = re.compile(r"([A-Za-z]+:)?[A-Za-z]{0,2}[0-9]{4,}")
+_PART = re.compile(r"([A-Za-z]+:)?[A-Za-z]{0,2}[0-9]{4,}|-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def concepts(span: Span) -> tuple[str, ...]:
     """The concept ids of a mention, those of a composite mention one by one.
 
     Commas and semicolons always divide ids; ``|`` and ``+`` only where all parts have the form of an id, for
-    sequence variants are written with them (``c|SUB|G|2554+1|T``).
+    sequence variants are written with them (``c|SUB|G|2554+1|T``). An unknown concept is ``-1``.
 
     >>> concepts(Span("Disease", ((0, 4),), attributes={"concept": "D002318|D012131"}))
     ('D002318', 'D012131')

@@ -23,6 +23,9 @@ class TaskKind(StrEnum):
 SPAN_KINDS = (TaskKind.entities, TaskKind.relations)
 """Tasks whose answers are places in the note."""
 
+QUOTED = "answer"
+"""Label of the span at which an extractive answer stands."""
+
 
 class Split(StrEnum):
     """The part of a data set an example belongs to."""

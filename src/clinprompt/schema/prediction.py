@@ -11,11 +11,12 @@ from clinprompt.schema.example import Answer
 
 @dataclass(frozen=True, slots=True)
 class DecodeReport:
-    """Counts of one answer: items read, items not readable, mentions not in the note, mentions with several places.
+    """Counts of one answer: items read, not readable, not in the note, said before, and mentions with several places.
 
     ``unreadable`` counts items that do not have the answer's form or name a label outside the schema;
-    ``unlocated`` items whose words are not in the note (dropped, never invented); ``ambiguous`` located mentions
-    whose words stand in more than one place; ``truncated`` is 1 when the length limit cut the answer.
+    ``unlocated`` items whose words are not in the note (dropped, never invented); ``repeated`` items that say what an
+    earlier one of the answer said (dropped); ``ambiguous`` located mentions whose words stand in more than one place;
+    ``truncated`` is 1 when the length limit cut the answer.
     """
 
     items: int = 0
@@ -23,6 +24,7 @@ class DecodeReport:
     unlocated: int = 0
     ambiguous: int = 0
     truncated: int = 0
+    repeated: int = 0
 
     def __add__(self, other: DecodeReport) -> DecodeReport:
         return DecodeReport(
@@ -31,6 +33,7 @@ class DecodeReport:
             self.unlocated + other.unlocated,
             self.ambiguous + other.ambiguous,
             self.truncated + other.truncated,
+            self.repeated + other.repeated,
         )
 
 

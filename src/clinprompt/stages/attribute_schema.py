@@ -23,17 +23,21 @@ MOST_VALUES = 24
 def with_asked(
     fields: dict[str, Any], documents: Iterable[Document], names: Sequence[str], kind: TaskKind | None
 ) -> dict[str, Any]:
-    """The fields of a task of entities that asks for these attributes too, with their values in the documents.
+    """The fields of a task of entities or relations that asks for these attributes too, with their values in the
+    documents.
 
     With ``kind`` question answering the task asks for one attribute of marked mentions instead. Raises
     :class:`InputError` for attributes that the documents do not have, or that are no classes.
     """
     schemas = {name: _schema(documents, name) for name in names}
+    if kind is TaskKind.relations:
+        schemas = {name: _at_ends(schema, fields["labels"], name) for name, schema in schemas.items()}
     renames = {name: {name: FLAG} for name, schema in schemas.items() if FLAG in schema["values"] and name not in USUAL}
     data = {"data": {"reader": "", "attribute_map": renames}} if renames else {}
     if kind is not TaskKind.question_answering:
         said = fields["instruction"].rstrip(".") + f" with {', '.join(_words(name) for name in names)}."
-        metrics = ("attribute-f1", "attribute-accuracy", *fields["metrics"])
+        own = () if kind is TaskKind.relations else ("attribute-f1", "attribute-accuracy")
+        metrics = (*own, *fields["metrics"])
         return {**fields, **data, "attributes": schemas, "instruction": said, "metrics": metrics}
     if len(names) != 1:
         raise InputError("a question is about one attribute", where=", ".join(names), fix="import once for each")
@@ -46,6 +50,14 @@ def with_asked(
         "instruction": f"say the {_words(name)} of it: {', '.join(schema['values'])}.",
         "metrics": ("accuracy", "macro-f1"),
     }  # fmt: skip
+
+
+def _at_ends(schema: dict[str, Any], labels: Sequence[str], name: str) -> dict[str, Any]:
+    """The schema for those entities that stand at the ends of relations."""
+    of = [label for label in schema["of"] if label in labels]
+    if not of:
+        raise InputError(f"no end of a relation has the attribute {name}", allowed=f"of {', '.join(schema['of'])}")
+    return {**schema, "of": of}
 
 
 def unasked(documents: Iterable[Document], names: Sequence[str]) -> Counter[str]:

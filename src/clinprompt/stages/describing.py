@@ -28,7 +28,8 @@ WANTED = {"labels": "label", "choices": "label", "quote": "text", "free_text": "
 def profiles(prepared: Prepared, *, backbone: str = "") -> dict[str, Profile]:
     """The profile of each part, with lengths in tokens of ``backbone``, or in characters without one."""
     measure = tokens_of(backbone) if backbone else len
-    return {part: profile(prepared.part(Split(part)), measure=measure) for part in prepared.manifest.parts}
+    known = {value for schema in prepared.task.attributes.values() for value in schema.values}
+    return {part: profile(prepared.part(Split(part)), measure=measure, known=known) for part in prepared.manifest.parts}
 
 
 def named_parts(name: str, *, data_root: Path | None = None) -> dict[PartName, Sequence[Example]]:

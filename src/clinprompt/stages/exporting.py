@@ -21,7 +21,8 @@ from clinprompt.errors import InputError
 from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.atomic import write_json
-from clinprompt.stages.importing import check_options, reader_of
+from clinprompt.stages.importing import reader_of
+from clinprompt.stages.options import check_options
 from clinprompt.stages.prepared import TASK, open_prepared
 
 OWN = ("documents", "path", "overwrite", "provenance", "answers")
@@ -65,6 +66,7 @@ def export(
     counts = Counter(documents=0, spans=0, relations=0, answers=0)
 
     def documents() -> Iterator[Document]:
+        counts.subtract(dict(counts))  # a writer may go through them again
         for item in items:
             document = _document(item, without="provenance" if provenance is not None else "")
             counts.update(documents=1, spans=len(document.spans), relations=len(document.relations))
@@ -74,7 +76,7 @@ def export(
     # Documents have no answers of their own, which need not be looked for then.
     answers = () if isinstance(first, Document) else Stream(lambda: map(_answers, items))
     lost = write_documents(
-        documents(), out, writer=writer, options=writer_options or {}, answers=answers, provenance=provenance,
+        Stream(documents), out, writer=writer, options=writer_options or {}, answers=answers, provenance=provenance,
         overwrite=overwrite,
     )  # fmt: skip
     report = out.with_name(out.name + ".loss.json")
@@ -99,7 +101,7 @@ def write_documents(
 ) -> dict[str, int]:
     """Write documents with their answers; answers that the format has no place for are among what is lost.
 
-    Documents are gone through once, answers more than once.
+    Documents are gone through once or, where a format begins with what all of them hold, twice.
     """
     write = partial(WRITERS[writer], overwrite=overwrite, provenance=provenance, **options)
     if not any(answers):

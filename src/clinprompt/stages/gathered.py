@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,8 +14,12 @@ from clinprompt.schema.example import SPAN_KINDS, Answer, Example, TaskKind
 
 
 def gathered(item: Document | Example, given: Mapping[str, Answer], kinds: Mapping[str, TaskKind]) -> Document:
-    """The note with the spans and relations of all its tasks; ``given`` and ``kinds`` are by task name."""
-    spans, relations = _joined([answer for name, answer in given.items() if kinds[name] in SPAN_KINDS])
+    """The note with the spans and relations of all its tasks; ``given`` and ``kinds`` are by task name.
+
+    The place of an extractive answer is a span with the name of its task as label.
+    """
+    located = [answer if kinds[name] in SPAN_KINDS else _named(answer, name) for name, answer in given.items()]
+    spans, relations = _joined(located)
     text = item.text if isinstance(item, Document) else item.note
     return Document(item.id, text, spans, relations, group=item.group)
 
@@ -30,10 +35,19 @@ def with_sections(document: Document, rules: Mapping[str, str] | None) -> Docume
     return replace(document, spans=spans)
 
 
-def written_answers(given: Mapping[str, Answer], kinds: Mapping[str, TaskKind]) -> dict[str, str | None]:
-    """Classes, keys and texts by task name."""
-    answers = {name: answer for name, answer in given.items() if kinds[name] not in SPAN_KINDS}
+def written_answers(
+    given: Mapping[str, Answer], kinds: Mapping[str, TaskKind], *, placed: bool = True
+) -> dict[str, str | None]:
+    """Classes, keys and texts by task name; without ``placed`` those only that are not a span of the note too."""
+    answers = {
+        name: answer for name, answer in given.items() if kinds[name] not in SPAN_KINDS and (placed or not answer.spans)
+    }
     return {name: answer.text if answer.label is None else answer.label for name, answer in answers.items()}
+
+
+def _named(answer: Answer, task: str) -> Answer:
+    """The spans of an answer to a question, named by their task."""
+    return Answer(spans=tuple(replace(span, label=task) for span in answer.spans))
 
 
 def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation, ...]]:
@@ -43,10 +57,13 @@ def _joined(answers: Sequence[Answer]) -> tuple[tuple[Span, ...], tuple[Relation
     relations: list[Relation] = []
     for answer in answers:
         local = {}
+        times = Counter[Any]()  # one answer may name the same words twice, with other attributes
         for span in answer.spans:
-            if span.key not in names:
-                names[span.key] = f"T{len(names) + 1}"
-            name = local[span.id] = names[span.key]
+            times[span.key] += 1
+            key = (span.key, times[span.key])
+            if key not in names:
+                names[key] = f"T{len(names) + 1}"
+            name = local[span.id] = names[key]
             known = spans[name].attributes if name in spans else {}
             spans[name] = replace(span, id=name, attributes={**span.attributes, **known})
         for relation in answer.relations:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from clinprompt.data.atomic import whole_folder
 from clinprompt.data.files import walked
@@ -15,11 +16,12 @@ from clinprompt.data.manifest import Manifest
 from clinprompt.data.projection import ProjectionReport, Tally
 from clinprompt.data.readers import READERS, STREAMS
 from clinprompt.data.split import divided
+from clinprompt.data.stream import Stream
 from clinprompt.errors import InputError
-from clinprompt.registry import unknown_name
 from clinprompt.schema.document import Document
-from clinprompt.schema.example import Example, TaskKind
+from clinprompt.schema.example import Example, Split, TaskKind
 from clinprompt.stages.attribute_schema import unasked, with_asked
+from clinprompt.stages.options import check_options
 from clinprompt.stages.prepare import project_items
 from clinprompt.stages.prepared import write_prepared
 from clinprompt.tasks.catalog import task_from
@@ -62,6 +64,7 @@ def import_data(
     dev: float = 0.15,
     test: float = 0.25,
     seed: int = 13,
+    parts: Mapping[Split, str] | None = None,
     overwrite: bool = False,
     options: dict[str, Any] | None = None,
 ) -> Imported:
@@ -69,9 +72,14 @@ def import_data(
 
     Without ``task`` the schema is what the annotation shows, with the ``attributes`` of entities that are named; with
     it, labels outside the schema raise :class:`InputError`. Nothing is written unless everything could be read.
-    Formats of records are gone through twice, for the schema and to write, and never held.
+    ``parts`` are files or folders below ``source`` that hold the parts, which are not divided then. Formats of records
+    are gone through twice, for the schema and to write, and never held.
     """
-    items = reader_of(reader, options or {})(source, **(options or {}))
+    read = partial(reader_of(reader, options or {}), **(options or {}))
+    if parts and Split.train not in parts:
+        raise InputError("no part is the one to train on", where=str(source), fix="name the part train too")
+    given = {part: read(source / path) for part, path in (parts or {}).items()}
+    items = Stream(lambda: chain.from_iterable(given.values())) if given else read(source)
     first = next(iter(items), None)
     if first is None:
         raise InputError("there is nothing to import", where=str(source))
@@ -80,42 +88,26 @@ def import_data(
     asked = (*made.attributes, *([made.about.attribute] if made.about else ()))
     tally, left = Tally(), Counter[str]()
 
-    def noted() -> Iterator[Any]:
-        for item in items:
-            left.update(unasked([item], asked) if isinstance(item, Document) else ())
-            yield item
+    def examples(read: Iterable[Any]) -> Iterator[Example]:
+        noted = (left.update(unasked([item], asked) if isinstance(item, Document) else ()) or item for item in read)
+        return project_items(made, noted, tally=tally, strict=task is not None)
 
     root = source if source.is_dir() else source.parent
     # None where the source is a name, not a path.
     files = walked(source) if source.is_dir() else [source] if source.is_file() else []
     with whole_folder(out, overwrite=overwrite) as folder:
-        examples = project_items(made, noted(), tally=tally, strict=task is not None)
-        parts = divided(examples, dev=dev, test=test, seed=seed)
-        manifest = write_prepared(folder, made, parts, reader=reader, source_root=root, source_files=files)
+        named = ((part, replace(one, split=part)) for part, own in given.items() for one in examples(own))
+        pairs = named if given else divided(examples(items), dev=dev, test=test, seed=seed)
+        manifest = write_prepared(folder, made, pairs, reader=reader, source_root=root, source_files=files)
     return Imported(made, manifest, tally.report, left)
 
 
 def reader_of(name: str, options: Mapping[str, Any]) -> Callable[..., Iterable[Any]]:
     """The reader of this name, which gives what can be gone through more than once: a list, or a stream where the
-    format has one; raises :class:`InputError` for an option that it does not have.
+    format has one; raises :class:`InputError` for an option that it does not have, or whose value is of another kind.
     """
     check_options("reader", name, READERS[name], options, apart=("path",))
     return STREAMS[name] if name in STREAMS else READERS[name]
-
-
-def check_options(
-    what: str, name: str, part: Callable[..., Any], options: Mapping[str, Any], *, apart: Sequence[str]
-) -> None:
-    """Raise :class:`InputError` for an option that a reader or writer does not have; ``apart`` are no options."""
-    known: list[str] = []
-    for option, parameter in inspect.signature(part).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:  # a record of options that several readers have
-            known += get_type_hints(get_args(get_type_hints(part)[option])[0])
-        elif option not in apart:
-            known.append(option)
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of the {what} {name!r}", option, known)
 
 
 def schema_of(
@@ -129,7 +121,7 @@ def schema_of(
     """The task that the annotation of these documents or examples shows, with the attributes that are named."""
     first = next(iter(items))
     if isinstance(first, Document):
-        kinds = (None, TaskKind.entities, TaskKind.question_answering if attributes else TaskKind.relations)
+        kinds = (None, TaskKind.entities, TaskKind.relations, *([TaskKind.question_answering] if attributes else []))
         if kind not in kinds:
             raise InputError(
                 f"{'attributes' if attributes else 'annotated notes'} give no task of kind {kind}",
@@ -207,8 +199,10 @@ def _span_schema(
         "relations": {
             label: {"head": sorted(heads), "tail": sorted(tails)} for label, (heads, tails) in sorted(ends.items())
         },
-        "instruction": instruction or f"link {', '.join(sorted(pairs))}.", "metrics": METRICS["relations"],
+        "instruction": f"link {', '.join(sorted(pairs))}.", "metrics": METRICS["relations"],
     }  # fmt: skip
+    fields = with_asked(fields, documents, attributes, kind) if attributes else fields
+    fields["instruction"] = instruction or fields["instruction"]
     return task_from(fields, where=f"task {name}")
 
 

@@ -137,14 +137,18 @@ def _check_output(settings: PredictSettings, tasks: Sequence[Task]) -> None:
     if twice:
         raise InputError(f"two prompts answer the task {twice[0]}", fix="predict with one prompt per task at a time")
     check_output(settings.writer, settings.writer_options, settings.out)
-    if not holds_answers(settings.writer) and any(task.kind not in SPAN_KINDS and not task.about for task in tasks):
+    placed = [task for task in tasks if task.kind in SPAN_KINDS or task.codec == "quote" or task.about]
+    if not holds_answers(settings.writer) and len(placed) < len(tasks):
         raise InputError(
-            f"{settings.writer} holds spans and relations only", allowed="entities, relations", fix="use --to jsonl"
+            f"{settings.writer} holds spans and relations only",
+            allowed="entities, relations, answers in words of the note (codec quote)",
+            fix="use --to jsonl",
         )
 
 
 def _rehearse(settings: PredictSettings, tasks: Sequence[Task], items: Sequence[Document | Example]) -> None:
     labels = [label for task in tasks if task.kind in SPAN_KINDS for label in task.labels]
+    labels += [task.name for task in tasks if task.codec == "quote"]
     relations = [label for task in tasks for label in task.relations]
     rehearse(
         [item.id for item in items], labels, relations, settings.out,
@@ -204,10 +208,13 @@ def _write(
     if settings.mark_sections:
         documents = [with_sections(document, rules) for document in documents]
     said = [written_answers(given, kinds) for given in by_item]
+    kept = said
+    if not holds_answers(settings.writer):  # what stands in the note as a span is not lost
+        kept = [written_answers(given, kinds, placed=False) for given in by_item]
     everything = [*found, *said_of_mentions]
     provenance = _provenance(settings, asks, everything, prompts)
     lost = write_documents(
-        documents, settings.out, writer=settings.writer, options=settings.writer_options, answers=said,
+        documents, settings.out, writer=settings.writer, options=settings.writer_options, answers=kept,
         provenance=provenance,
     )  # fmt: skip
     folder = settings.writer in FOLDERS

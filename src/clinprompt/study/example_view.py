@@ -143,6 +143,7 @@ def _faults(report: DecodeReport) -> str:
         for count, words in (
             (report.unreadable, "not readable"),
             (report.unlocated, "not in the note (dropped)"),
+            (report.repeated, "said before (dropped)"),
             (report.ambiguous, "with more than one place in the note"),
         )
         if count

@@ -145,8 +145,8 @@ def _contradictions(task: Task, *, where: str) -> list[InputError]:
 
 def _attribute_contradictions(task: Task, *, where: str) -> list[InputError]:
     faults: list[InputError] = []
-    if task.attributes and task.codec != "entities":
-        faults.append(InputError("the field 'attributes' is for the codec 'entities' only", where=where))
+    if task.attributes and task.codec not in ("entities", "relations"):
+        faults.append(InputError("the field 'attributes' is for the codecs 'entities' and 'relations'", where=where))
     if task.about and (task.kind is not TaskKind.question_answering or task.codec != "labels"):
         faults.append(InputError("the field 'about' is for question answering with the codec 'labels'", where=where))
     for name, schema in task.attributes.items():
@@ -159,7 +159,7 @@ def _attribute_contradictions(task: Task, *, where: str) -> list[InputError]:
     for field, usual, values in usuals:
         if usual and usual not in values:
             faults.append(InputError(f"{field}.usual is {usual!r}", where=where, allowed=", ".join(values)))
-    combinations = math.prod(len(schema.values) for schema in task.attributes.values())
+    combinations = max((_combinations(task, label) for label in task.labels), default=1)
     if combinations > MOST_FORMS:
         fault = f"the attributes have {combinations} combinations of values"
         faults.append(InputError(fault, where=where, allowed=f"at most {MOST_FORMS}", fix="ask for them in two tasks"))

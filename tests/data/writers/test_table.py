@@ -76,9 +76,16 @@ def test_wide(tmp_path, name):
     assert (third["document"], third["Sign: words"]) == ("n3", "Pain")
 
 
+@pytest.mark.parametrize("layout", ["wide", "redcap"])
+def test_what_can_be_read_only_once_gives_the_same(tmp_path, layout):
+    for name, documents, answers in (("a", NOTES, ANSWERS), ("b", iter(NOTES), iter(ANSWERS))):
+        write(documents, tmp_path / f"{name}.csv", layout=layout, answers=answers)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
 def test_redcap(tmp_path):
     other = Document("n4", "aspirin", (Span("Drug", ((0, 7),), "T1"),), group="p1")
-    lost = write((*NOTES, other), tmp_path / "t.csv", layout="redcap", answers=(*ANSWERS, {}), codes={"Drug": "1"})
+    lost = write((*NOTES, other), tmp_path / "t.csv", layout="redcap", answers=(*ANSWERS, {}), codes={"Drug": 1})
     assert lost == {"ids": 1, "metadata": 1, "texts": 4}
     found = rows(tmp_path / "t.csv")
     assert list(found[0])[:3] == ["record_id", "redcap_repeat_instrument", "redcap_repeat_instance"]

@@ -64,7 +64,7 @@ def test_repeats_walk_through_the_note_without_marks():
     note = "pain, then pain, then pain"
     found, report = decoded("drug: pain; drug: pain; drug: pain; drug: pain", note)
     assert [start for _, _, start in found] == [0, 11, 22]
-    assert report == DecodeReport(items=4, ambiguous=3)
+    assert report == DecodeReport(items=4, ambiguous=3, repeated=1)
 
 
 def test_a_word_is_preferred_to_the_inside_of_a_word():

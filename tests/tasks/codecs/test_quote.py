@@ -15,19 +15,20 @@ def asked(note, text=None):
 
 
 @pytest.mark.parametrize(
-    ("said", "text", "counts"),
+    ("said", "text", "place", "counts"),
     [
-        ("80 mg", "80\nmg", (0, 0, 0)),
-        (" daily. ", "daily.", (0, 0, 0)),
-        ("mg", "mg", (0, 0, 1)),
-        ("Unanswerable.", "unanswerable", (0, 0, 0)),
-        ("81 mg", None, (0, 1, 0)),
-        (" ", None, (1, 0, 0)),
+        ("80 mg", "80\nmg", (8, 13), (0, 0, 0)),
+        (" daily. ", "daily.", (20, 26), (0, 0, 0)),
+        ("mg", "mg", (11, 13), (0, 0, 1)),
+        ("Unanswerable.", "unanswerable", None, (0, 0, 0)),
+        ("81 mg", None, None, (0, 1, 0)),
+        (" ", None, None, (1, 0, 0)),
     ],
 )
-def test_only_words_of_the_note_are_answers(said, text, counts):
+def test_only_words_of_the_note_are_answers_and_have_a_place(said, text, place, counts):
     found = QUOTE.decode(said, asked("aspirin 80\nmg, 5 mg daily."), TASK)
     assert found.answer.text == text
+    assert [(span.label, span.fragments) for span in found.answer.spans] == [("answer", (place,))] * bool(place)
     assert (found.report.unreadable, found.report.unlocated, found.report.ambiguous) == counts
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
 
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Relation, Span
@@ -9,7 +10,7 @@ from clinprompt.schema.prediction import DecodeReport
 from clinprompt.tasks.codecs.relations import RELATIONS as CODEC
 from clinprompt.tasks.task import Task
 
-from ...annotated import example, relation_keys
+from ...annotated import SAID, asserted_relations, example, relation_examples, relation_keys
 
 TASK = Task(
     name="doses",
@@ -97,3 +98,63 @@ def test_a_relation_with_an_end_outside_the_note_is_dropped_and_counted():
 def test_gold_outside_the_schema_is_refused(relation):
     with pytest.raises(InputError, match="Allowed"):
         encoded(relation)
+
+
+def test_a_relation_said_again_is_dropped_and_counted():
+    found = decoded("dose of: 80 mg #1 > aspirin #1; dose of: 80 mg #1 > aspirin #1; given: aspirin #1 > Route=mouth")
+    assert len(found.answer.relations) == 2 and found.report == DecodeReport(items=3, repeated=1)
+
+
+STATUS = Task(
+    name="use",
+    kind="relations",
+    codec="relations",
+    instruction="Link.",
+    labels=("Use", "Status", "Amount"),
+    attributes={"Val": {"values": ["none", "current", "a=b, c"], "of": ["Status"]}},
+    verbalizer={"none": "never"},
+    relations={
+        "has": {"head": ("Use",), "tail": ("Status", "Amount")},
+        "is": {"head": ("Use",), "tail": ("Status",)},
+    },
+    metrics=("sdoh-f1",),
+)
+
+
+def use(*said):
+    note = "no tobacco, alcohol"
+    rows = [("Use", 3, 10, {}), ("Use", 12, 19, {}), *(("Status", 0, 2, {"Val": one, "other": "x"}) for one in said)]
+    spans = tuple(Span(label, ((start, end),), f"s{i}", more) for i, (label, start, end, more) in enumerate(rows))
+    return example(note, Answer(spans, tuple(Relation("is", f"s{i}", f"s{i + 2}") for i in range(len(said)))))
+
+
+def test_attributes_of_ends_are_named_with_their_type():
+    gold = use("none", "none")
+    text = CODEC.encode(gold, STATUS)
+    assert text == "is: tobacco > Status, never=no; is: alcohol > Status, never=no"
+    back = CODEC.decode(text, gold, STATUS).answer
+    assert [dict(span.attributes) for span in back.spans if span.label == "Status"] == [{"Val": "none"}]
+
+
+def test_the_same_words_may_say_two_things():
+    gold = use("none", "a=b, c")
+    back = CODEC.decode(CODEC.encode(gold, STATUS), gold, STATUS)
+    assert back.report == DecodeReport(items=2) and len(back.answer.spans) == 4
+    values = {span.id: span.attributes.get("Val") for span in back.answer.spans}
+    assert [values[link.tail] for link in back.answer.relations] == ["none", "a=b, c"]
+
+
+def test_a_value_that_the_task_does_not_have_is_refused():
+    with pytest.raises(InputError, match=r"attribute Val has the value 'often'.*Allowed: none, current"):
+        CODEC.encode(use("often"), STATUS)
+
+
+def test_a_type_without_its_value_cannot_be_read():
+    assert CODEC.decode("is: tobacco > Status=no", use(), STATUS).report == DecodeReport(items=1, unreadable=1)
+
+
+@given(gold=relation_examples(SAID))
+def test_relations_with_attributes_go_there_and_back(gold):
+    found = CODEC.decode(CODEC.encode(gold, SAID), gold, SAID)
+    assert asserted_relations(found.answer, SAID) == asserted_relations(gold.answer, SAID)
+    assert not found.report.unreadable + found.report.unlocated + found.report.repeated

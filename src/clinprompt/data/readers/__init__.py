@@ -34,6 +34,7 @@ READERS = Registry(
         "plain": "clinprompt.data.readers.plain:read",
         "pubmedqa": "clinprompt.data.readers.pubmedqa:read",
         "pubtator": "clinprompt.data.readers.pubtator:read",
+        "radgraph": "clinprompt.data.readers.radgraph:read",
         "scinli": "clinprompt.data.readers.scinli:read",
         "sections": "clinprompt.data.readers.sections:read",
         "squad": "clinprompt.data.readers.squad:read",

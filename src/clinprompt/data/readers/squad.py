@@ -12,9 +12,8 @@ from clinprompt.data.naming import note_name
 from clinprompt.data.passages import located, stretch, trimmed
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Span
-from clinprompt.schema.example import Answer, Example
+from clinprompt.schema.example import QUOTED, Answer, Example
 
-LABEL = "answer"
 MOVED = "answers whose offset was corrected"
 
 
@@ -116,7 +115,7 @@ def _answer(question: Any, context: str, *, unanswerable: str, where: str) -> tu
             )
         moved += found != start
         places[trimmed(context, (found, found + len(words)))] = None
-    spans = tuple(Span(label=LABEL, fragments=(place,), id=f"A{number}") for number, place in enumerate(places, 1))
+    spans = tuple(Span(label=QUOTED, fragments=(place,), id=f"A{number}") for number, place in enumerate(places, 1))
     return Answer(spans=spans, text=spans[0].surface(context)), moved
 
 

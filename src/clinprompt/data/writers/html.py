@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clinprompt.data.answered import Answers, answered, made_by
+from clinprompt.data.answered import Answers, again, made_by
 from clinprompt.data.assertion import assertion_of
 from clinprompt.data.atomic import new_file
 from clinprompt.data.marked_text import lanes, marked, verbatim
@@ -50,14 +50,18 @@ def write(
     Every note stands in it character for character, marks nested and labelled in colour and in words; below it
     its mentions with their places, its relations and its answers as tables, for keyboards and screen readers.
     It follows the reader's light or dark setting, prints, and needs no script and no network. The page holds
-    the notes' text: it is to be kept like them.
+    the notes' text: it is to be kept like them. The documents are gone through twice, for the list of labels and
+    for the notes; what can be read only once is held.
 
     Raises :class:`InputError` when the file is there already.
     """
     import jinja2
 
-    pairs = list(answered(documents, answers))
-    counted = Counter(span.label for document, _ in pairs for span in document.spans)
+    pairs = again(documents, answers)
+    ids, counted = list[str](), Counter[str]()
+    for document, _ in pairs:
+        ids.append(document.id)
+        counted.update(span.label for span in document.spans)
     # The golden angle keeps the hues of any number of labels apart.
     labels = [
         {"name": f"l{place}", "label": label, "count": count, "hue": round(210 + place * 137.5) % 360}
@@ -70,13 +74,19 @@ def write(
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    views = [_view(document, said, names, folded=len(pairs) >= _MANY) for document, said in pairs]
-    page = environment.get_template(_TEMPLATE).render(
-        title=title, made_by=made_by(provenance), labels=labels, documents=views
+    lost = 0
+
+    def views() -> Iterator[dict[str, Any]]:
+        nonlocal lost
+        for document, said in pairs:
+            lost += len(document.metadata)
+            yield _view(document, said, names, folded=len(ids) >= _MANY)
+
+    page = environment.get_template(_TEMPLATE).generate(
+        title=title, made_by=made_by(provenance), labels=labels, ids=ids, documents=views()
     )
-    with new_file(path, overwrite=overwrite) as part:
-        part.write_bytes(page.encode("utf-8"))
-    lost = sum(len(document.metadata) for document, _ in pairs)
+    with new_file(path, overwrite=overwrite) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        stream.writelines(page)
     return {"metadata": lost} if lost else {}
 
 

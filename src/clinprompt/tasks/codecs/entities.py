@@ -62,7 +62,7 @@ class EntitiesCodec:
         by_place = {span.key: span for span in reversed(example.answer.spans)}
         forms = task.forms()
         for label, fragments in sorted(by_place, key=text_order):
-            form = _form(by_place[label, fragments], forms, example, task)
+            form = words_of(by_place[label, fragments], forms, example, task)
             mention = grounder.mention(fragments, start=start, taken=taken[label])
             items.append(f"{escape(form, specials=WORD_SPECIALS)}: {write_mention(mention)}")
             taken[label].add(fragments)
@@ -85,8 +85,11 @@ class EntitiesCodec:
         report, start = DecodeReport(), 0
         for item in answer_items(answer):
             form, found = _read(item, wording, grounder, forms, start=start, taken=taken)
-            report += DecodeReport(items=1, unreadable=form is None, unlocated=bool(form and found is None))
-            if form is None or found is None or found.repeated:
+            again = found is not None and found.repeated
+            report += DecodeReport(
+                items=1, unreadable=form is None, unlocated=bool(form and found is None), repeated=again
+            )
+            if form is None or found is None or again:
                 continue
             report += DecodeReport(ambiguous=found.ambiguous)
             label, attributes = forms[form]
@@ -96,22 +99,29 @@ class EntitiesCodec:
         return Prediction(example=example.id, answer=Answer(spans=numbered(places)), report=report, raw=answer)
 
 
-def _form(span: Span, forms: Forms, example: Example, task: Task) -> str:
-    """The words of a span's label and attributes."""
+def words_of(span: Span, forms: Forms, example: Example, task: Task) -> str:
+    """The words of a span's label and attributes; raises :class:`InputError` for those that are not the task's."""
     label, where = span.label, f"example {example.id}, characters {span.start}-{span.end}"
     if label not in task.labels:
         raise InputError(
             f"the label {label!r} is not one of task {task.name}", where=where, allowed=", ".join(task.labels)
         )
-    asked = {name: schema for name, schema in task.attributes.items() if label in (schema.of or task.labels)}
-    said = {name: span.attributes.get(name, schema.usual) for name, schema in asked.items()}
+    said = asked_of(span, task)
     for form, meaning in forms.items():
         if meaning == (label, said):
             return form
-    name = next(name for name, value in said.items() if value not in asked[name].values)
-    raise InputError(
-        f"the attribute {name} has the value {said[name]!r}", where=where, allowed=", ".join(asked[name].values)
-    )
+    name = next(name for name, value in said.items() if value not in task.attributes[name].values)
+    allowed = ", ".join(task.attributes[name].values)
+    raise InputError(f"the attribute {name} has the value {said[name]!r}", where=where, allowed=allowed)
+
+
+def asked_of(span: Span, task: Task) -> dict[str, str]:
+    """The attributes that a task asks for of a span, with their values; the usual one where nothing is said."""
+    return {
+        name: span.attributes.get(name, schema.usual)
+        for name, schema in task.attributes.items()
+        if span.label in (schema.of or task.labels)
+    }
 
 
 def _read(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clinprompt.errors import InputError
-from clinprompt.schema.example import Answer, Example
+from clinprompt.schema.document import Span
+from clinprompt.schema.example import QUOTED, Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.tasks.form import Excerpt
 from clinprompt.tasks.grounding import Grounder, Part
@@ -41,20 +42,21 @@ class QuoteCodec:
         return Excerpt(example.note, (NO_ANSWER,))
 
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
-        """The words as they stand in the note, with blanks as there; never raises.
+        """The words as they stand in the note, with blanks as there, and their place as a span; never raises.
 
         Words that are not in the note give no answer and are counted.
         """
         words = answer.strip()
         found = Grounder(example.note).locate((Part(words),)) if words else None
         if found is not None:
-            [(start, end)] = found.fragments
-            text, report = example.note[start:end], DecodeReport(items=1, ambiguous=found.ambiguous)
+            span = Span(label=QUOTED, fragments=found.fragments, id="e1")
+            said = Answer(spans=(span,), text=span.surface(example.note))
+            report = DecodeReport(items=1, ambiguous=found.ambiguous)
         elif words.rstrip(".").casefold() == NO_ANSWER:
-            text, report = NO_ANSWER, DecodeReport(items=1)
+            said, report = Answer(text=NO_ANSWER), DecodeReport(items=1)
         else:
-            text, report = None, DecodeReport(items=1, unreadable=not words, unlocated=bool(words))
-        return Prediction(example=example.id, answer=Answer(text=text), report=report, raw=answer)
+            said, report = Answer(), DecodeReport(items=1, unreadable=not words, unlocated=bool(words))
+        return Prediction(example=example.id, answer=said, report=report, raw=answer)
 
 
 QUOTE = QuoteCodec()

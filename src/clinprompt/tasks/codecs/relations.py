@@ -1,4 +1,4 @@
-"""Relations as text: ``strength of: 80 mg > aspirin``, or ``none``."""
+"""Relations as text: ``strength of: 80 mg > aspirin``, with attributes ``is: smoker > status, past=quit``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from clinprompt.errors import InputError
-from clinprompt.schema.document import Fragment, Relation
+from clinprompt.schema.document import Fragment, Relation, Span
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
-from clinprompt.tasks.codecs.entities import Place, numbered, text_order
+from clinprompt.tasks.codecs.entities import Forms, Place, asked_of, text_order, words_of
 from clinprompt.tasks.codecs.item_form import ItemForm, ItemShape
 from clinprompt.tasks.codecs.items import (
     MENTION_SPECIALS,
@@ -30,8 +30,12 @@ from clinprompt.tasks.task import Task
 
 END_SPECIALS = MENTION_SPECIALS + ">="
 
-Link = tuple[str, Place, Place]
-"""A relation by what it says: its label, the place of its head, the place of its tail."""
+End = tuple[str, tuple[Fragment, ...], tuple[tuple[str, str], ...]]
+"""An end of a relation by what it says: label, exact fragments, and the attributes that the task asks for, sorted."""
+Link = tuple[str, End, End]
+"""A relation by what it says: its label, its head, its tail."""
+Kind = tuple[str, tuple[tuple[str, str], ...]]
+"""An end without its place."""
 
 
 @dataclass(slots=True)
@@ -40,35 +44,39 @@ class _Walk:
 
     grounder: Grounder
     start: int = 0
-    tails: dict[tuple[str, Place, str], set[tuple[Fragment, ...]]] = field(default_factory=lambda: defaultdict(set))
+    tails: dict[tuple[str, End, Kind], set[tuple[Fragment, ...]]] = field(default_factory=lambda: defaultdict(set))
 
-    def taken(self, label: str, head: Place, tail_label: str) -> set[tuple[Fragment, ...]]:
+    def taken(self, label: str, head: End, tail: Kind) -> set[tuple[Fragment, ...]]:
         """The places that are the tail of this relation with this head already."""
-        return self.tails[(label, head, tail_label)]
+        return self.tails[(label, head, tail)]
 
     def step(self, link: Link) -> None:
-        label, head, (tail_label, tail_fragments) = link
-        self.tails[(label, head, tail_label)].add(tail_fragments)
+        label, head, (tail_label, tail_fragments, tail_said) = link
+        self.taken(label, head, (tail_label, tail_said)).add(tail_fragments)
         self.start = head[1][0][0]
 
 
 class RelationsCodec:
-    """Items ``words: head > tail`` by place of head then tail; an end of several types names its own."""
+    """Items ``words: head > tail`` by place of head then tail; an end of several types names its own.
+
+    Where the task has attributes, a type is a label with one choice of them, as in the codec of entities.
+    """
 
     def encode(self, example: Example, task: Task) -> str:
         """The gold relations as items; raises :class:`InputError` for one outside the task's schema."""
-        links = sorted(gold_links(example.answer), key=_link_order)
-        walk = _Walk(Grounder(example.note))
+        links = sorted(gold_links(example.answer, task), key=_link_order)
+        walk, forms = _Walk(Grounder(example.note)), task.forms()
         items: list[str] = []
         for link in links:
             _check(link, example, task)
             label, head, tail = link
             schema = task.relations[label]
             head_mention = walk.grounder.mention(head[1], start=walk.start)
-            tail_mention = walk.grounder.mention(tail[1], start=head[1][0][0], taken=walk.taken(label, head, tail[0]))
+            taken = walk.taken(label, head, (tail[0], tail[2]))
+            tail_mention = walk.grounder.mention(tail[1], start=head[1][0][0], taken=taken)
             ends = (
-                _write_end(head[0], head_mention, schema.head, task),
-                _write_end(tail[0], tail_mention, schema.tail, task),
+                _write_end(words_of(_span(head), forms, example, task), head_mention, _types(schema.head, forms)),
+                _write_end(words_of(_span(tail), forms, example, task), tail_mention, _types(schema.tail, forms)),
             )
             items.append(f"{escape(task.words(label), specials=WORD_SPECIALS)}: {ends[0]} > {ends[1]}")
             walk.step(link)
@@ -79,37 +87,44 @@ class RelationsCodec:
 
     def form(self, example: Example, task: Task) -> ItemForm:
         """Relations of the task between words of the note, each end of a type that the relation may have there."""
+        forms = task.forms()
         shapes = [
-            ItemShape(task.words(label), (_written_types(schema.head, task), _written_types(schema.tail, task)))
+            ItemShape(task.words(label), (_written(_types(schema.head, forms)), _written(_types(schema.tail, forms))))
             for label, schema in task.relations.items()
         ]
         return ItemForm(example.note, shapes, specials=END_SPECIALS)
 
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The relations that the text names, with spans for their ends; never raises."""
-        walk, wording = _Walk(Grounder(example.note)), Wording(task.relations, task)
+        walk, wording, forms = _Walk(Grounder(example.note)), Wording(task.relations, task), task.forms()
         report, links = DecodeReport(), set()
         for item in answer_items(answer):
-            readable, link, ambiguous = _read(item, walk, wording, task)
+            readable, link, ambiguous = _read(item, walk, wording, forms, task)
+            again = link in links
             report += DecodeReport(
-                items=1, unreadable=not readable, unlocated=readable and link is None, ambiguous=ambiguous
-            )
-            if link is not None:
+                items=1, unreadable=not readable, unlocated=readable and link is None,
+                ambiguous=ambiguous and not again, repeated=again,
+            )  # fmt: skip
+            if link is not None and not again:
                 links.add(link)
                 walk.step(link)
         return Prediction(example=example.id, answer=linked(links), report=report, raw=answer)
 
 
-def gold_links(answer: Answer) -> set[Link]:
-    """The relations of an answer by label and places instead of span ids."""
-    places = {span.id: span.key for span in answer.spans}
-    return {(relation.label, places[relation.head], places[relation.tail]) for relation in answer.relations}
+def gold_links(answer: Answer, task: Task) -> set[Link]:
+    """The relations of an answer by label and what their ends say instead of span ids."""
+    ends = {span.id: (*span.key, tuple(sorted(asked_of(span, task).items()))) for span in answer.spans}
+    return {(relation.label, ends[relation.head], ends[relation.tail]) for relation in answer.relations}
 
 
 def linked(links: set[Link]) -> Answer:
-    """An answer with the spans of all ends, each once, and the relations between them."""
-    spans = numbered({place: {} for _, head, tail in links for place in (head, tail)})
-    ids = {span.key: span.id for span in spans}
+    """An answer with the spans of all ends, each once, and the relations between them.
+
+    Mentions of the same words with other attributes are spans of their own.
+    """
+    ends = sorted({end for _, head, tail in links for end in (head, tail)}, key=_end_order)
+    ids = {end: f"e{number}" for number, end in enumerate(ends, start=1)}
+    spans = tuple(_span(end, id=ids[end]) for end in ends)
     relations = tuple(
         Relation(label=label, head=ids[head], tail=ids[tail], id=f"r{number}")
         for number, (label, head, tail) in enumerate(sorted(links, key=_link_order), start=1)
@@ -119,7 +134,18 @@ def linked(links: set[Link]) -> Answer:
 
 def _link_order(link: Link) -> tuple[object, ...]:
     label, head, tail = link
-    return (text_order(head), text_order(tail), label)
+    return (_end_order(head), _end_order(tail), label)
+
+
+def _end_order(end: End) -> tuple[object, ...]:
+    label, fragments, said = end
+    place: Place = (label, fragments)
+    return (*text_order(place), said)
+
+
+def _span(end: End, *, id: str = "") -> Span:
+    label, fragments, said = end
+    return Span(label=label, fragments=fragments, id=id, attributes=dict(said))
 
 
 def _check(link: Link, example: Example, task: Task) -> None:
@@ -142,28 +168,33 @@ def _check(link: Link, example: Example, task: Task) -> None:
             )
 
 
-def _written_types(allowed: tuple[str, ...], task: Task) -> tuple[str, ...]:
-    """The words of an end's types; none where there is one type only, which is not written."""
-    return tuple(task.words(label) for label in allowed) if len(allowed) > 1 else ()
+def _types(allowed: tuple[str, ...], forms: Forms) -> tuple[str, ...]:
+    """Every way to name the type of an end: the words of its labels, with each choice of their attributes."""
+    return tuple(words for words, (label, _) in forms.items() if label in allowed)
 
 
-def _write_end(label: str, mention: Mention, allowed: tuple[str, ...], task: Task) -> str:
-    words = f"{escape(task.words(label), specials=WORD_SPECIALS)}=" if len(allowed) > 1 else ""
+def _written(types: tuple[str, ...]) -> tuple[str, ...]:
+    """The types as they are written: not at all where there is only one."""
+    return types if len(types) > 1 else ()
+
+
+def _write_end(type_: str, mention: Mention, types: tuple[str, ...]) -> str:
+    words = f"{escape(type_, specials=WORD_SPECIALS)}=" if _written(types) else ""
     return words + write_mention(mention, specials=END_SPECIALS)
 
 
-def _read_end(end: list[Unit], allowed: tuple[str, ...], task: Task) -> tuple[str, Mention] | None:
-    """The label and mention of one end, ``None`` when it has not the form."""
+def _read_end(end: list[Unit], types: tuple[str, ...]) -> tuple[str, Mention] | None:
+    """The type and mention of one end, ``None`` when it has not the form."""
     words, *rest = split(end, "=", limit=1)
-    label = Wording(allowed, task).label(plain(words)) if rest else None
-    if label is not None:
+    type_ = Wording(types).label(plain(words)) if rest else None
+    if type_ is not None:
         mention = read_mention(rest[0])
     else:
-        label, mention = (allowed[0], read_mention(end)) if len(allowed) == 1 else (None, None)
-    return None if label is None or mention is None else (label, mention)
+        type_, mention = (types[0], read_mention(end)) if len(types) == 1 else (None, None)
+    return None if type_ is None or mention is None else (type_, mention)
 
 
-def _read(item: list[Unit], walk: _Walk, wording: Wording, task: Task) -> tuple[bool, Link | None, bool]:
+def _read(item: list[Unit], walk: _Walk, wording: Wording, forms: Forms, task: Task) -> tuple[bool, Link | None, bool]:
     """Whether the item has the form, the link if both ends are in the note, whether one is ambiguous."""
     readable = False
     for reading in readings(item):
@@ -173,21 +204,28 @@ def _read(item: list[Unit], walk: _Walk, wording: Wording, task: Task) -> tuple[
         if label is None or len(sides) != 2:
             continue
         schema = task.relations[label]
-        ends = (_read_end(sides[0], schema.head, task), _read_end(sides[1], schema.tail, task))
+        ends = (_read_end(sides[0], _types(schema.head, forms)), _read_end(sides[1], _types(schema.tail, forms)))
         if ends[0] is None or ends[1] is None:
             continue
         readable = True
-        (head_label, head_mention), (tail_label, tail_mention) = ends
+        (head_type, head_mention), (tail_type, tail_mention) = ends
         head = walk.grounder.locate(head_mention, start=walk.start)
         tail: Located | None = None
         if head is not None:
-            head_place = (head_label, head.fragments)
-            taken = walk.taken(label, head_place, tail_label)
+            head_label, head_said = _kind(head_type, forms)
+            head_end = (head_label, head.fragments, head_said)
+            taken = walk.taken(label, head_end, _kind(tail_type, forms))
             tail = walk.grounder.locate(tail_mention, start=head.fragments[0][0], taken=taken)
         if head is not None and tail is not None:
-            link = (label, (head_label, head.fragments), (tail_label, tail.fragments))
+            tail_label, tail_said = _kind(tail_type, forms)
+            link = (label, head_end, (tail_label, tail.fragments, tail_said))
             return True, link, head.ambiguous or tail.ambiguous
     return readable, None, False
+
+
+def _kind(type_: str, forms: Forms) -> Kind:
+    label, said = forms[type_]
+    return label, tuple(sorted(said.items()))
 
 
 RELATIONS = RelationsCodec()
