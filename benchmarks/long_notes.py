@@ -1,6 +1,6 @@
 """Notes longer than a window: every strategy on documents two to eight windows long, and at shifted windows.
 
-    python -m benchmarks.long_notes --threads 1 --rounds 1 --no-memory [--notes 40] [--only problem] [--json]
+    python -m benchmarks.long_notes --threads 1 --rounds 1 --no-memory [--notes 30] [--only problem] [--json]
 
 Notes of the embedded suite are put one behind the other until the document is 2, 4 or 8 times as long as a window of
 200 tokens; the question stays that about one of them (the others do not hold its words), or the answer is that of all.
@@ -43,7 +43,7 @@ from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
 
 WINDOW, TIMES, CHARACTERS = 200, (2, 4, 8), 600
-DOCUMENTS, QUICK = 40, 3
+DOCUMENTS, QUICK = 30, 3
 ALONE = "notes alone"
 
 
