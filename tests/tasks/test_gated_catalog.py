@@ -113,6 +113,7 @@ FOUND = {
     "i2b2-2010-entities": {"problem", "test", "treatment"},
     "i2b2-2010-relations": {"TrAP", "TeRP"},
     "i2b2-2012-entities": {"OCCURRENCE", "PROBLEM", "TREATMENT", "DATE"},
+    "i2b2-2012-events": {"OCCURRENCE", "PROBLEM", "TREATMENT"},
     "n2c2-2018-entities": {label for label, _ in ADE_SPANS},
     "n2c2-2018-relations": {f"{label}-Drug" for label, _ in ADE_SPANS[1:]},
     **{f"n2c2-2022-sdoh-{site}-entities": {label for label, _ in SOCIAL_SPANS} for site in ("mimic", "uw")},
@@ -155,3 +156,19 @@ def test_files_of_the_same_layout_are_read_and_written_as_answers(name, tmp_path
         assert relation_keys(back) == relation_keys(example.answer)
         if task.kind is TaskKind.entities:
             assert span_keys(back) == span_keys(example.answer)
+            asked = {
+                span.key: {name: span.attributes[name] for name in task.attributes} for span in example.answer.spans
+            }
+            assert not task.attributes or {span.key: dict(span.attributes) for span in back.spans} == asked
+
+
+def test_events_of_i2b2_2012_have_their_polarity_and_modality(tmp_path):
+    i2b2_2012(tmp_path)
+    task = load_task("i2b2-2012-events")
+    parts, _ = read_parts(
+        task.model_copy(update={"data": task.data.model_copy(update={"split": None})}), data_root=tmp_path
+    )
+    [example, *_] = parts[Split.test]
+    said = {span.surface(example.note): (span.label, dict(span.attributes)) for span in example.answer.spans}
+    assert said["fever"] == ("PROBLEM", {"polarity": "NEG", "modality": "FACTUAL"})
+    assert "problem, absent: fever" in formulate(example, task, TEMPLATES["markers"]).answer

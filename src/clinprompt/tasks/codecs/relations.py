@@ -9,7 +9,7 @@ from clinprompt.errors import InputError
 from clinprompt.schema.document import Fragment, Relation
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
-from clinprompt.tasks.codecs.entities import Place, numbered, text_order
+from clinprompt.tasks.codecs.entities import Place, ids_of, numbered, text_order
 from clinprompt.tasks.codecs.item_form import ItemForm, ItemShape
 from clinprompt.tasks.codecs.items import (
     MENTION_SPECIALS,
@@ -88,16 +88,20 @@ class RelationsCodec:
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The relations that the text names, with spans for their ends; never raises."""
         walk, wording = _Walk(Grounder(example.note)), Wording(task.relations, task)
-        report, links = DecodeReport(), set()
+        report, links, unsure = DecodeReport(), set(), set[Place]()
         for item in answer_items(answer):
             readable, link, ambiguous = _read(item, walk, wording, task)
             report += DecodeReport(
-                items=1, unreadable=not readable, unlocated=readable and link is None, ambiguous=ambiguous
+                items=1, unreadable=not readable, unlocated=readable and link is None, ambiguous=bool(ambiguous)
             )
+            unsure |= ambiguous
             if link is not None:
                 links.add(link)
                 walk.step(link)
-        return Prediction(example=example.id, answer=linked(links), report=report, raw=answer)
+        found = linked(links)
+        return Prediction(
+            example=example.id, answer=found, report=report, raw=answer, ambiguous=ids_of(found.spans, unsure)
+        )
 
 
 def gold_links(answer: Answer) -> set[Link]:
@@ -163,8 +167,8 @@ def _read_end(end: list[Unit], allowed: tuple[str, ...], task: Task) -> tuple[st
     return None if label is None or mention is None else (label, mention)
 
 
-def _read(item: list[Unit], walk: _Walk, wording: Wording, task: Task) -> tuple[bool, Link | None, bool]:
-    """Whether the item has the form, the link if both ends are in the note, whether one is ambiguous."""
+def _read(item: list[Unit], walk: _Walk, wording: Wording, task: Task) -> tuple[bool, Link | None, set[Place]]:
+    """Whether the item has the form, the link if both ends are in the note, those of its ends that are ambiguous."""
     readable = False
     for reading in readings(item):
         words, *rest = split(reading, ":", limit=1)
@@ -186,8 +190,8 @@ def _read(item: list[Unit], walk: _Walk, wording: Wording, task: Task) -> tuple[
             tail = walk.grounder.locate(tail_mention, start=head.fragments[0][0], taken=taken)
         if head is not None and tail is not None:
             link = (label, (head_label, head.fragments), (tail_label, tail.fragments))
-            return True, link, head.ambiguous or tail.ambiguous
-    return readable, None, False
+            return True, link, {place for place, end in zip(link[1:], (head, tail), strict=True) if end.ambiguous}
+    return readable, None, set()
 
 
 RELATIONS = RelationsCodec()
