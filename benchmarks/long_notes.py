@@ -111,11 +111,15 @@ def _asked(name: str, quick: bool) -> _Asked:
         return _Asked(questions, others, prepared.extent)
 
 
+def _count(options: Options) -> int:
+    return options.notes or (QUICK if options.quick else DOCUMENTS)
+
+
 @cache
 def _documents(name: str, times: int, options: Options) -> tuple[Question, ...]:
     """The questions about single notes (``times`` 0) or about documents ``times`` windows long."""
     asked = _asked(name, options.quick)
-    chosen = asked.questions[: options.notes or (QUICK if options.quick else DOCUMENTS)]
+    chosen = asked.questions[: _count(options)]
     if not times:
         return chosen
     return tuple(
@@ -174,7 +178,7 @@ def _case(options: Options, name: str, times: int) -> Case:
             for variant, way in ways.items()
         },
         unit="document",
-        units=len(_documents(name, times, options)),
+        units=_count(options),
         settings={"window in tokens": WINDOW},
     )
 
