@@ -9,7 +9,7 @@ the primary score with its interval, the windows of a document and the time; `wh
 where the context holds it. Single notes are read with every strategy first, which must change nothing. Then the grid of
 windows of 600 characters is shifted by quarters: told are the scores, how many documents got another answer, and how
 many would get another from a reader that makes no mistake within a window (none, when windows share the longest item).
-Hardware: CPU of 2 cores, ten minutes on one of them. Only float32 is run.
+Hardware: CPU of 2 cores, a quarter of an hour on one of them. Only float32 is run.
 """
 
 from __future__ import annotations
