@@ -30,6 +30,7 @@ NAMES = (
     "distillation",
     "peak",
     "grounding",
+    "long_notes",
     "scaling",
     "streaming",
 )

@@ -49,4 +49,9 @@ def test_errors_are_shown_and_written_with_every_metric_of_the_task(tmp_path, mo
     [counts] = tmp_path.glob("runs/evaluate/*/outputs/**/counts.json")
     assert gold == sum(row[2] for row in json.loads(counts.read_text())["span-f1"].values())
     items = (file.parent / "error-items.csv").read_text().splitlines()
-    assert len(items) - 1 == sum(int(row[kind]) for row in rows for kind in KINDS if kind != "correct")
+    assert len(items) - 1 == sum(int(row[kind]) for row in rows for kind in KINDS if kind != "correct") > 2
+    assert cell["mistakes"] == []
+    asked = clinprompt(*command, "--mistakes", "2", "--json")
+    [cell] = json.loads(asked.out)["cells"]
+    assert [",".join(one.values()) for one in cell["mistakes"]] == items[1:3]
+    assert "Mistakes: meds" in asked.err and "gold_place" in asked.err

@@ -30,11 +30,18 @@ def predicted(clinprompt, out, *more):
     return json.loads(ended.out), ended.err
 
 
+def ambiguous_marks(folder):
+    return sum(file.read_text().count("\tambiguous ") for file in folder.glob("*.ann"))
+
+
 def test_answers_are_grounded_unless_they_shall_be_free(bank, clinprompt):
     found, _ = predicted(clinprompt, "grounded")
     assert set(found["grounding"]) == {"constrained"}
     assert found["decoding"]["unlocated"] == 0
     assert found["decoding"]["unreadable"] <= found["decoding"]["truncated"]  # cut before the first item was whole
+    assert not ambiguous_marks(bank / "grounded")
+    predicted(clinprompt, "marked", "--mark-ambiguous")
+    assert ambiguous_marks(bank / "marked") == found["decoding"]["ambiguous"]
     found, _ = predicted(clinprompt, "free", "--free")
     assert set(found["grounding"]) == {"checked"} and found["decoding"]["unreadable"] > 0
     reason = Unconstrainable("the tokenizer is of a kind without constraints")

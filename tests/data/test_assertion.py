@@ -19,6 +19,12 @@ from clinprompt.data.assertion import Assertion, assertion_of
         ({"assertion": "associated_with_someone_else"}, False, {"person": "someone else"}),
         ({"Experiencer": "mother"}, False, {"person": "mother"}),
         ({"experiencer": "patient", "temporality": "historical"}, True, {"past": True}),
+        ({"polarity": "NEG", "modality": "FACTUAL"}, False, {"negated": True}),  # i2b2 2012
+        ({"polarity": "POS", "modality": "PROPOSED"}, False, {"hypothetical": True}),
+        ({"polarity": "POS", "contextualModality": "HEDGED"}, True, {"possible": True}),  # THYME
+        ({"contextualModality": "ACTUAL"}, True, {}),
+        ({"temporality": "future"}, False, {"future": True}),
+        ({"Planned": ""}, False, {"future": True}),
         ({"subject": "Donor", "status": "associated with someone else"}, False, {"person": "Donor"}),
     ],
 )

@@ -51,6 +51,13 @@ def test_time_and_person():
     ]
 
 
+def test_what_is_to_come_is_a_time_and_no_hypothesis():
+    time = Asked("temporality", ("current", "past", "future"), usual="current")
+    said = [span(temporality="future"), span(Planned=""), span(assertion="present", temporality="future")]
+    assert [time.value(one) for one in said] == ["future"] * 3
+    assert [ASSERTION.value(one) for one in said] == ["present"] * 3
+
+
 def test_an_attribute_of_another_name_is_renamed_by_name_or_by_value():
     asked = Asked("status", ("now", "never"), renames={"StatusTime=none": "never", "StatusTime": "now"})
     values = [asked.value(span(StatusTime=value)) for value in ("none", "current", "past")]

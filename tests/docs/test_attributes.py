@@ -43,5 +43,5 @@ def test_the_import_commands_make_both_tasks(repository, tmp_path, monkeypatch, 
 def test_the_tasks_that_it_names_ask_for_attributes(repository):
     listed = page(repository).split("## Tasks of the catalogue")[1].split("##")[0]
     names = re.findall(r"`([a-z0-9-]+)`", listed)
-    assert len(names) == 6
+    assert len(names) == 7
     assert all(task.attributes or task.about for task in map(load_task, names))

@@ -144,6 +144,15 @@ def test_spans_of_windows_measured_in_tokens_are_merged_at_their_places(predicto
             [found] = notes.answers([plan])
         expected = [note.index("aspirin"), *(i for i in range(len(note)) if note.startswith("warfarin", i))]
         assert [span.start for span in found.answer.spans] == expected
+        # Certain is what some window has once.
+        unsure = {
+            span.id
+            for span in found.answer.spans
+            if all(
+                note.count(span.surface(note), *place) > 1 for place in plan.places if place[0] <= span.start < place[1]
+            )
+        }
+        assert set(found.ambiguous) == unsure and len(unsure) >= 2
         line = coverage(plan, found)
         assert (line.truncated, line.read, line.characters) == (0, len(note), len(note))
 

@@ -59,6 +59,30 @@ def test_attributes_of_the_ends_of_relations(notes, tmp_path):
     assert said == {"present": 16, "absent": 8, "high": 4, "not said": 20}
 
 
+def test_several_attributes_are_told_apart_and_scored_each_by_itself(notes, tmp_path):
+    lines = "A1\tassertion T1 absent\nA2\ttemporality T1 future\nA3\texperiencer T3 family\nA4\tAcute T1\nA5\tRare T2\n"
+    assert_of(notes, lambda n: lines if n % 2 else "")
+    names = ["assertion", "temporality", "experiencer", "Acute", "Rare"]
+    task = imported(notes, tmp_path / "out", attributes=names).task
+    values = {name: schema.values for name, schema in task.attributes.items()}
+    # The person and the time are said by their own attributes, not once more by the assertion.
+    assert values == {
+        "assertion": ("present", "absent"), "temporality": ("current", "future"), "experiencer": ("patient", "family"),
+        "Acute": ("no", "yes"), "Rare": ("no", "yes"),
+    }  # fmt: skip
+    assert "drug, absent, future, acute" in task.forms() and "dose, rare" in task.forms()
+    assert {f"attribute-f1:{name}" for name in names} < set(task.metrics)
+    prepared = open_prepared(tmp_path / "out")
+    said = Counter(
+        (name, value)
+        for split in Split
+        for example in prepared.part(split)
+        for span in example.answer.spans
+        for name, value in span.attributes.items()
+    )
+    assert (said["temporality", "future"], said["experiencer", "family"], said["Rare", "yes"]) == (6, 6, 6)
+
+
 def test_an_attribute_of_marked_mentions_is_a_question(notes, tmp_path):
     assert_of(notes, lambda n: "A1\tNegated T1\n" if n % 2 else "A1\tColour T1 red\n")
     asked = {"attributes": ["assertion"], "kind": TaskKind.question_answering}

@@ -101,6 +101,16 @@ def speaking(*, drugs=entities, links=links, flag=lambda text: " drug"):
     return patch.object(LocalEngine, "answers", answers)
 
 
+def test_spans_whose_words_stand_in_several_places_can_be_marked(settings, opened):
+    twice, once = DRUGS[:2]
+    (settings.notes / "repeats.txt").write_text(f"{twice}, {once}; no {twice}")
+    with speaking():
+        predict(settings.model_copy(update={"mark_ambiguous": True}), opened=opened)
+    [found] = [document for document in brat.read(settings.out) if document.id == "repeats"]
+    said = [(span.start, dict(span.attributes)) for span in found.spans]
+    assert said == [(0, {"ambiguous": "yes"}), (len(twice) + 2, {})]
+
+
 def test_answers_that_say_nothing_readable_give_no_span_and_are_counted(settings, opened):
     free = DecodingSettings(grounded=False)
     report = predict(settings.model_copy(update={"decoding": free}), opened=opened)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 
 from clinprompt.evaluation.csv_text import csv_text
-from clinprompt.evaluation.errors_table import ErrorLine
-from clinprompt.stages.evaluate import ERRORS, read_errors
+from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine
+from clinprompt.stages.evaluate import ERROR_ITEMS, ERRORS, read_errors
 from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.score_table import TRIVIAL
 from clinprompt.tasks.catalog import load_task
@@ -14,11 +14,15 @@ TASK = load_task("medications")
 LINES = [ErrorLine("drug", 5, 1, 0, 2, 3, 4), ErrorLine("a, b", 0, 0, 1, 0, 0, 0)]
 
 
+ITEMS = [ErrorItem("d1", "d1@0", "missed", "drug", "", f"{at}-{at + 3}", "") for at in range(25)]
+
+
 def cell(folder, method, shots, value, lines):
     made = made_cell(folder, TASK, method, 1, {"d": [1, 1, 1]}, shots=shots)
     made.record["scores"][0]["value"] = value
     if lines is not None:
         (made.folder / ERRORS).write_text(csv_text(lines, kind=ErrorLine))
+        (made.folder / ERROR_ITEMS).write_text(csv_text(ITEMS, kind=ErrorItem))
     return made
 
 
@@ -31,6 +35,7 @@ def test_the_best_method_at_the_largest_shot_count_is_shown(tmp_path):
     ]
     [shown] = choose_errors(cells)
     assert (shown.target, shown.method, shown.shots, shown.lines) == (TASK.name, "mpt", "20", tuple(LINES))
+    assert shown.items == tuple(ITEMS[:20]) and shown.mistakes == 25
 
 
 def test_runs_without_an_error_table_are_left_out(tmp_path):

@@ -12,6 +12,7 @@ from clinprompt.metrics.sdoh_events import item_counts
 from clinprompt.schema.example import Split, TaskKind
 from clinprompt.stages.prepare import read_parts
 from clinprompt.tasks.catalog import CATALOG_ROOT, load_task
+from clinprompt.tasks.codecs.entities import asked_of
 from clinprompt.tasks.formulations.generative import formulate, read_back
 from clinprompt.tasks.template import TEMPLATES
 
@@ -122,6 +123,7 @@ FOUND = {
     "i2b2-2010-entities": {"problem", "test", "treatment"},
     "i2b2-2010-relations": {"TrAP", "TeRP"},
     "i2b2-2012-entities": {"OCCURRENCE", "PROBLEM", "TREATMENT", "DATE"},
+    "i2b2-2012-events": {"OCCURRENCE", "PROBLEM", "TREATMENT"},
     "n2c2-2018-entities": {label for label, _ in ADE_SPANS},
     "n2c2-2018-relations": {f"{label}-Drug" for label, _ in ADE_SPANS[1:]},
     "radgraph-entities": {"ANAT-DP", "OBS-DP", "OBS-DA"},
@@ -167,10 +169,25 @@ def test_files_of_the_same_layout_are_read_and_written_as_answers(name, tmp_path
         assert relation_keys(back) == relation_keys(example.answer)
         if task.kind is TaskKind.entities:
             assert span_keys(back) == span_keys(example.answer)
+        said = {(key, value) for span in back.spans for key, value in span.attributes.items()}
         if name.startswith("n2c2-2022"):
-            said = {(key, value) for span in back.spans for key, value in span.attributes.items()}
             classes = {"StatusTimeVal": "past", "TypeLivingVal": "with_family", "StatusEmployVal": "employed"}
             assert said == set(classes.items())
         if name.startswith("n2c2-2022") and task.kind is TaskKind.relations:
             counts = item_counts(example.answer, back).values()
             assert all(hits == predicted == gold > 0 for hits, predicted, gold in counts)
+        if task.kind is TaskKind.entities:
+            gold = {span.key: asked_of(span, task) for span in example.answer.spans}
+            assert {span.key: dict(span.attributes) for span in back.spans} == gold
+
+
+def test_events_of_i2b2_2012_have_their_polarity_and_modality(tmp_path):
+    i2b2_2012(tmp_path)
+    task = load_task("i2b2-2012-events")
+    parts, _ = read_parts(
+        task.model_copy(update={"data": task.data.model_copy(update={"split": None})}), data_root=tmp_path
+    )
+    [example, *_] = parts[Split.test]
+    said = {span.surface(example.note): (span.label, dict(span.attributes)) for span in example.answer.spans}
+    assert said["fever"] == ("PROBLEM", {"polarity": "NEG", "modality": "FACTUAL"})
+    assert "problem, absent: fever" in formulate(example, task, TEMPLATES["markers"]).answer

@@ -26,6 +26,8 @@ def evaluate(
         typer.Option("--likelihood/--no-likelihood", help="Score classes and multiple choice by the likeliest of "
                      "the possible answers as well.", show_default="likelihood"),
     ] = None,
+    mistakes: Annotated[int, typer.Option(help="Show the first so many mistakes of each task, by document and "
+                                          "characters.")] = 0,
     backbone: Backbone = None,
     config: Config = None,
     sets: Sets = None,
@@ -43,8 +45,8 @@ def evaluate(
     from clinprompt.evaluation.errors_table import VERDICTS
     from clinprompt.stages.adapted import cell_key
     from clinprompt.stages.configs import EvaluateSettings
+    from clinprompt.stages.evaluate import ERROR_ITEMS, read_error_items, read_errors, read_scores, unconstrained
     from clinprompt.stages.evaluate import evaluate as stage
-    from clinprompt.stages.evaluate import read_errors, read_scores, unconstrained
     from clinprompt.stages.overrides import load_config
 
     flags = overrides(sets, targets=data, adapted=prompt, part=part, limit=limit,
@@ -55,8 +57,9 @@ def evaluate(
     run = stage(settings, runs=runs, progress=console.progress, force=force)
     cells = read_scores(run.path)
     for cell in cells:
-        found = read_errors(run.outputs / cell_key(cell["task"], cell["shots"], cell["draw"]))
-        cell["errors"] = [asdict(line) for line in found]
+        folder = run.outputs / cell_key(cell["task"], cell["shots"], cell["draw"])
+        cell["errors"] = [asdict(line) for line in read_errors(folder)]
+        cell["mistakes"] = [asdict(item) for item in read_error_items(folder)[:mistakes]]
     rows = [
         [
             cell["task"], cell["method"], cell["shots"], score["metric"] + how, f"{score['value']:.1f}",
@@ -73,6 +76,11 @@ def evaluate(
     judged = [cell for cell in cells if cell["errors"]]
     if judged:
         console.table(("task", "method", "shots", "label", *VERDICTS), _error_rows(judged, VERDICTS), title="Errors")
+        console.line(f"every mistake by document and characters: {ERROR_ITEMS} beside the predictions")
+    for cell in judged:
+        if cell["mistakes"]:
+            names = list(cell["mistakes"][0])
+            console.table(names, [list(one.values()) for one in cell["mistakes"]], title=f"Mistakes: {cell['task']}")
     if why := unconstrained(run.path):
         console.warn(f"answers of this backbone were written freely and checked afterwards: {why}")
     for cell in cells:

@@ -33,6 +33,8 @@ def predict(
     sections: Annotated[Path | None, typer.Option(help="YAML file of section headings, added to our own.")] = None,
     mark_sections: Annotated[bool, typer.Option("--mark-sections", help="Give each span the attribute `section`.")]
         = False,
+    mark_ambiguous: Annotated[bool, typer.Option("--mark-ambiguous", help="Give spans whose words stand in several "
+                              "places the attribute `ambiguous`.")] = False,
     answer_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 192,
     decoding: Decoding = None,
     grounded: Grounded = None,
@@ -54,6 +56,7 @@ def predict(
         notes=notes, prompts=prompt, out=out, writer=to, reader=reader, window=window,
         long_notes__window_tokens=window_tokens, long_notes__overlap=overlap, long_notes__choices=long_choices,
         long_notes__summaries=long_summaries, long_notes__sections=sections, mark_sections=mark_sections or None,
+        mark_ambiguous=mark_ambiguous or None,
         answer_tokens=answer_tokens, decoding__kind=decoding, decoding__grounded=grounded, backbone__path=backbone,
     )  # fmt: skip
     settings = load_config(None, PredictSettings, flags)

@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _FLAGS = {
-    "negated": "negated", "negation": "negated", "negative": "negated", "absent": "negated",
+    "negated": "negated", "negation": "negated", "negative": "negated", "neg": "negated", "absent": "negated",
     "denied": "negated",
     "possible": "possible", "uncertain": "possible", "uncertainty": "possible", "speculated": "possible",
+    "hedged": "possible",
     "hypothetical": "hypothetical", "conditional": "hypothetical", "generic": "hypothetical",
-    "historical": "past", "history": "past", "past": "past", "future": "hypothetical", "planned": "hypothetical",
+    "proposed": "hypothetical",
+    "historical": "past", "history": "past", "past": "past", "future": "future", "planned": "future",
     "family": "other", "associated_with_someone_else": "other", "other": "other", "someone_else": "other",
 }  # fmt: skip
 """Names of yes/no attributes, and the values that say the same in an attribute of several values."""
-_VALUED = ("assertion", "status", "presence", "polarity", "certainty", "modality", "temporality", "time")
+_VALUED = (
+    "assertion", "status", "presence", "polarity", "certainty", "modality", "contextualmodality", "temporality", "time",
+)  # fmt: skip
 _PERSON = ("experiencer", "subject")
 _PATIENT = ("", "patient", "self")
-_USUAL = ("present", "positive", "affirmed", "current", "patient", "self")
+_USUAL = ("present", "positive", "pos", "affirmed", "factual", "actual", "current", "patient", "self")
 _FALSE = ("false", "no", "0", "n", "none")
 
 
@@ -29,21 +33,23 @@ class Assertion:
     possible: bool = False
     hypothetical: bool = False
     past: bool = False
+    future: bool = False
     person: str = ""
     read: frozenset[str] = frozenset()
 
     @property
     def exists(self) -> bool:
         """Whether the patient has it, as OMOP's ``term_exists`` means it: doubt does not make it false."""
-        return not (self.negated or self.hypothetical or self.person)
+        return not (self.negated or self.hypothetical or self.future or self.person)
 
 
 def assertion_of(attributes: Mapping[str, str]) -> Assertion:
     """The assertion that a span's attributes state.
 
     Understood are flags (``Negated``, ``possible=true``), the six classes of i2b2 2010 and like words under
-    ``assertion``, ``status``, ``certainty``, ``polarity`` or ``temporality``, and a person under ``experiencer``
-    or ``subject``. Large and small letters are the same, and so are blanks, hyphens and underscores.
+    ``assertion``, ``status``, ``certainty`` or ``temporality``, polarity and modality as in i2b2 2012 (``NEG``,
+    ``PROPOSED``) and THYME (``contextualModality=HEDGED``), and a person under ``experiencer`` or ``subject``. Large
+    and small letters are the same, and so are blanks, hyphens and underscores.
 
     >>> assertion_of({"assertion": "absent"}).exists, assertion_of({"Negated": ""}).exists
     (False, False)
@@ -70,8 +76,8 @@ def assertion_of(attributes: Mapping[str, str]) -> Assertion:
 
 
 def meaning_of(value: str) -> str | None:
-    """What a value of such an attribute means: ``negated``, ``possible``, ``hypothetical``, ``past`` or ``other``
-    (of another person); nothing for the usual, ``None`` for a value that is not understood.
+    """What a value of such an attribute means: ``negated``, ``possible``, ``hypothetical``, ``past``, ``future`` or
+    ``other`` (of another person); nothing for the usual, ``None`` for a value that is not understood.
     """
     word = _plain(value)
     return _FLAGS.get(word, "" if word in _USUAL else None)

@@ -13,10 +13,14 @@ from clinprompt.schema.example import Example
 
 MEANINGS = {
     "assertion": ("other", "hypothetical", "possible", "negated"),
-    "temporality": ("past",),
+    "temporality": ("past", "future"),
     "experiencer": ("other",),
 }
 """What makes an attribute unlike the usual, the stronger first: the order of the i2b2 2010 guideline."""
+
+
+MEANT = ("negated", "possible", "hypothetical", "past", "future")
+"""What an :class:`~clinprompt.data.assertion.Assertion` may say, beside the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +102,4 @@ def refuse_unknown(unknown: Counter[str]) -> None:
 
 def _meanings(span: Span) -> set[str]:
     said = assertion_of(span.attributes)
-    flags = {"negated": said.negated, "possible": said.possible, "hypothetical": said.hypothetical, "past": said.past}
-    return {meaning for meaning, holds in flags.items() if holds} | ({"other"} if said.person else set())
+    return {one for one in MEANT if getattr(said, one)} | ({"other"} if said.person else set())

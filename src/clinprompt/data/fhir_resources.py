@@ -94,12 +94,18 @@ def mention_of(
     lost: Counter[str],
 ) -> Resource | None:
     """The resource of a mention of the type ``kind``, coded by ``systems``; ``None`` (counted in ``lost``) where it
-    would state what the note does not: hypothetical mentions, and what other persons do not have.
+    would state what the note does not: hypothetical mentions, what is still to come (but planned procedures and
+    intended medication), and what other persons do not have.
     """
     said, words = assertion_of(span.attributes), " ".join(span.surface(document.text).split())
     person = said.person or ("family member" if kind == "FamilyMemberHistory" else "")
-    if said.hypothetical or not words or (person and said.negated):
-        lost["hypothetical" if said.hypothetical else "blank" if not words else "negated of other persons"] += 1
+    ahead = said.future and (person or kind not in ("MedicationStatement", "Procedure"))
+    reasons = {
+        "hypothetical": said.hypothetical, "future": ahead, "blank": not words,
+        "negated of other persons": person and said.negated,
+    }  # fmt: skip
+    if left_out := next((reason for reason, holds in reasons.items() if holds), ""):
+        lost[left_out] += 1
         return None
     lost["attributes"] += len(span.attributes) - len(said.read) - told(span)
     coding = codings(span, systems, lost)
@@ -163,12 +169,12 @@ def _allergy(code: Resource, said: Assertion) -> Resource:
 
 
 def _medication(code: Resource, said: Assertion) -> Resource:
-    status = "not-taken" if said.negated else "completed" if said.past else "unknown"
+    status = "not-taken" if said.negated else "completed" if said.past else "intended" if said.future else "unknown"
     return {"resourceType": "MedicationStatement", "status": status, "medicationCodeableConcept": code}
 
 
 def _procedure(code: Resource, said: Assertion) -> Resource:
-    status = "not-done" if said.negated else "completed" if said.past else "unknown"
+    status = "not-done" if said.negated else "completed" if said.past else "preparation" if said.future else "unknown"
     return {"resourceType": "Procedure", "status": status, "code": code}
 
 

@@ -99,6 +99,7 @@ class _Prediction(_Record):
     answer: _Answer
     report: _Report = Field(default_factory=_Report)
     raw: StrictStr = ""
+    ambiguous: list[StrictStr] = Field(default_factory=list)
     provenance: _Texts = Field(default_factory=dict)
 
 
@@ -139,7 +140,14 @@ def prediction_of(record: Mapping[str, Any], *, where: str) -> Prediction:
         text=read.answer.text,
     )
     report = DecodeReport(**read.report.model_dump())
-    return Prediction(example=read.example, answer=answer, report=report, raw=read.raw, provenance=read.provenance)
+    return Prediction(
+        example=read.example,
+        answer=answer,
+        report=report,
+        raw=read.raw,
+        ambiguous=tuple(read.ambiguous),
+        provenance=read.provenance,
+    )
 
 
 def document_record(document: Document) -> dict[str, Any]:
@@ -167,6 +175,7 @@ def prediction_record(prediction: Prediction) -> dict[str, Any]:
         },
         "report": dataclasses.asdict(prediction.report),
         "raw": prediction.raw,
+        "ambiguous": list(prediction.ambiguous),
         "provenance": dict(prediction.provenance),
     }
 

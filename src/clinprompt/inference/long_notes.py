@@ -144,8 +144,10 @@ class LongNotes:
         if plan.strategy == WHOLE:
             return given[0]
         kind = plan.question.task.kind
+        ambiguous: tuple[str, ...] = ()
         if kind in SPAN_KINDS:
             answer = merge(plan.places, [one.answer for one in given])
+            ambiguous = _ambiguous(plan, given, answer)
         elif kind is TaskKind.summarisation:
             texts = [(one.answer.text or "").strip() for one in given]
             answer = Answer(text="\n".join(text for text in texts if text))
@@ -154,7 +156,7 @@ class LongNotes:
         report = sum((one.report for one in given), DecodeReport())
         raw = "\n".join(one.raw for one in given)
         loosest = min(given, key=lambda one: one.provenance["grounding"] == CONSTRAINED)
-        return _told(plan, Prediction(plan.question.example.id, answer, report, raw, loosest.provenance))
+        return _told(plan, Prediction(plan.question.example.id, answer, report, raw, ambiguous, loosest.provenance))
 
     def _surest(self, plan: Plan, parts: Sequence[Question], given: Sequence[Prediction]) -> Answer:
         """The written answer with the highest mean log-probability of its tokens; blank ones only when all are."""
@@ -196,6 +198,17 @@ def _with_note(question: Question, note: str) -> Question:
     """The question about another text, without the gold answer, whose places would be others."""
     example = replace(question.example, inputs={**question.example.inputs, "note": note}, answer=Answer())
     return replace(question, example=example)
+
+
+def _ambiguous(plan: Plan, given: Sequence[Prediction], merged: Answer) -> tuple[str, ...]:
+    """The spans that no window could place for certain."""
+    sure = {
+        span.shifted(start).key
+        for (start, _), one in zip(plan.places, given, strict=True)
+        for span in one.answer.spans
+        if span.id not in one.ambiguous
+    }
+    return tuple(span.id for span in merged.spans if span.key not in sure)
 
 
 def _told(plan: Plan, prediction: Prediction) -> Prediction:

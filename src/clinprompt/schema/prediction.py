@@ -39,10 +39,15 @@ class DecodeReport:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A decoded answer with its report, the raw answer text and where it comes from."""
+    """A decoded answer with its report, the raw answer text and where it comes from.
+
+    ``ambiguous`` are the ids of spans whose words stand in several places of what was read, and whose place was taken
+    by the order of the answer alone.
+    """
 
     example: str
     answer: Answer
     report: DecodeReport = DecodeReport()
     raw: str = ""
+    ambiguous: tuple[str, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clinprompt.data.assertion import assertion_of, meaning_of
-from clinprompt.data.attributes import MEANINGS
+from clinprompt.data.attributes import MEANINGS, MEANT
 from clinprompt.errors import InputError
 from clinprompt.registry import unknown_name
 from clinprompt.schema.document import Document, Span
 from clinprompt.schema.example import TaskKind
 
 USUAL = {"assertion": "present", "temporality": "current", "experiencer": "patient"}
-WORDS = {"negated": "absent", "possible": "possible", "hypothetical": "hypothetical", "past": "past", "other": "family"}
+WORDS = {one: one for one in MEANT} | {"negated": "absent", "other": "family"}
 """The value where an annotation says what is meant by a flag only, such as ``Negated``."""
 UNSAID, FLAG = "not said", "yes"
 MOST_VALUES = 24
@@ -29,16 +29,20 @@ def with_asked(
     With ``kind`` question answering the task asks for one attribute of marked mentions instead. Raises
     :class:`InputError` for attributes that the documents do not have, or that are no classes.
     """
-    schemas = {name: _schema(documents, name) for name in names}
+    schemas = {name: _schema(documents, name, names) for name in names}
     if kind is TaskKind.relations:
         schemas = {name: _at_ends(schema, fields["labels"], name) for name, schema in schemas.items()}
     renames = {name: {name: FLAG} for name, schema in schemas.items() if FLAG in schema["values"] and name not in USUAL}
     data = {"data": {"reader": "", "attribute_map": renames}} if renames else {}
     if kind is not TaskKind.question_answering:
         said = fields["instruction"].rstrip(".") + f" with {', '.join(_words(name) for name in names)}."
-        own = () if kind is TaskKind.relations else ("attribute-f1", "attribute-accuracy")
-        metrics = (*own, *fields["metrics"])
-        return {**fields, **data, "attributes": schemas, "instruction": said, "metrics": metrics}
+        scored = () if kind is TaskKind.relations else ("attribute-f1", "attribute-accuracy")
+        single = [f"{metric}:{name}" for name in names for metric in scored] if len(names) > 1 else []
+        metrics = (*scored, *single, *fields["metrics"])
+        spoken = {**fields["verbalizer"], **_told_apart(schemas)}
+        return {
+            **fields, **data, "attributes": schemas, "instruction": said, "metrics": metrics, "verbalizer": spoken,
+        }  # fmt: skip
     if len(names) != 1:
         raise InputError("a question is about one attribute", where=", ".join(names), fix="import once for each")
     ((name, schema),) = schemas.items()
@@ -71,8 +75,22 @@ def unasked(documents: Iterable[Document], names: Sequence[str]) -> Counter[str]
     )
 
 
-def _schema(documents: Iterable[Document], name: str) -> dict[str, Any]:
-    said = Counter((span.label, _value(span, name)) for document in documents for span in document.spans)
+def _told_apart(schemas: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Words for values that several attributes share, such as those of two flags, with the attribute's name."""
+    times = Counter(value for schema in schemas.values() for value in schema["values"] if value != schema["usual"])
+    return {
+        f"{name}={value}": _words(name) + ("" if value == FLAG else f" {value}")
+        for name, schema in schemas.items()
+        for value in schema["values"]
+        if times[value] > 1 and value != schema["usual"]
+    }
+
+
+def _schema(documents: Iterable[Document], name: str, names: Sequence[str]) -> dict[str, Any]:
+    # What an attribute of its own says, such as the person, is not said once more by the assertion.
+    apart = {meaning for other in names if other != name for meaning in MEANINGS.get(other, ())}
+    meanings = [meaning for meaning in MEANINGS.get(name, ()) if meaning not in apart or name != "assertion"]
+    said = Counter((span.label, _value(span, name, meanings)) for document in documents for span in document.spans)
     counts = Counter[str]()
     for (_, value), times in said.items():
         if value:
@@ -91,13 +109,11 @@ def _schema(documents: Iterable[Document], name: str) -> dict[str, Any]:
     return {"values": values, "of": of, "usual": usual}
 
 
-def _value(span: Span, name: str) -> str | None:
+def _value(span: Span, name: str, meanings: Sequence[str]) -> str | None:
     """The value of one span, ``None`` where it says nothing."""
     own = span.attributes.get(name)
     meant = assertion_of(span.attributes)
-    flags = {"negated": meant.negated, "possible": meant.possible, "hypothetical": meant.hypothetical,
-             "past": meant.past, "other": bool(meant.person)}  # fmt: skip
-    strongest = next((meaning for meaning in MEANINGS.get(name, ()) if flags[meaning]), "")
+    strongest = next((one for one in meanings if getattr(meant, "person" if one == "other" else one)), "")
     # A word of the attribute's own is kept unless other attributes say something stronger.
     if own and (not strongest or meaning_of(own) == strongest):
         return own

@@ -254,7 +254,8 @@ class EvaluateSettings(Settings):
 class PredictSettings(Settings):
     """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`.
 
-    ``window`` is the longest stretch in characters; ``mark_sections`` gives every span its section as an attribute.
+    ``window`` is the longest stretch in characters; ``mark_sections`` gives every span its section as an attribute,
+    ``mark_ambiguous`` those whose words stand in several places ``ambiguous``.
     """
 
     backbone: BackboneSettings = BackboneSettings()
@@ -268,5 +269,6 @@ class PredictSettings(Settings):
     window: int | None = Field(None, ge=40)
     long_notes: LongNoteSettings = LongNoteSettings()
     mark_sections: bool = False
+    mark_ambiguous: bool = False
     answer_tokens: int = Field(192, ge=1)
     decoding: DecodingSettings = DecodingSettings()

@@ -94,13 +94,22 @@ def write_errors(folder: Path, task: Task, examples: Sequence[Example], predicti
 
 def read_errors(folder: Path) -> list[ErrorLine]:
     """The lines of a cell's ``errors.csv``; none where it was not written."""
-    if not (folder / ERRORS).is_file():
+    return [
+        ErrorLine(row.pop("label"), **{name: int(count) for name, count in row.items()})
+        for row in _rows(folder / ERRORS)
+    ]
+
+
+def read_error_items(folder: Path) -> list[ErrorItem]:
+    """The mistakes of a cell's ``error-items.csv``; none where it was not written."""
+    return [ErrorItem(**row) for row in _rows(folder / ERROR_ITEMS)]
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    if not file.is_file():
         return []
-    with (folder / ERRORS).open(encoding="utf-8", newline="") as file:
-        return [
-            ErrorLine(row.pop("label"), **{name: int(count) for name, count in row.items()})
-            for row in csv.DictReader(file)
-        ]
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def read_scores(run: Path) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 from clinprompt.data.sections import sections
 from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import SPAN_KINDS, Answer, Example, TaskKind
+from clinprompt.schema.prediction import Prediction
 
 
 def gathered(item: Document | Example, given: Mapping[str, Answer], kinds: Mapping[str, TaskKind]) -> Document:
@@ -22,6 +23,16 @@ def gathered(item: Document | Example, given: Mapping[str, Answer], kinds: Mappi
     spans, relations = _joined(located)
     text = item.text if isinstance(item, Document) else item.note
     return Document(item.id, text, spans, relations, group=item.group)
+
+
+def marked(prediction: Prediction) -> Answer:
+    """The answer with the attribute ``ambiguous`` at spans whose words stand in several places."""
+    answer = prediction.answer
+    spans = tuple(
+        replace(span, attributes={**span.attributes, "ambiguous": "yes"}) if span.id in prediction.ambiguous else span
+        for span in answer.spans
+    )
+    return replace(answer, spans=spans)
 
 
 def with_sections(document: Document, rules: Mapping[str, str] | None) -> Document:

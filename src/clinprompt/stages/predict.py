@@ -23,7 +23,7 @@ from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.adapted import open_prompt
 from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.exporting import check_output, holds_answers, rehearse, write_documents
-from clinprompt.stages.gathered import gathered, with_sections, written_answers
+from clinprompt.stages.gathered import gathered, marked, with_sections, written_answers
 from clinprompt.stages.importing import reader_of
 from clinprompt.stages.mention_answers import attributed
 from clinprompt.stages.opened import Opened, open_backbone, template_of
@@ -199,7 +199,7 @@ def _write(
 ) -> PredictReport:
     by_item: list[dict[str, Answer]] = [{} for _ in items]
     for ask, prediction in zip(asks, found, strict=True):
-        by_item[ask.item][ask.task.name] = prediction.answer
+        by_item[ask.item][ask.task.name] = marked(prediction) if settings.mark_ambiguous else prediction.answer
     kinds = {task.name: task.kind for task in tasks}
     documents = [gathered(item, given, kinds) for item, given in zip(items, by_item, strict=True)]
     if _on_given_mentions(tasks):

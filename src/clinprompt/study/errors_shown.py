@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clinprompt.evaluation.errors_table import ErrorLine
-from clinprompt.stages.evaluate import read_errors
+from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine
+from clinprompt.stages.evaluate import read_error_items, read_errors
 from clinprompt.study.examples_shown import best_run
 from clinprompt.study.score_table import TRIVIAL
 from clinprompt.study.table import Cell
 
+ITEMS = 20
+"""Mistakes of a target that the report lists; all of them stand in the run's own file."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShownErrors:
-    """The error lines of one run on one target, in the order of the task's labels."""
+    """The error lines of one run on one target, in the order of the task's labels, and the first of ``mistakes``."""
 
     target: str
     method: str
     shots: str
     lines: tuple[ErrorLine, ...]
+    items: tuple[ErrorItem, ...] = ()
+    mistakes: int = 0
 
 
 def choose_errors(cells: Sequence[Cell]) -> list[ShownErrors]:
@@ -29,5 +34,7 @@ def choose_errors(cells: Sequence[Cell]) -> list[ShownErrors]:
         cell = best_run([cell for cell in cells if cell.record["task"] == target and cell.method != TRIVIAL])
         lines = read_errors(cell.folder) if cell else []
         if cell and lines:
-            shown.append(ShownErrors(target, cell.method, str(cell.record["shots"]), tuple(lines)))
+            items = read_error_items(cell.folder)
+            shots = str(cell.record["shots"])
+            shown.append(ShownErrors(target, cell.method, shots, tuple(lines), tuple(items[:ITEMS]), len(items)))
     return shown

@@ -85,7 +85,8 @@ class Task(_Strict):
     """A task of one of the five kinds; the same file serves training, scoring and prediction.
 
     ``labels`` are entity labels or classes (empty for choices and free text), ``verbalizer`` the words that stand
-    for them in answers (the label itself when absent), ``metrics`` names from the metric table, primary first.
+    for them in answers (the label itself when absent; those of one attribute's value under ``name=value``),
+    ``metrics`` names from the metric table, primary first.
     ``attributes`` are asked for with the entities, in one answer; ``about`` asks for an attribute of one mention.
     """
 
@@ -106,7 +107,12 @@ class Task(_Strict):
 
     @model_validator(mode="after")
     def _words_are_known(self) -> Task:
-        values = [value for schema in self.attributes.values() for value in schema.values]
+        values = [
+            words
+            for name, schema in self.attributes.items()
+            for value in schema.values
+            for words in (value, f"{name}={value}")
+        ]
         mentions = self.about.of if self.about else ()
         extra = set(self.verbalizer) - {*self.labels, *self.relations, *values, *mentions}
         if extra:
@@ -127,9 +133,12 @@ class Task(_Strict):
             asked = {name: schema for name, schema in self.attributes.items() if label in (schema.of or self.labels)}
             for values in itertools.product(*(schema.values for schema in asked.values())):
                 said = dict(zip(asked, values, strict=True))
-                unusual = [self.words(value) for name, value in said.items() if value != asked[name].usual]
+                unusual = [self._value_words(*one) for one in said.items() if one[1] != asked[one[0]].usual]
                 found[", ".join([self.words(label), *unusual])] = (label, said)
         return found
+
+    def _value_words(self, attribute: str, value: str) -> str:
+        return self.verbalizer.get(f"{attribute}={value}", self.words(value))
 
     def label(self, words: str) -> str | None:
         """The label that these words stand for, ``None`` when they stand for none."""

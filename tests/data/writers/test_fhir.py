@@ -97,6 +97,20 @@ def test_what_the_bundle_does_not_say_is_counted(tmp_path):
     assert "data" not in made[0]["content"][0]["attachment"]
 
 
+def test_what_is_to_come_is_no_fact(tmp_path):
+    lost, made, _ = write_bundle(
+        tmp_path,
+        span("Drug", "aspirin", temporality="future"),
+        span("Procedure", "MRI", Planned=""),
+        span("Problem", "fever", temporality="future"),
+        span("Procedure", "MRI", temporality="future", experiencer="mother"),
+        span("Problem", "asthma", polarity="NEG", modality="FACTUAL"),
+    )
+    assert lost == {"future": 2}
+    assert [one.get("status") for one in made[1:3]] == ["intended", "preparation"]
+    assert code(made[3], "verificationStatus") == "refuted" and len(made) == 4 + 2
+
+
 def test_concepts_become_codings(tmp_path):
     lost, made, _ = write_bundle(
         tmp_path,

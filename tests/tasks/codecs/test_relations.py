@@ -144,6 +144,14 @@ def test_the_same_words_may_say_two_things():
     assert [values[link.tail] for link in back.answer.relations] == ["none", "a=b, c"]
 
 
+def test_of_two_ends_at_one_place_the_one_is_ambiguous_that_has_no_mark():
+    gold = example("tobacco, no, no", Answer())
+    back = CODEC.decode("is: tobacco > Status, never=no #1; is: tobacco > Status, current=no", gold, STATUS)
+    values = {span.id: span.attributes.get("Val") for span in back.answer.spans if span.fragments == ((9, 11),)}
+    assert sorted(values.values()) == ["current", "none"]
+    assert [values[id] for id in back.ambiguous] == ["current"] and back.report.ambiguous == 1
+
+
 def test_a_value_that_the_task_does_not_have_is_refused():
     with pytest.raises(InputError, match=r"attribute Val has the value 'often'.*Allowed: none, current"):
         CODEC.encode(use("often"), STATUS)

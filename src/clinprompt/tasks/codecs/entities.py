@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Fragment, Span
@@ -47,6 +47,11 @@ def numbered(places: Mapping[Place, Mapping[str, str]]) -> tuple[Span, ...]:
     )
 
 
+def ids_of(spans: Iterable[Span], places: Set[Place]) -> tuple[str, ...]:
+    """The ids of the spans that stand at these places."""
+    return tuple(span.id for span in spans if span.key in places)
+
+
 class EntitiesCodec:
     """Items ``words: mention`` in text order, joined by ``; ``; fragments of one mention by `` | ``.
 
@@ -82,7 +87,7 @@ class EntitiesCodec:
         grounder, wording = Grounder(example.note), Wording(forms)
         places: dict[Place, Mapping[str, str]] = {}
         taken: dict[str, set[tuple[Fragment, ...]]] = defaultdict(set)
-        report, start = DecodeReport(), 0
+        report, start, unsure = DecodeReport(), 0, set[Place]()
         for item in answer_items(answer):
             form, found = _read(item, wording, grounder, forms, start=start, taken=taken)
             again = found is not None and found.repeated
@@ -96,7 +101,12 @@ class EntitiesCodec:
             taken[label].add(found.fragments)
             places[label, found.fragments] = attributes
             start = found.fragments[0][0]
-        return Prediction(example=example.id, answer=Answer(spans=numbered(places)), report=report, raw=answer)
+            if found.ambiguous:
+                unsure.add((label, found.fragments))
+        spans = numbered(places)
+        return Prediction(
+            example=example.id, answer=Answer(spans=spans), report=report, raw=answer, ambiguous=ids_of(spans, unsure)
+        )
 
 
 def words_of(span: Span, forms: Forms, example: Example, task: Task) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from clinprompt.errors import InputError
@@ -97,23 +98,26 @@ class RelationsCodec:
     def decode(self, answer: str, example: Example, task: Task) -> Prediction:
         """The relations that the text names, with spans for their ends; never raises."""
         walk, wording, forms = _Walk(Grounder(example.note)), Wording(task.relations, task), task.forms()
-        report, links = DecodeReport(), set()
+        report, links, unsure = DecodeReport(), set[Link](), set[End]()
         for item in answer_items(answer):
-            readable, link, ambiguous = _read(item, walk, wording, forms, task)
+            readable, link, doubtful = _read(item, walk, wording, forms, task)
             again = link in links
             report += DecodeReport(
                 items=1, unreadable=not readable, unlocated=readable and link is None,
-                ambiguous=ambiguous and not again, repeated=again,
+                ambiguous=bool(doubtful) and not again, repeated=again,
             )  # fmt: skip
             if link is not None and not again:
+                unsure |= doubtful
                 links.add(link)
                 walk.step(link)
-        return Prediction(example=example.id, answer=linked(links), report=report, raw=answer)
+        found = linked(links)
+        ambiguous = tuple(span.id for span in found.spans if _end(span, span.attributes) in unsure)
+        return Prediction(example=example.id, answer=found, report=report, raw=answer, ambiguous=ambiguous)
 
 
 def gold_links(answer: Answer, task: Task) -> set[Link]:
     """The relations of an answer by label and what their ends say instead of span ids."""
-    ends = {span.id: (*span.key, tuple(sorted(asked_of(span, task).items()))) for span in answer.spans}
+    ends = {span.id: _end(span, asked_of(span, task)) for span in answer.spans}
     return {(relation.label, ends[relation.head], ends[relation.tail]) for relation in answer.relations}
 
 
@@ -141,6 +145,10 @@ def _end_order(end: End) -> tuple[object, ...]:
     label, fragments, said = end
     place: Place = (label, fragments)
     return (*text_order(place), said)
+
+
+def _end(span: Span, said: Mapping[str, str]) -> End:
+    return (*span.key, tuple(sorted(said.items())))
 
 
 def _span(end: End, *, id: str = "") -> Span:
@@ -194,8 +202,10 @@ def _read_end(end: list[Unit], types: tuple[str, ...]) -> tuple[str, Mention] | 
     return None if type_ is None or mention is None else (type_, mention)
 
 
-def _read(item: list[Unit], walk: _Walk, wording: Wording, forms: Forms, task: Task) -> tuple[bool, Link | None, bool]:
-    """Whether the item has the form, the link if both ends are in the note, whether one is ambiguous."""
+def _read(
+    item: list[Unit], walk: _Walk, wording: Wording, forms: Forms, task: Task
+) -> tuple[bool, Link | None, set[End]]:
+    """Whether the item has the form, the link if both ends are in the note, those of its ends that are ambiguous."""
     readable = False
     for reading in readings(item):
         words, *rest = split(reading, ":", limit=1)
@@ -219,8 +229,8 @@ def _read(item: list[Unit], walk: _Walk, wording: Wording, forms: Forms, task: T
         if head is not None and tail is not None:
             tail_label, tail_said = _kind(tail_type, forms)
             link = (label, head_end, (tail_label, tail.fragments, tail_said))
-            return True, link, head.ambiguous or tail.ambiguous
-    return readable, None, False
+            return True, link, {end for end, found in zip(link[1:], (head, tail), strict=True) if found.ambiguous}
+    return readable, None, set()
 
 
 def _kind(type_: str, forms: Forms) -> Kind:
