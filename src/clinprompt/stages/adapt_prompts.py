@@ -22,7 +22,6 @@ from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Member
 from clinprompt.training.loop import train
-from clinprompt.training.objectives import token_losses
 from clinprompt.training.outcome import TrainingResult
 from clinprompt.training.seeds import derive
 
@@ -202,7 +201,7 @@ def _lowest_loss(
         for at in range(0, len(rows), 8):
             part = rows[at : at + 8]
             prompts = PromptVectors(prompt, placement, owner=(0,) * len(part))
-            values = token_losses(opened.backbone.forward(part, prompts, notes=notes))
+            values = opened.backbone.forward(part, prompts, notes=notes).losses
             total, tokens = total + float(values.sum()), tokens + len(values)
         losses[name] = total / tokens
     return min(losses, key=losses.__getitem__)

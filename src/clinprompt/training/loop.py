@@ -19,7 +19,7 @@ from clinprompt.prompts.source import ParameterGroup, PromptSource
 from clinprompt.training.checkpoint import load_checkpoint, save_checkpoint
 from clinprompt.training.gang import Cursors, Member, Mixture, batch_prompts, rows_for_step
 from clinprompt.training.gradients import refuse_silence
-from clinprompt.training.objectives import Distillation, Targets, token_losses
+from clinprompt.training.objectives import Distillation, Targets
 from clinprompt.training.optimiser import GangAdamW
 from clinprompt.training.outcome import StepReport, TrainingResult
 from clinprompt.training.parallel import even_runs, world
@@ -123,7 +123,7 @@ class _Loop:
         self.step = step + 1
         tokens = [0] * len(self.members)
         for n, row in picked:
-            tokens[n] += len(row.answer)
+            tokens[n] += row.units
         counts = torch.tensor(tokens, dtype=torch.float32)
         answer = torch.zeros(len(self.members))
         chunks = self._shared(picked)
@@ -177,7 +177,7 @@ class _Loop:
 
     def _backward(self, chunk: list[tuple[int, Row]], targets: Targets | None, counts: Tensor) -> Tensor:
         output = self._forward(chunk, hidden_layers=self.distillation.hidden_layers if self.distillation else ())
-        answer = token_losses(output)
+        answer = output.losses
         values = answer
         if self.teachers:
             values = values + self.teachers.losses(chunk, output, targets)
@@ -237,7 +237,7 @@ class _Loop:
             output = self._forward(chunk)
             if not counted:
                 continue
-            losses, owner = token_losses(output).double().cpu(), self._owners(chunk, output).cpu()
+            losses, owner = output.losses.double().cpu(), self._owners(chunk, output).cpu()
             totals.index_add_(0, owner, losses)
             counts.index_add_(0, owner, torch.ones_like(losses))
         self.world.sum([totals, counts])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from clinprompt.backbones.protocol import Output, Placement
+from clinprompt.backbones.protocol import Placement
 from clinprompt.maths.distillation import Softened, hidden_distance, logit_divergence
 
 
@@ -37,11 +36,6 @@ class Targets:
 
     softened: Softened
     hidden: Tensor | None
-
-
-def token_losses(output: Output) -> Tensor:
-    """Negative log-likelihood of each answer token ``[A]``, in nats."""
-    return torch.nn.functional.cross_entropy(output.logits, output.targets, reduction="none")
 
 
 def teacher_losses(logits: Tensor, hidden: Tensor | None, targets: Targets, *, temperature: float) -> Tensor:
