@@ -37,7 +37,8 @@ from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import Prediction
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import applied, open_adapted
-from clinprompt.stages.configs import AdaptSettings, BackboneSettings, Budget, DecodingSettings, Mpt, PrepareSettings
+from clinprompt.stages.configs import AdaptSettings, BackboneSettings, DecodingSettings, PrepareSettings
+from clinprompt.stages.methods import Budget, Mpt
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared

@@ -15,7 +15,8 @@ from clinprompt.prompts.plain import PlainPrompts
 from clinprompt.stages.adapted import Adapted, Plan
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, measured, rms, starts, winners
-from clinprompt.stages.configs import AdaptSettings, Mpt, PromptTuning
+from clinprompt.stages.configs import AdaptSettings
+from clinprompt.stages.methods import Mpt, PromptTuning
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder

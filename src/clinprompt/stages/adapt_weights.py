@@ -13,7 +13,8 @@ from clinprompt.backbones.protocol import Placement
 from clinprompt.stages.adapted import Adapted, Plan
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.cells import candidates, dev_every, measured, winners
-from clinprompt.stages.configs import AdaptSettings, FineTuning, Lora
+from clinprompt.stages.configs import AdaptSettings
+from clinprompt.stages.methods import FineTuning, Lora
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Advance, Progress
 from clinprompt.stages.run_folder import RunFolder

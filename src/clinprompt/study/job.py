@@ -15,13 +15,7 @@ from clinprompt.schema.example import Split
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import cell_key
 from clinprompt.stages.atomic import write_json, write_text
-from clinprompt.stages.configs import (
-    AdaptSettings,
-    DistillSettings,
-    EvaluateSettings,
-    PrepareSettings,
-    TeachSettings,
-)
+from clinprompt.stages.configs import AdaptSettings, DistillSettings, EvaluateSettings, PrepareSettings, TeachSettings
 from clinprompt.stages.distill import FILE as METAPROMPT
 from clinprompt.stages.distill import distill
 from clinprompt.stages.evaluate import COUNTS, evaluate, read_scores

@@ -8,15 +8,8 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from clinprompt.registry import unknown_name
-from clinprompt.stages.configs import (
-    BackboneSettings,
-    Budget,
-    DecodingSettings,
-    Instruction,
-    MethodSettings,
-    PromptSettings,
-    Settings,
-)
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, PromptSettings
+from clinprompt.stages.methods import Budget, Instruction, MethodSettings, Settings
 
 
 class Sources(Settings):
