@@ -72,8 +72,8 @@ def _questions(name: str, quick: bool) -> list[Question]:
         outputs, [cell] = open_adapted(adapted.path, opened.identity)
         prepared = open_prepared(data.path)
         task = prepared.task.model_copy(update=TASKS[name])
-        with applied(opened, outputs, cell) as (vectors, placement):
-            return [Question(example, task, vectors, placement) for example in prepared.part(Split.test)]
+        with applied(opened, outputs, cell) as given:
+            return [given.question(example, task, opened.template, name=name) for example in prepared.part(Split.test)]
 
 
 def _answers(name: str, quick: bool, *, grounded: bool) -> list[Prediction]:

@@ -17,7 +17,6 @@ from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine, errors_of
 from clinprompt.evaluation.score import check_metrics, score_task, task_counts
 from clinprompt.inference.coverage import across, coverage
 from clinprompt.inference.long_notes import WHOLE, Plan
-from clinprompt.inference.predictor import Question
 from clinprompt.schema.example import Example, Split
 from clinprompt.schema.prediction import Prediction
 from clinprompt.stages.adapted import Adapted, applied, open_adapted
@@ -142,9 +141,10 @@ def _predict(
     advance: Advance,
 ) -> tuple[list[Plan], list[Prediction], list[Prediction | None]]:
     """How each example was read, the answers, and for classes and multiple choice the likeliest ones beside them."""
-    with applied(opened, outputs, cell) as (vectors, placement):
+    opened = opened.suited(cell.method, [item.task])
+    with applied(opened, outputs, cell) as given:
         notes = reader(opened.predictor(settings.decoding, tokens=settings.answer_tokens), settings.long_notes)
-        questions = [Question(example, item.task, vectors, placement, cell.key) for example in examples]
+        questions = [given.question(example, item.task, opened.template, name=cell.key) for example in examples]
         window = item.task.data.window if item.task.data else None
         plans = [
             planned(notes, question, settings.long_notes, longest=window, extent=item.extent) for question in questions
