@@ -15,7 +15,7 @@ class PlainPrompts:
     """N free prompts, each ``[P, H]`` and trained in float32; their lengths may differ."""
 
     def __init__(self, start: Float[Tensor, "N P H"] | Sequence[Float[Tensor, "_ H"]]) -> None:
-        self.lengths = tuple(len(vectors) for vectors in start)
+        self.lengths = tuple(vectors.shape[-2] for vectors in start)
         self.n_members = len(self.lengths)
         self.values = padded(start).requires_grad_()
 
@@ -23,13 +23,18 @@ class PlainPrompts:
         """The members' prompts, padded to the longest of all."""
         return self.values[members]
 
+    def heads(self, members: Int[Tensor, " M"]) -> dict[str, Tensor]:
+        """None of its own."""
+        return {}
+
     def groups(self) -> list[ParameterGroup]:
         """One group, ``prompt``."""
         return [ParameterGroup("prompt", self.values, per_member=True)]
 
     def folded(self) -> list[Float[Tensor, "_ H"]]:
         """The finished prompts in their own lengths, without gradient."""
-        return [values[:length].clone() for values, length in zip(self.values.detach(), self.lengths, strict=True)]
+        whole = zip(self.values.detach(), self.lengths, strict=True)
+        return [values[..., :length, :].clone() for values, length in whole]
 
     def trainable(self, member: int) -> int:
         """How many numbers a member trains."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,10 +29,26 @@ class PromptSource(Protocol):
     n_members: int
     lengths: tuple[int, ...]
 
-    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"] | None:
+    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"] | Float[Tensor, "M L P H"] | None:
         """The prompts of these members, one each, padded to the longest; ``None`` for methods without prompt."""
+        ...
+
+    def heads(self, members: Int[Tensor, " M"]) -> Mapping[str, Tensor]:
+        """The heads of these members, tensors ``[M, ...]`` by name; none where the backbone has its own, as decoders."""
         ...
 
     def groups(self) -> Sequence[ParameterGroup]:
         """What is trained."""
+        ...
+
+
+class FoldableSource(PromptSource, Protocol):
+    """A source whose members are prompts, which can be finished and counted."""
+
+    def folded(self) -> list[Float[Tensor, "_ H"]] | list[Float[Tensor, "L _ H"]]:
+        """The finished prompts in their own lengths, without gradient."""
+        ...
+
+    def trainable(self, member: int) -> int:
+        """How many numbers a member trains."""
         ...
