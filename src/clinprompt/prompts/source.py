@@ -34,7 +34,7 @@ class PromptSource(Protocol):
         ...
 
     def heads(self, members: Int[Tensor, " M"]) -> Mapping[str, Tensor]:
-        """The heads of these members, tensors ``[M, ...]`` by name; none where the backbone has its own, as decoders."""
+        """The heads of these members, tensors ``[M, ...]`` by name; none where the backbone has its own (decoders)."""
         ...
 
     def groups(self) -> Sequence[ParameterGroup]:

@@ -123,9 +123,7 @@ def _encoder(settings: BackboneSettings) -> Opened:
     for name, value in plain.items():
         if getattr(settings, name) != value:
             raise InputError(f"backbone.{name} is for decoders, and this is an encoder", where=settings.path)
-    backbone = load_encoder(
-        settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast
-    )
+    backbone = load_encoder(settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast)
     return OpenedEncoder(backbone, head_width=settings.head_width)
 
 
