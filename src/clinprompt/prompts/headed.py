@@ -18,8 +18,9 @@ class Headed:
     """Heads of N members beside their prompts (``None``: no prompt), and the backbone's ``weights`` for one member.
 
     ``heads`` are tensors ``[N, ...]`` by name, among them ``edges`` ``[N, 2, H]``; they are copied and trained in
-    float32. With ``shared`` they are ``[1, ...]``, one set for all members. Raises ``ValueError`` when prompts and heads are of different numbers of members, when there are weights
-    and several members (they would train one network together), and when two groups have one name.
+    float32. With ``shared`` they are ``[1, ...]``, one set for all members. Raises ``ValueError`` when prompts and
+    heads are of different numbers of members, when there are weights and several members (they would train one network
+    together), and when two groups have one name.
     """
 
     def __init__(

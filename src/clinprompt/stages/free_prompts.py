@@ -30,13 +30,12 @@ def free_prompts(
     method: PromptTuning | SoftPromptUnfrozen, opened: Opened, cells: Sequence[Cell], *, length: int, copies: int = 1
 ) -> FreePrompts:
     """Every cell's start prompt, ``copies`` times; rates are multiples of the start's RMS."""
-    if method.layers == "every":
-        start = opened.layer_starts(cells, start=method.start, length=length)
-        return FreePrompts(
-            PerLayerPrompts(start.repeat_interleave(copies, dim=0)), lambda i, rate: {"prompt": rate * rms(start[i])}
-        )
     start = starts(opened, cells, start=method.start, length=length)
+    if method.layers == "every":
+        start = opened.layer_starts(start)
     many = start.repeat_interleave(copies, dim=0)
+    if method.layers == "every":
+        return FreePrompts(PerLayerPrompts(many), lambda i, rate: {"prompt": rate * rms(start[i])})
     if method.encoder == "none":
         return FreePrompts(PlainPrompts(many), lambda i, rate: {"prompt": rate * rms(start[i])})
     seeds = [derive(cell.seed, "encoder", cell.name) for cell in cells for _ in range(copies)]

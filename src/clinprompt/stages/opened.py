@@ -82,6 +82,14 @@ class Opened:
         """With the template of this name; see :func:`template_of`."""
         return replace(self, template=template_of(self.backbone, name))
 
+    def layer_starts(self, start: Tensor) -> Tensor:
+        """Raises :class:`InputError`: a decoder takes prompts at its input only."""
+        raise InputError(
+            "prompts in every layer are for encoders",
+            where="method.layers",
+            fix="leave it out, or give an encoder as --backbone",
+        )
+
     def heads(self, seeds: Sequence[int], *, start: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """What a member brings besides a prompt: nothing, a decoder answers with its own words."""
         return {}

@@ -77,6 +77,11 @@ class OpenedEncoder(Opened):
             raise unknown_name("template", name, READING)
         return replace(self, template=READING[name])
 
+    @torch.no_grad()
+    def layer_starts(self, start: Tensor) -> Tensor:
+        """Start vectors of every layer, ``[N, L, P, H]``: what each layer would see of ``start`` ``[N, P, H]`` alone."""
+        return self.backbone.layer_inputs(start)
+
     def heads(self, seeds: Sequence[int], *, start: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Span scorers side by side, one per seed: new ones, or copies of ``start`` (without member dimension)."""
         if start:
