@@ -90,6 +90,10 @@ class Opened:
             fix="leave it out, or give an encoder as --backbone",
         )
 
+    def asks_twice(self, task: Task) -> bool:
+        """Whether a task's second questions depend on the answers to its first ones: never for a decoder."""
+        return False
+
     def heads(self, seeds: Sequence[int], *, start: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """What a member brings besides a prompt: nothing, a decoder answers with its own words."""
         return {}
