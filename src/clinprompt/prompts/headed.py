@@ -48,7 +48,7 @@ class Headed:
         if len(set(names)) < len(names):
             raise ValueError(f"two groups have one name: {sorted(name for name in names if names.count(name) > 1)[0]}")
 
-    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"] | Float[Tensor, "M L P H"]:
+    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M *L P H"]:
         """The members' prompts; without prompts none of them has a vector (P = 0), but each has its heads."""
         if self.prompts is None:
             return torch.zeros(len(members), 0, self.hidden, device=self.scorers["edges"].device)
@@ -67,7 +67,7 @@ class Headed:
         ]
         return [*prompts, *heads, *self.weights]
 
-    def folded(self) -> list[Float[Tensor, "_ H"]] | list[Float[Tensor, "L _ H"]]:
+    def folded(self) -> list[Float[Tensor, "*L _ H"]]:
         """The finished prompts in their own lengths, without gradient; ``[0, H]`` where there is none."""
         if self.prompts is None:
             return [torch.zeros(0, self.hidden) for _ in range(self.n_members)]
