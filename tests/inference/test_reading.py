@@ -1,25 +1,18 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinprompt.backbones.protocol import Placement, TokenSpan
 from clinprompt.data.readers import READERS
-from clinprompt.errors import InputError
-from clinprompt.inference.long_notes import LongNotes
 from clinprompt.inference.predictor import Question
 from clinprompt.inference.reading import ReadingPredictor
-from clinprompt.schema.document import Relation, Span
-from clinprompt.schema.example import Answer, Example, Split
+from clinprompt.schema.example import Example
 from clinprompt.tasks.catalog import load_task
-from clinprompt.tasks.codecs.relations import linked
 from clinprompt.tasks.formulations.reading import unaskable
-from tests.annotated import ENTITIES, RELATIONS, entity_examples, example, relation_examples, relation_keys, span_keys
+from tests.annotated import ENTITIES, RELATIONS, entity_examples, relation_examples, relation_keys, span_keys
 from tests.made_readers import HEADS, MadeReader, knowing
 
 WORDINGS = st.sampled_from(["label", "words"])

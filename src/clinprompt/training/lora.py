@@ -29,7 +29,6 @@ def low_rank(backbone: CausalBackbone, *, rank: int, alpha: float, targets: str,
             lora_alpha=alpha,
             lora_dropout=0.0,
             target_modules=modules,
-            exclude_modules=None if writes else ["pooler.dense"],  # nothing reads what an encoder's pooler says
             task_type="CAUSAL_LM" if writes else "FEATURE_EXTRACTION",
         )
         with _known_warning_silenced():
