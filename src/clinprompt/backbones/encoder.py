@@ -158,6 +158,7 @@ class EncoderBackbone:
             own = slice(start, start + row.last - row.first)
             pairs = candidates(edges[own], batch.counted[own])
             match = match_logits(states[own], pairs, torch.full_like(pairs[:, 0], owner), heads)
+            pairs, match = _one_per_place(row, pairs, match)
             answers.append([TokenSpan(*span) for span in decode(pairs, match, flat=flat)])
             start = own.stop
         return answers
@@ -223,6 +224,20 @@ def _most_positions(model: Any) -> int:
     if isinstance(table, nn.Embedding) and table.padding_idx is not None:
         return table.num_embeddings - table.padding_idx - 1
     return int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
+
+
+def _one_per_place(row: ReadingRow, pairs: Tensor, match: Tensor) -> tuple[Tensor, Tensor]:
+    """Of pairs that stand for the same characters (letters of several tokens) the one that matches best."""
+    best: dict[tuple[int, int], int] = {}
+    scores = match.tolist()
+    for k, (first, last) in enumerate(pairs.tolist()):
+        start, end = row.places[first], row.places[last]
+        if scores[k] > 0 and start and end:
+            here = (start[0], end[1])
+            if here not in best or scores[k] > scores[best[here]]:
+                best[here] = k
+    kept = torch.tensor(sorted(best.values()), dtype=torch.long, device=pairs.device)
+    return pairs[kept], match[kept]
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

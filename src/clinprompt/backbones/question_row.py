@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from clinprompt.backbones.protocol import ReadingRow
@@ -65,7 +66,10 @@ def question_row(tokenizer: Any, layout: PairLayout, question: SpanQuestion, *, 
 
 
 def spelled(tokenizer: Any, text: str, *, trusted: bool = False) -> tuple[list[int], list[Fragment]]:
-    """Token ids of a text without special tokens around it, and the characters that each comes from."""
+    """Token ids of a text without special tokens around it, and the characters that each comes from.
+
+    An untrusted text has no special token but that of unknown characters.
+    """
     found = tokenizer(
         text,
         add_special_tokens=False,
@@ -73,7 +77,27 @@ def spelled(tokenizer: Any, text: str, *, trusted: bool = False) -> tuple[list[i
         return_offsets_mapping=True,
         verbose=False,  # rows that are too long are refused in `ask`, in our words
     )
-    return found["input_ids"], found["offset_mapping"]
+    ids, offsets = found["input_ids"], found["offset_mapping"]
+    special = set() if trusted else set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    faults = [offsets[k] for k, token in enumerate(ids) if token in special]
+    return (ids, offsets) if not faults else _cut(tokenizer, text, faults)
+
+
+def _cut(tokenizer: Any, text: str, faults: Sequence[Fragment]) -> tuple[list[int], list[Fragment]]:
+    """Spell a text in parts, with a cut inside each word that is spelled as a special token.
+
+    SentencePiece vocabularies hold special tokens among their pieces, where nothing else keeps text from them.
+    """
+    if len(text) < 2:
+        return [tokenizer.unk_token_id], [(0, len(text))]
+    cuts = [0, *sorted({min(max(start + 1, 1), len(text) - 1) for start, _ in faults}), len(text)]
+    ids: list[int] = []
+    offsets: list[Fragment] = []
+    for start, end in pairwise(cuts):
+        more, places = spelled(tokenizer, text[start:end])
+        ids += more
+        offsets += [(start + first, start + last) for first, last in places]
+    return ids, offsets
 
 
 def marked(context: str, head: Fragment | None) -> tuple[str, list[int | None]]:
@@ -90,18 +114,17 @@ def token_places(offsets: Sequence[Fragment], text: str, origin: Sequence[int | 
     """The characters of the context that each token stands for, without blanks at their ends.
 
     Byte-level tokens take the blank before a word with them; it is no part of the word. Accents that a normaliser
-    strips belong to the letter before. A token of blanks alone keeps them.
+    strips belong to the letter before. A token of blanks alone has no place.
     """
     places: list[Fragment | None] = []
     for k, (start, end) in enumerate(offsets):
         limit = offsets[k + 1][0] if k + 1 < len(offsets) else len(text)
         while start < end < limit and unicodedata.category(text[end]) == "Mn":
             end += 1
-        if text[start:end].strip():
-            while text[start].isspace():
-                start += 1
-            while text[end - 1].isspace():
-                end -= 1
+        while start < end and text[start].isspace():
+            start += 1
+        while start < end and text[end - 1].isspace():
+            end -= 1
         own = [at for at in origin[start:end] if at is not None]
         places.append((own[0], own[-1] + 1) if own else None)
     return tuple(places)
