@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from clinprompt.backbones.protocol import PromptVectors, ReadingRow, TokenSpan
 from clinprompt.errors import InputError
+from clinprompt.schema.document import Fragment
 from clinprompt.schema.example import Example
-from clinprompt.schema.formulated import Fragment, Piece, SpanQuestion
+from clinprompt.schema.formulated import Piece, SpanQuestion
 from clinprompt.tasks.formulations.reading import training_questions
 from clinprompt.tasks.task import Task
 
@@ -59,7 +60,9 @@ class MadeReader:
         self.prompts.append(prompts)
         found = []
         for row, owner in zip(rows, prompts.owners(len(rows)), strict=True):
-            own = prompts.vectors[owner, : prompts.length(owner)].sum() + prompts.heads["edge_bias"][owner].sum()
+            own = (
+                prompts.vectors[owner, ..., : prompts.length(owner), :].sum() + prompts.heads["edge_bias"][owner].sum()
+            )
             starts = {place[0]: i for i, place in enumerate(row.places) if place}
             ends = {place[1]: i for i, place in enumerate(row.places) if place}
             found.append(
@@ -74,22 +77,19 @@ class MadeReader:
 def knowing(examples: Mapping[str, Example], task: Task, *, wording: str = "label") -> Says:
     """Says the gold answers: of a window named ``id@start`` those that lie in it."""
 
+    gold_of = {name: training_questions(one, task, wording=wording) for name, one in examples.items()}
+
     def says(name: str, question: SpanQuestion) -> list[tuple[Fragment, float]]:
-        own, _, start = name.partition("@")
-        begin = int(start or 0)
+        own, start = (name, 0) if name in gold_of else (name.rpartition("@")[0], name.rpartition("@")[2])
+        begin = int(start)
         end = begin + len(question.context)
         head = question.head and (question.head[0] + begin, question.head[1] + begin)
         return [
             ((first - begin, last - begin), 1.0)
-            for gold in training_questions(examples[own], task, wording=wording)
+            for gold in gold_of[own]
             if (gold.label, gold.question, gold.head) == (question.label, question.question, head)
             for first, last in gold.answers
             if begin <= first and last <= end
         ]
 
     return says
-
-
-def moved(question, **more):
-    """The same question with another prompt, scorers or wording."""
-    return replace(question, **more)

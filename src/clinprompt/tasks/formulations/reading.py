@@ -99,7 +99,7 @@ def questions(task: Task, *, wording: str) -> tuple[Ask, ...]:
     first = [Ask(label, _entity(label, task.words(label), task) if full else task.words(label), label)
              for label in heads]  # fmt: skip
     second = [
-        Ask(name, _relation(name, of, finds, task) if full else _named(name, finds, task), finds, of=of)
+        Ask(name, _relation(name, of, finds, task) if full else _named(name, of, finds, task), finds, of=of)
         for name in task.relations
         for of in _end(task, name, head=True)
         for finds in _end(task, name, head=False)
@@ -259,11 +259,8 @@ def _is_plain(link: Link) -> bool:
 
 def _from_tail(task: Task) -> bool:
     """Whether the mentions asked about are the relations' tails: the end of fewer labels, as the drug among details."""
-    heads, tails = ({label for ends in task.relations.values() for label in side(ends)} for side in _SIDES)
-    return len(tails) < len(heads)
-
-
-_SIDES = (lambda ends: ends.head, lambda ends: ends.tail)
+    heads = {label for ends in task.relations.values() for label in ends.head}
+    return len({label for ends in task.relations.values() for label in ends.tail}) < len(heads)
 
 
 def _end(task: Task, name: str, *, head: bool) -> tuple[str, ...]:
@@ -289,9 +286,11 @@ def _relation(name: str, of: str, finds: str, task: Task) -> str:
     return task.questions[name] + (f" ({words})" if len(_end(task, name, head=False)) > 1 else "")
 
 
-def _named(name: str, finds: str, task: Task) -> str:
-    several = len(_end(task, name, head=False)) > 1
-    return f"{task.words(name)}{f', {task.words(finds)}' if several else ''}: {HEAD}"
+def _named(name: str, of: str, finds: str, task: Task) -> str:
+    """The words of a relation and, where there are several, of the labels at its ends."""
+    answers = f", {task.words(finds)}" if len(_end(task, name, head=False)) > 1 else ""
+    about = f"{task.words(of)} " if len(_end(task, name, head=True)) > 1 else ""
+    return f"{task.words(name)}{answers}: {about}{HEAD}"
 
 
 def _shortened(words: str) -> str:
