@@ -3,19 +3,19 @@ import torch
 
 from clinprompt.maths.lstm import two_way_lstm
 
-M, P, I, S = 3, 5, 4, 3
+M, P, ENTERING, S = 3, 5, 4, 3
 LENGTHS = (5, 1, 3)
 
 
 def drawn(seed=0):
     draw = torch.Generator().manual_seed(seed)
-    shapes = ((M, P, I), (M, 2, 4 * S, I), (M, 2, 4 * S, S), (M, 2, 4 * S))
+    shapes = ((M, P, ENTERING), (M, 2, 4 * S, ENTERING), (M, 2, 4 * S, S), (M, 2, 4 * S))
     return [torch.randn(shape, generator=draw, dtype=torch.float64).requires_grad_() for shape in shapes]
 
 
 def torchs_own(inputs, weights, states, biases):
     """The stock layer with one member's weights; inputs ``[P, I]``."""
-    layer = torch.nn.LSTM(I, S, bidirectional=True, batch_first=True, dtype=torch.float64)
+    layer = torch.nn.LSTM(ENTERING, S, bidirectional=True, batch_first=True, dtype=torch.float64)
     for way, end in enumerate(("", "_reverse")):
         for name, value in (("weight_ih", weights[way]), ("weight_hh", states[way]), ("bias_ih", biases[way])):
             delattr(layer, f"{name}_l0{end}")
