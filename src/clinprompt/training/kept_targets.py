@@ -135,7 +135,7 @@ class KeptTargets(Generic[Record]):
 
     def _within_budget(self, blocks: list[list[Taught]]) -> list[list[Taught]]:
         [one] = self._run(blocks[0][:1])
-        each = sum(part.nbytes for part in one.parts() if part is not None) / self._size(blocks[0][0][1])
+        each = sum(part.nbytes for part in one.parts() if part is not None) / max(1, self._size(blocks[0][0][1]))
         ends = accumulate(sum(self._size(row) for _, row in block) for block in blocks)
         return [block for block, end in zip(blocks, ends, strict=True) if end * each <= self.distillation.budget]
 

@@ -69,24 +69,33 @@ class ReadingTargets(KeptTargets[ReadingTeaching]):
 
         ``targets`` are :meth:`of` the same chunk.
         """
-        edges, owner, hidden = output.edges, output.owner, output.hidden
-        weights = torch.tensor([self.distillation.weights[n] for n, _ in chunk], dtype=edges.dtype, device=edges.device)
+        weights = [self.distillation.weights[n] for n, _ in chunk]
+        whole = torch.tensor(weights, dtype=output.losses.dtype, device=output.losses.device)
         if targets is None:
-            return weights  # all of them zero
-        if not all(self.distillation.weights[n] > 0 for n, _ in chunk):
-            taught = (weights > 0)[owner]
-            edges, owner, hidden = edges[taught], owner[taught], None if hidden is None else hidden[taught]
-        found = edge_divergence(edges, targets.edges.to(edges.device), temperature=self.distillation.temperature)
+            return whole  # all of them zero
+        pairs = zip(weights, chunk, strict=True)
+        taught = [weight > 0 and place is not None for weight, (_, row) in pairs for place in row.places]
+        edges, hidden, owner = _chosen(output, taught)
+        losses = edge_divergence(edges, targets.edges.to(edges.device), temperature=self.distillation.temperature)
         if hidden is not None and targets.hidden is not None:
-            found = found + hidden_distance(hidden, targets.hidden.to(hidden.device))
-        tokens = torch.bincount(owner, minlength=len(chunk)).to(found.dtype)
-        return weights * member_means(found, owner, tokens)
+            losses = losses + hidden_distance(hidden, targets.hidden.to(hidden.device))
+        tokens = owner.bincount(minlength=len(chunk)).to(losses.dtype)
+        return whole * member_means(losses, owner, tokens)
 
     def _size(self, row: ReadingRow) -> int:
-        return row.last - row.first
+        return sum(place is not None for place in row.places)
 
     def _records(self, output: ReadingOutput, rows: Sequence[ReadingRow]) -> list[ReadingTeaching]:
-        tokens = torch.bincount(output.owner, minlength=len(rows)).tolist()
-        edges = output.edges.cpu().split(tokens)
-        hidden = [None] * len(rows) if output.hidden is None else output.hidden.cpu().split(tokens)
-        return [ReadingTeaching(*parts) for parts in zip(edges, hidden, strict=True)]
+        edges, hidden, _ = _chosen(output, [place is not None for row in rows for place in row.places])
+        tokens = [self._size(row) for row in rows]
+        states = [None] * len(rows) if hidden is None else hidden.cpu().split(tokens)
+        return [ReadingTeaching(*parts) for parts in zip(edges.cpu().split(tokens), states, strict=True)]
+
+
+def _chosen(output: ReadingOutput, chosen: Sequence[bool]) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Edges, hidden states and rows of the chosen ones of an output's context tokens.
+
+    The marks around a head are never among them: a head's scores of marks mean nothing.
+    """
+    at = torch.tensor(chosen, device=output.edges.device).nonzero().flatten()
+    return output.edges[at], None if output.hidden is None else output.hidden[at], output.owner[at]
