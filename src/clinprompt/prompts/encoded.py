@@ -19,22 +19,17 @@ _LSTM_LAYERS = 2
 class EncodedPrompts:
     """N prompts, each with its own free vectors ``[P, H]`` and its own encoder, trained in float32.
 
-        ``mlp`` is H → ``width`` → H with a ReLU between, applied to every vector alone (residual prompt tuning, arXiv
-        2305.03937, without the layer normalisation that it has behind). ``lstm`` is P-Tuning's encoder (arXiv 2103.10385):
-    <<<<<<< HEAD
-        two bidirectional LSTM layers, ``width`` / 2 in each direction, then ``width`` → ``width`` → H; with ``width`` = H
-        it has about 14 H² numbers.
-    =======
-        two bidirectional LSTM layers, ``width`` / 2 in each direction, then ``width`` → ``width`` → H; it has about 14 H²
-        numbers when ``width`` is H.
-    >>>>>>> i6c
+    ``mlp`` is H → ``width`` → H with a ReLU between, applied to every vector alone (residual prompt tuning, arXiv
+    2305.03937, without the layer normalisation that it has behind). ``lstm`` is P-Tuning's encoder (arXiv 2103.10385):
+    two bidirectional LSTM layers, ``width`` / 2 in each direction, then ``width`` → ``width`` → H; it has about 14 H²
+    numbers when ``width`` is H.
 
-        With ``residual`` the prompt is vectors + encoder(vectors) and begins as exactly the start: the encoder's last
-        layer is zero. Without it the prompt is encoder(vectors), another one than the start; the last layer is scaled so
-        that the whole prompt begins with the start's root mean square.
+    With ``residual`` the prompt is vectors + encoder(vectors) and begins as exactly the start: the encoder's last
+    layer is zero. Without it the prompt is encoder(vectors), another one than the start; the last layer is scaled so
+    that the whole prompt begins with the start's root mean square.
 
-        ``seed`` draws the encoder's first weights, one for all members or one each; a member begins the same alone or in a
-        gang. Raises ``ValueError`` for an odd width of an LSTM and for a wrong number of seeds.
+    ``seed`` draws the encoder's first weights, one for all members or one each; a member begins the same alone or in a
+    gang. Raises ``ValueError`` for an odd width of an LSTM and for a wrong number of seeds.
     """
 
     def __init__(

@@ -83,7 +83,7 @@ class OpenedEncoder(Opened):
 
     @torch.no_grad()
     def layer_starts(self, start: Tensor) -> Tensor:
-        """Start vectors of every layer, ``[N, L, P, H]``: what each layer would see of ``start`` ``[N, P, H]`` alone."""
+        """Start vectors of every layer ``[N, L, P, H]``: what each would see of ``start`` ``[N, P, H]`` alone."""
         return self.backbone.layer_inputs(start)
 
     def heads(self, seeds: Sequence[int], *, start: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:

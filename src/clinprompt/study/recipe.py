@@ -51,7 +51,8 @@ class Recipe(Settings):
     both, and few runs show the spread of both.
 
     ``across`` names, for a target, other tasks with the same labels: what was trained on the target is scored on their
-    examples too, as a line of its own. ``compare`` names methods and, for each, those whose scores are subtracted from its own.
+    examples too, as a line of its own. ``compare`` names methods and, for each, those whose scores are subtracted from
+    its own.
     """
 
     name: str
