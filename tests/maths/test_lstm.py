@@ -13,31 +13,32 @@ def drawn(seed=0):
     return [torch.randn(shape, generator=draw, dtype=torch.float64).requires_grad_() for shape in shapes]
 
 
-def torchs_own(inputs, weights, states, biases):
-    """The stock layer with one member's weights; inputs ``[P, I]``."""
-    layer = torch.nn.LSTM(ENTERING, S, bidirectional=True, batch_first=True, dtype=torch.float64)
-    for way, end in enumerate(("", "_reverse")):
-        for name, value in (("weight_ih", weights[way]), ("weight_hh", states[way]), ("bias_ih", biases[way])):
-            delattr(layer, f"{name}_l0{end}")
-            setattr(layer, f"{name}_l0{end}", value)
-        torch.nn.init.zeros_(getattr(layer, f"bias_hh_l0{end}"))
-    flat = [
-        getattr(layer, f"{name}_l0{end}")
-        for end in ("", "_reverse")
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    ]
-    begin = torch.zeros(2, 1, S, dtype=torch.float64)
-    found, _, _ = torch.lstm(inputs[None], (begin, begin), flat, True, 1, 0.0, False, True, True)
-    return found[0]
+def one_way(inputs, weights, states, bias):
+    """The textbook recurrence, one input after the other; inputs ``[P, ENTERING]``."""
+    state = cell = torch.zeros(S, dtype=inputs.dtype)
+    found = []
+    for x in inputs:
+        gates = weights @ x + states @ state + bias
+        enter, forget, content, leave = gates[:S], gates[S : 2 * S], gates[2 * S : 3 * S], gates[3 * S :]
+        cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(content)
+        state = torch.sigmoid(leave) * torch.tanh(cell)
+        found.append(state)
+    return torch.stack(found)
 
 
-def test_each_member_is_the_stock_layer_with_its_own_weights_on_its_own_length():
+def both_ways(inputs, weights, states, biases):
+    forth = one_way(inputs, weights[0], states[0], biases[0])
+    back = one_way(inputs.flip(0), weights[1], states[1], biases[1]).flip(0)
+    return torch.cat([forth, back], dim=1)
+
+
+def test_each_member_is_the_textbook_recurrence_with_its_own_weights_on_its_own_length():
     tensors = drawn()
     inputs, weights, states, biases = tensors
     found = two_way_lstm(inputs, LENGTHS, input_weights=weights, state_weights=states, biases=biases)
     expected = torch.zeros_like(found)
     for m, length in enumerate(LENGTHS):
-        expected[m, :length] = torchs_own(inputs[m, :length], weights[m], states[m], biases[m])
+        expected[m, :length] = both_ways(inputs[m, :length], weights[m], states[m], biases[m])
     torch.testing.assert_close(found, expected)
     for m, length in enumerate(LENGTHS):
         assert not found[m, length:].any()

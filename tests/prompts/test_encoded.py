@@ -68,8 +68,8 @@ def test_a_member_begins_and_learns_the_same_alone_or_in_a_gang(encoder, residua
     alone = [made(encoder, residual=residual, shaken=False, chosen=[n]) for n in range(3)]
 
     def learn(prompts):
-        optimiser = torch.optim.SGD([group.tensor for group in prompts.groups()], lr=0.3)
-        for _ in range(5):
+        optimiser = torch.optim.SGD([group.tensor for group in prompts.groups()], lr=0.02)
+        for _ in range(8):
             optimiser.zero_grad()
             vectors = prompts.vectors(torch.arange(prompts.n_members))
             sum((x[:k] - 0.5).square().sum() for x, k in zip(vectors, prompts.lengths, strict=True)).backward()
@@ -108,10 +108,10 @@ def test_members_differ_by_their_seed_and_only_those_asked_for_get_a_gradient(en
     assert not torch.equal(prompts.weights["inner"][0], prompts.weights["inner"][1])
     one = EncodedPrompts(starts(), encoder=encoder, width=WIDTH, seed=3, residual=False)
     assert torch.equal(one.weights["inner"][0], one.weights["inner"][1])
-    prompts.vectors(torch.tensor([1])).square().sum().backward()
+    prompts.vectors(torch.tensor([0])).square().sum().backward()
     for group in prompts.groups():
         touched = group.tensor.grad.flatten(1).ne(0).any(dim=1).tolist()
-        assert group.per_member and touched == [False, True, False], group.name
+        assert group.per_member and touched == [True, False, False], group.name
 
 
 def test_what_is_trained_is_named_and_counted():
