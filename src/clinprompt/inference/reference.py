@@ -70,7 +70,9 @@ def _logits(
 ) -> tuple[Tensor, Tensor]:
     """Logits on the fixed sentence with and without the prompt ``[P, H]``: ``[V]``, of an encoder ``[2 T]``."""
     if isinstance(backbone, EncoderBackbone):
-        asked = backbone.ask(SpanQuestion("drug", "drug", SENTENCE), name="reference sentence", reserve=vectors.shape[-2])
+        asked = backbone.ask(
+            SpanQuestion("drug", "drug", SENTENCE), name="reference sentence", reserve=vectors.shape[-2]
+        )
         stacked = {name: tensor[None] for name, tensor in heads.items()}
         found = (PromptVectors(one[None], placement, heads=stacked) for one in (vectors, vectors[..., :0, :]))
         prompted, bare = (backbone.forward([asked], one).edges.flatten().float().cpu() for one in found)

@@ -34,7 +34,7 @@ class SoftPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Metaprompt:
-    """The shared vectors ``[P, H]``, the source tasks' factor pairs by task name, the card, and an encoder's scorers."""
+    """The shared vectors ``[P, H]``, the source tasks' factor pairs by task name, the card; an encoder's scorers."""
 
     vectors: Tensor
     factors: dict[str, TaskFactors]

@@ -21,8 +21,8 @@ class EncodedPrompts:
 
     ``mlp`` is H → ``width`` → H with a ReLU between, applied to every vector alone (residual prompt tuning, arXiv
     2305.03937, without the layer normalisation that it has behind). ``lstm`` is P-Tuning's encoder (arXiv 2103.10385):
-    two bidirectional LSTM layers, ``width`` / 2 in each direction, then ``width`` → ``width`` → H; with ``width`` = H it
-    has about 14 H² numbers.
+    two bidirectional LSTM layers, ``width`` / 2 in each direction, then ``width`` → ``width`` → H; it has about 14 H²
+    numbers when ``width`` is H.
 
     With ``residual`` the prompt is vectors + encoder(vectors) and begins as exactly the start: the encoder's last
     layer is zero. Without it the prompt is encoder(vectors), another one than the start; the last layer is scaled so

@@ -12,13 +12,13 @@ from clinprompt.maths.decomposition import TaskFactors, compose, mean_of_product
 from clinprompt.prompts.bank import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
 from clinprompt.prompts.decomposed import DecomposedPrompts
 from clinprompt.prompts.headed import head_rates, headed, member_heads
-from clinprompt.prompts.source import PromptSource
+from clinprompt.prompts.source import FoldableSource
 from clinprompt.stages.adapted import Adapted, Plan
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, measured, rms, winners
 from clinprompt.stages.configs import AdaptSettings
-from clinprompt.stages.methods import Mpt, PromptTuning
 from clinprompt.stages.free_prompts import free_prompts
+from clinprompt.stages.methods import Mpt, PromptTuning
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
@@ -53,7 +53,7 @@ def adapt_prompts(
 class _Start:
     """Prompts before training: their source, their length, peak rates by group, where each cell's factors are from."""
 
-    source: PromptSource
+    source: FoldableSource
     length: int
     rates: Callable[[int, float], Mapping[str, float]]
     factors: Sequence[str]

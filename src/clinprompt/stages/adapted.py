@@ -171,7 +171,8 @@ def applied(opened: Opened, outputs: Path, cell: Adapted) -> Iterator[Applied]:
     elif method(cell.method).weights == "frozen":
         yield answering(open_prompt(path, opened))
     else:
-        with low_rank_applied(opened.backbone, path) if cell.method == "lora" else weights_applied(opened.backbone, path):
+        weights = low_rank_applied if cell.method == "lora" else weights_applied
+        with weights(opened.backbone, path):
             yield _beside(path.with_name(BESIDE), opened)
 
 

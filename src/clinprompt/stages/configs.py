@@ -162,7 +162,9 @@ class LongNoteSettings(Settings):
 class EvaluateSettings(Settings):
     """Scores of everything an adapt run made, on one part of each target.
 
-    With ``likelihood`` tasks with a closed list of answers are scored by the likeliest of them as well.
+    With ``likelihood`` tasks with a closed list of answers are scored by the likeliest of them as well. ``elsewhere``
+    names, for a target, prepared data of another place with the same labels: its cells, and no others, are scored on
+    that.
     """
 
     backbone: BackboneSettings = BackboneSettings()
@@ -173,6 +175,7 @@ class EvaluateSettings(Settings):
     answer_tokens: int = Field(128, ge=1)
     decoding: DecodingSettings = DecodingSettings()
     likelihood: bool = True
+    elsewhere: dict[str, Path] = Field(default_factory=dict)
     long_notes: LongNoteSettings = LongNoteSettings()
     resamples: int = Field(10_000, ge=100)
     seed: int = 0

@@ -82,6 +82,18 @@ class Opened:
         """With the template of this name; see :func:`template_of`."""
         return replace(self, template=template_of(self.backbone, name))
 
+    def layer_starts(self, start: Tensor) -> Tensor:
+        """Raises :class:`InputError`: a decoder takes prompts at its input only."""
+        raise InputError(
+            "prompts in every layer are for encoders",
+            where="method.layers",
+            fix="leave it out, or give an encoder as --backbone",
+        )
+
+    def asks_twice(self, task: Task) -> bool:
+        """Whether a task's second questions depend on the answers to its first ones: never for a decoder."""
+        return False
+
     def heads(self, seeds: Sequence[int], *, start: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """What a member brings besides a prompt: nothing, a decoder answers with its own words."""
         return {}
@@ -123,9 +135,7 @@ def _encoder(settings: BackboneSettings) -> Opened:
     for name, value in plain.items():
         if getattr(settings, name) != value:
             raise InputError(f"backbone.{name} is for decoders, and this is an encoder", where=settings.path)
-    backbone = load_encoder(
-        settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast
-    )
+    backbone = load_encoder(settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast)
     return OpenedEncoder(backbone, head_width=settings.head_width)
 
 

@@ -17,7 +17,7 @@ from clinprompt.registry import unknown_name
 from clinprompt.schema.example import Example
 from clinprompt.stages.configs import DecodingSettings
 from clinprompt.stages.opened import Opened
-from clinprompt.tasks.formulations.reading import can_be_read, training_questions
+from clinprompt.tasks.formulations.reading import asks_twice, can_be_read, training_questions
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import READING, READING_LABEL, READING_WORDS, Template
 from clinprompt.training.method import method
@@ -76,6 +76,15 @@ class OpenedEncoder(Opened):
         if name not in READING:
             raise unknown_name("template", name, READING)
         return replace(self, template=READING[name])
+
+    def asks_twice(self, task: Task) -> bool:
+        """Whether relations are asked about mentions that are found first."""
+        return asks_twice(task)
+
+    @torch.no_grad()
+    def layer_starts(self, start: Tensor) -> Tensor:
+        """Start vectors of every layer ``[N, L, P, H]``: what each would see of ``start`` ``[N, P, H]`` alone."""
+        return self.backbone.layer_inputs(start)
 
     def heads(self, seeds: Sequence[int], *, start: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Span scorers side by side, one per seed: new ones, or copies of ``start`` (without member dimension)."""

@@ -47,7 +47,7 @@ class Template:
 
     @property
     def wording(self) -> str:
-        """``label`` or ``words``: how an encoder is asked."""
+        """Of a template of ``READING``, ``label`` or ``words``: how an encoder is asked."""
         return self.context.partition(":")[0]
 
     @property
@@ -167,6 +167,6 @@ TEMPLATES = Registry(
 )
 
 READING_LABEL = Template(name="reading-label", context="label: {note}", cue="")
-READING_WORDS = Template(name="reading-words", context="question: {note}", cue="")
+READING_WORDS = Template(name="reading-words", context="words: {note}", cue="")
 READING = {one.name: one for one in (READING_LABEL, READING_WORDS)}
 """How an encoder is asked: with the label's words alone, or with the question in full."""
