@@ -8,7 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinprompt.backbones.encoder_loading import load_encoder
+from clinprompt.backbones.heads import new_heads
 from clinprompt.backbones.protocol import Placement, TokenSpan
+from clinprompt.backbones.tiny_encoders import write_tiny_encoder
 from clinprompt.data.projection import Tally
 from clinprompt.data.readers import READERS
 from clinprompt.errors import InputError
@@ -239,3 +242,24 @@ def test_a_question_about_a_head_that_has_no_room_is_left_unasked_and_counted():
     assert ReadingPredictor(saying({}, max_tokens=200)).fits(asked(one, DRUGS))
     assert not ReadingPredictor(saying({}, max_tokens=64)).fits(asked(one, PLAIN, vectors=torch.ones(25, 4)))
     assert ReadingPredictor(saying({}, max_tokens=64)).fits(asked(one, PLAIN))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_of_a_real_encoder_a_mixed_batch_says_what_each_question_says_alone(tmp_path, family):
+    torch.manual_seed(3)
+    backbone = load_encoder(write_tiny_encoder(tmp_path / family, family=family))
+    heads = [{name: tensor[0] * 8 for name, tensor in new_heads(1, backbone.hidden_size, 8, seed).items()}
+             for seed in (1, 2)]  # fmt: skip
+    prompts = [None, torch.randn(2, backbone.hidden_size), torch.randn(backbone.n_layers, 3, backbone.hidden_size)]
+    mixed = [
+        Question(example(NOTE[:cut], Answer()), task, prompts[i % 3], Placement.prefix, f"{i}", heads[i % 2], "words")
+        for i, (cut, task) in enumerate((cut, task) for cut in (16, 37, 26) for task in (PLAIN, DRUGS))
+    ]
+    predictor = ReadingPredictor(backbone)
+    together, alone = predictor.predict(mixed), [predictor.predict([one])[0] for one in mixed]
+    assert sum(len(one.answer.spans) for one in together) > 3
+    for one, other in zip(together, alone, strict=True):
+        assert span_keys(one.answer) == span_keys(other.answer)
+        assert relation_keys(one.answer) == relation_keys(other.answer)
+        scores = [[item["score"] for item in json.loads(found.raw)] for found in (one, other)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-3)

@@ -91,7 +91,7 @@ class Task(_Strict):
     for them in answers (the label itself when absent), ``metrics`` names from the metric table, primary first.
     ``attributes`` are asked for with the entities, in one answer; ``about`` asks for an attribute of one mention.
     ``questions`` are what reading comprehension asks for a label or a relation, in full words; in those of relations
-    ``{head}`` stands for the words of the mention that is asked about.
+    ``{head}`` stands for the words of the mention that is asked about; a name that is both is the relation's.
     """
 
     name: StrictStr

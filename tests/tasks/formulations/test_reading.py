@@ -32,7 +32,7 @@ def test_a_label_is_asked_for_by_its_words_or_in_a_full_question():
         "Which drugs are taken?",
         "Find all mentions of strength in the text.",
     ]
-    with pytest.raises(InputError, match="did you mean words"):
+    with pytest.raises(InputError, match="Did you mean words"):
         questions(task, wording="word")
 
 
@@ -183,6 +183,15 @@ FIELDS = {
 def test_a_written_question_names_what_the_task_has(written, message):
     with pytest.raises(InputError, match=message):
         task_from({**FIELDS, "questions": written}, where="test")
+
+
+def test_a_question_under_the_name_of_a_label_and_a_relation_is_the_relations():
+    links = {"Drug": {"head": ["Drug"], "tail": ["Dose"]}}
+    task = task_from({**FIELDS, "relations": links, "questions": {"Drug": "How much {head}?"}}, where="test")
+    assert [ask.text for ask in questions(task, wording="words")] == [
+        "Find all mentions of Drug in the text.",
+        "How much {head}?",
+    ]
 
 
 def test_tasks_of_classes_have_no_questions_and_tasks_without_are_dumped_as_before():

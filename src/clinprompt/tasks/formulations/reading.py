@@ -274,7 +274,7 @@ def _ends(task: Task, *, heads: bool) -> set[str]:
 
 
 def _entity(label: str, form: str, task: Task) -> str:
-    if label not in task.questions:
+    if label not in task.questions or label in task.relations:  # of a shared name the question is the relation's
         return f"Find all mentions of {form} in the text."
     return task.questions[label] + ("" if form == task.words(label) else f" ({form})")
 
