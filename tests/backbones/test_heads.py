@@ -103,7 +103,9 @@ def test_a_match_logit_is_that_of_its_pair_alone_in_chunks_too(seed, chunk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_AT_ONCE", chunk)
         found = match_logits(states, pairs, member, heads)
-    one = [match_alone(heads, m, states[i], states[j]) for (i, j), m in zip(pairs.tolist(), member.tolist(), strict=True)]
+    one = [
+        match_alone(heads, m, states[i], states[j]) for (i, j), m in zip(pairs.tolist(), member.tolist(), strict=True)
+    ]
     torch.testing.assert_close(found, torch.tensor(one, dtype=torch.float64), rtol=1e-9, atol=1e-9)
 
 

@@ -1,5 +1,6 @@
 """What every encoder family must do: a question's result depends on nothing but its own prompt, heads and text."""
 
+import itertools
 from contextlib import ExitStack
 from dataclasses import replace
 from unittest.mock import patch
@@ -226,7 +227,7 @@ def test_reading_many_rows_gives_what_each_gives_alone_however_they_are_divided(
         assert {(span.first, span.last) for span in found} <= set(map(tuple, candidates(edges, counted).tolist()))
         [apart] = backbone.read([row], replace(prompts, owner=(owner,)), flat=True)
         assert set(apart) <= set(alone)
-        assert all(left.last < right.first for left, right in zip(apart, apart[1:], strict=False))
+        assert all(left.last < right.first for left, right in itertools.pairwise(apart))
 
 
 def test_weights_take_gradients_when_they_train_and_none_when_frozen(backbone):

@@ -122,6 +122,18 @@ class EncoderBackbone:
         )
 
     @torch.no_grad()
+    def layer_inputs(self, vectors: Tensor) -> Tensor:
+        """What each layer takes in when the network runs on vectors ``[N, P, H]`` alone: ``[N, L, P, H]``, float32."""
+        found = []
+        for one in vectors:  # one by one: as many as there are cells may not fit
+            with self.precision():
+                states = self.model(
+                    inputs_embeds=one[None].to(self.device, self.embeddings.dtype), output_hidden_states=True
+                ).hidden_states
+            found.append(torch.cat([state.float().cpu() for state in states[: self.n_layers]]))
+        return torch.stack(found)
+
+    @torch.no_grad()
     def read(self, rows: Sequence[ReadingRow], prompts: PromptVectors, *, flat: bool = False) -> list[list[TokenSpan]]:
         """The answers to each question, in text order; ``flat`` keeps of overlapping answers the best.
 

@@ -59,8 +59,8 @@ class ReadingRow:
 
     ``segments`` are the token types (0 question, 1 context). Tokens ``first`` to ``last`` (exclusive) are those of the
     context, without its special tokens; ``places`` holds the character range of each in the context, ``None`` for the
-    marks around a head and for blanks. ``gold`` are the answers as (first, last) tokens, both inclusive, counted from the context's
-    first; ``lost`` counts answers whose borders are not borders of tokens.
+    marks around a head and for blanks. ``gold`` are the answers as (first, last) tokens, both inclusive, counted from
+    the context's first; ``lost`` counts answers whose borders are not borders of tokens.
     """
 
     name: str

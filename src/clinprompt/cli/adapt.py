@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 def adapt(
     data: Annotated[list[Path] | None, typer.Argument(help="Prepared target tasks.")] = None,
     method: Annotated[
-        str | None, typer.Option(help="mpt, prompt-tuning, lora, fine-tuning or instruction.", show_default="mpt")
+        str | None,
+        typer.Option(
+            help="mpt, prompt-tuning, lora, fine-tuning, instruction; for encoders also hard-prompt and "
+            "soft-prompt-unfrozen.",
+            show_default="mpt",
+        ),
     ] = None,
     metaprompt: Annotated[
         Path | None, typer.Option(help="Metaprompt file.", show_default="the embedded backbone's own")

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
+from clinprompt.backbones.encoder import EncoderBackbone
 from clinprompt.backbones.protocol import Placement, PromptVectors
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.prompts.card import Reference
-from clinprompt.schema.formulated import Piece, TextPair
+from clinprompt.schema.formulated import Piece, SpanQuestion, TextPair
 
 SENTENCE = "MEDICATIONS: takes aspirin 81 mg PO daily for angina."
 STRONGEST = 8
 
 
-def reference(backbone: CausalBackbone, vectors: Tensor, placement: Placement) -> Reference:
-    """The strongest next-token logits after the fixed sentence, and the same tokens' logits without the prompt."""
-    prompted, bare = _logits(backbone, vectors, placement)
-    top = prompted.topk(STRONGEST).indices
+def reference(
+    backbone: CausalBackbone | EncoderBackbone,
+    vectors: Tensor,
+    placement: Placement,
+    heads: Mapping[str, Tensor] | None = None,
+) -> Reference:
+    """The strongest logits on the fixed sentence, and the same without the prompt.
+
+    Of a decoder those of the next token; of an encoder those of the sentence's tokens as borders of an answer.
+    """
+    prompted, bare = _logits(backbone, vectors, placement, heads or {})
+    top = prompted.topk(min(STRONGEST, len(prompted))).indices
     return Reference(
         tokens=tuple(top.tolist()),
         with_prompt=tuple(round(value, 5) for value in prompted[top].tolist()),
@@ -27,7 +38,9 @@ def reference(backbone: CausalBackbone, vectors: Tensor, placement: Placement) -
     )
 
 
-def check_reference(backbone: CausalBackbone, prompt: SoftPrompt, *, where: str, tolerance: float = 0.02) -> None:
+def check_reference(
+    backbone: CausalBackbone | EncoderBackbone, prompt: SoftPrompt, *, where: str, tolerance: float = 0.02
+) -> None:
     """Raise :class:`InputError` when the prompt no longer does what it did when it was made.
 
     ``tolerance`` is relative to the largest of the recorded logits (rounding differs between machines and dtypes:
@@ -36,8 +49,8 @@ def check_reference(backbone: CausalBackbone, prompt: SoftPrompt, *, where: str,
     recorded = prompt.card.reference
     if recorded is None:
         return
-    prompted, bare = _logits(backbone, prompt.vectors, Placement(prompt.card.placement))
-    if torch.equal(prompted, bare):
+    prompted, bare = _logits(backbone, prompt.vectors, Placement(prompt.card.placement), prompt.heads)
+    if prompt.vectors.numel() and torch.equal(prompted, bare):
         what = "the prompt has no effect on this backbone"
     else:
         expected = torch.tensor(recorded.with_prompt)
@@ -52,8 +65,18 @@ def check_reference(backbone: CausalBackbone, prompt: SoftPrompt, *, where: str,
 
 
 @torch.no_grad()
-def _logits(backbone: CausalBackbone, vectors: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:
-    """Next-token logits ``[V]`` after the fixed sentence, with and without the prompt ``[P, H]``."""
+def _logits(
+    backbone: CausalBackbone | EncoderBackbone, vectors: Tensor, placement: Placement, heads: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Logits on the fixed sentence with and without the prompt ``[P, H]``: ``[V]``, of an encoder ``[2 T]``."""
+    if isinstance(backbone, EncoderBackbone):
+        asked = backbone.ask(
+            SpanQuestion("drug", "drug", SENTENCE), name="reference sentence", reserve=vectors.shape[-2]
+        )
+        stacked = {name: tensor[None] for name, tensor in heads.items()}
+        found = (PromptVectors(one[None], placement, heads=stacked) for one in (vectors, vectors[..., :0, :]))
+        prompted, bare = (backbone.forward([asked], one).edges.flatten().float().cpu() for one in found)
+        return prompted, bare
     pair = TextPair(context=(Piece(SENTENCE),), cue=(Piece(":"),), answer="")
     row = backbone.encode(pair, name="reference sentence", reserve=vectors.shape[0])
     outputs = (backbone.forward([row], prompts) for prompts in (PromptVectors(vectors[None], placement), None))

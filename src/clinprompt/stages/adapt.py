@@ -39,6 +39,7 @@ def adapt(
         )
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.targets]
+    opened = opened.suited(row.name, [item.task for item in prepared])
     inputs = {item.task.name: item.path for item in prepared}
     if settings.metaprompt is not None:
         inputs["metaprompt"] = settings.metaprompt

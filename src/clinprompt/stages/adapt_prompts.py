@@ -11,11 +11,14 @@ from clinprompt.backbones.protocol import Placement, PromptVectors, Row
 from clinprompt.maths.decomposition import TaskFactors, compose, mean_of_products, neutral_factors, widen
 from clinprompt.prompts.bank import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
 from clinprompt.prompts.decomposed import DecomposedPrompts
-from clinprompt.prompts.plain import PlainPrompts
+from clinprompt.prompts.headed import head_rates, headed, member_heads
+from clinprompt.prompts.source import FoldableSource
 from clinprompt.stages.adapted import Adapted, Plan
 from clinprompt.stages.cards import prompt_card
-from clinprompt.stages.cells import Cell, candidates, dev_every, measured, rms, starts, winners
-from clinprompt.stages.configs import AdaptSettings, Mpt, PromptTuning
+from clinprompt.stages.cells import Cell, candidates, dev_every, measured, rms, winners
+from clinprompt.stages.configs import AdaptSettings
+from clinprompt.stages.free_prompts import free_prompts
+from clinprompt.stages.methods import Mpt, PromptTuning
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
@@ -50,7 +53,7 @@ def adapt_prompts(
 class _Start:
     """Prompts before training: their source, their length, peak rates by group, where each cell's factors are from."""
 
-    source: PlainPrompts | DecomposedPrompts
+    source: FoldableSource
     length: int
     rates: Callable[[int, float], Mapping[str, float]]
     factors: Sequence[str]
@@ -75,15 +78,21 @@ def _adapt(
         assert metaprompt is not None
         start = _decomposed(method, cells, metaprompt, opened, copies=copies)
     else:
-        start = _free(method, cells, settings.prompt.length, opened, copies=copies)
+        free = free_prompts(method, opened, cells, length=settings.prompt.length, copies=copies)
+        start = _Start(free.source, settings.prompt.length, free.rates, [""] * len(cells))
+    seeds = [derive(cell.seed, "heads", cell.name) for cell in cells for _ in range(copies)]
+    heads = opened.heads(seeds, start=metaprompt.heads if metaprompt else None)
+    source, peaks = headed(start.source, heads), head_rates(heads, budget.head_rate)
     members: list[Member] = []
     best, result = list(range(len(cells))), TrainingResult()
     if learns:
-        members = candidates(opened, cells, budget, reserve=start.length, rates=start.rates)
+        members = candidates(
+            opened, cells, budget, reserve=start.length, rates=lambda i, rate: {**start.rates(i, rate), **peaks}
+        )
         with progress(f"adapt {method.kind}", budget.steps) as advance:
             result = train(
                 opened.backbone,
-                start.source,
+                source,
                 members,
                 placement=Placement(placement),
                 tokens_per_forward=budget.tokens_per_forward,
@@ -92,11 +101,11 @@ def _adapt(
                 watch=watcher(run, members, advance),
             )
         best = winners(members, budget, result)
-    folded = start.source.folded()
+    folded = source.folded()
     done = []
     for i, plan in enumerate(plans):
         name = members[best[i]].name if learns else ""
-        trainable = start.source.trainable(best[i]) if learns else 0
+        trainable = source.trainable(best[i]) if learns else 0
         adapted = Adapted(
             task=plan.cell.task.name,
             shots=plan.shots,
@@ -116,6 +125,7 @@ def _adapt(
             plan.prepared,
             method=method.kind,
             vectors=folded[best[i]],
+            heads=member_heads(source, best[i]),
             placement=placement,
             trainable=trainable,
             run=run.id,
@@ -125,15 +135,10 @@ def _adapt(
             sources=metaprompt.card.tasks if metaprompt else (),
         )
         if run.writes:
-            save_prompt(run.outputs / adapted.file, SoftPrompt(folded[best[i]], card))
+            prompt = SoftPrompt(folded[best[i]], card, member_heads(source, best[i]))
+            save_prompt(run.outputs / adapted.file, prompt)
         done.append(adapted)
     return done
-
-
-def _free(method: PromptTuning, cells: Sequence[Cell], length: int, opened: Opened, *, copies: int) -> _Start:
-    start = starts(opened, cells, start=method.start, length=length)
-    source = PlainPrompts(start.repeat_interleave(copies, dim=0))
-    return _Start(source, length, lambda i, rate: {"prompt": rate * rms(start[i])}, [""] * len(cells))
 
 
 def _decomposed(method: Mpt, cells: Sequence[Cell], metaprompt: Metaprompt, opened: Opened, *, copies: int) -> _Start:
@@ -194,13 +199,14 @@ def _lowest_loss(
     placement = Placement(metaprompt.card.placement)
     notes = opened.backbone.note_cache() if placement is Placement.suffix else None
     rows: list[Row] = opened.rows(cell.train[:most], cell.task, reserve=metaprompt.vectors.shape[0])
+    heads = opened.heads([0], start=metaprompt.heads)
     losses = {}
     for name, pair in options.items():
         prompt = compose(metaprompt.vectors, pair.rows, pair.cols)[None]
         total, tokens = 0.0, 0
         for at in range(0, len(rows), 8):
             part = rows[at : at + 8]
-            prompts = PromptVectors(prompt, placement, owner=(0,) * len(part))
+            prompts = PromptVectors(prompt, placement, owner=(0,) * len(part), heads=heads)
             values = opened.backbone.forward(part, prompts, notes=notes).losses
             total, tokens = total + float(values.sum()), tokens + len(values)
         losses[name] = total / tokens

@@ -13,7 +13,7 @@ from clinprompt.errors import InputError
 from clinprompt.prompts.start import from_tokens, from_vocabulary
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece
-from clinprompt.stages.configs import Budget
+from clinprompt.stages.methods import Budget
 from clinprompt.stages.opened import Opened
 from clinprompt.tasks.task import Task
 from clinprompt.training.gang import Member

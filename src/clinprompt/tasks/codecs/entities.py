@@ -62,7 +62,7 @@ class EntitiesCodec:
         by_place = {span.key: span for span in reversed(example.answer.spans)}
         forms = task.forms()
         for label, fragments in sorted(by_place, key=text_order):
-            form = _form(by_place[label, fragments], forms, example, task)
+            form = form_of(by_place[label, fragments], forms, example, task)
             mention = grounder.mention(fragments, start=start, taken=taken[label])
             items.append(f"{escape(form, specials=WORD_SPECIALS)}: {write_mention(mention)}")
             taken[label].add(fragments)
@@ -96,8 +96,8 @@ class EntitiesCodec:
         return Prediction(example=example.id, answer=Answer(spans=numbered(places)), report=report, raw=answer)
 
 
-def _form(span: Span, forms: Forms, example: Example, task: Task) -> str:
-    """The words of a span's label and attributes."""
+def form_of(span: Span, forms: Forms, example: Example, task: Task) -> str:
+    """The words of a span's label and attributes; raises :class:`InputError` for one that is not the task's."""
     label, where = span.label, f"example {example.id}, characters {span.start}-{span.end}"
     if label not in task.labels:
         raise InputError(

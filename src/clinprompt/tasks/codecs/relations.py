@@ -61,7 +61,7 @@ class RelationsCodec:
         walk = _Walk(Grounder(example.note))
         items: list[str] = []
         for link in links:
-            _check(link, example, task)
+            check_link(link, example, task)
             label, head, tail = link
             schema = task.relations[label]
             head_mention = walk.grounder.mention(head[1], start=walk.start)
@@ -122,7 +122,8 @@ def _link_order(link: Link) -> tuple[object, ...]:
     return (text_order(head), text_order(tail), label)
 
 
-def _check(link: Link, example: Example, task: Task) -> None:
+def check_link(link: Link, example: Example, task: Task) -> None:
+    """Raise :class:`InputError` unless a relation and the labels of its ends are those of the task."""
     label, head, tail = link
     where = f"example {example.id}, characters {head[1][0][0]} and {tail[1][0][0]}"
     if label not in task.relations:
