@@ -118,7 +118,10 @@ def check_alone(backbone, questions, prompts):
     torch.testing.assert_close(output.hidden, torch.cat([hidden for _, _, hidden in alone]), **CLOSE)
     trained = [prompts.vectors, *prompts.heads.values()]
     ours, theirs = (
-        [torch.zeros_like(tensor) if gradient is None else gradient for tensor, gradient in zip(trained, found, strict=True)]
+        [
+            torch.zeros_like(tensor) if gradient is None else gradient
+            for tensor, gradient in zip(trained, found, strict=True)
+        ]
         for found in (torch.autograd.grad(loss.sum(), trained, allow_unused=True) for loss in (output.losses, losses))
     )
     for mine, its in zip(ours, theirs, strict=True):
