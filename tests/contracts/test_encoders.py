@@ -117,10 +117,15 @@ def check_alone(backbone, questions, prompts):
     torch.testing.assert_close(output.edges, torch.cat([edges for _, edges, _ in alone]), **CLOSE)
     torch.testing.assert_close(output.hidden, torch.cat([hidden for _, _, hidden in alone]), **CLOSE)
     trained = [prompts.vectors, *prompts.heads.values()]
-    ours, theirs = (torch.autograd.grad(found.sum(), trained, allow_unused=True) for found in (output.losses, losses))
+    ours, theirs = (
+        [
+            torch.zeros_like(tensor) if gradient is None else gradient
+            for tensor, gradient in zip(trained, found, strict=True)
+        ]
+        for found in (torch.autograd.grad(loss.sum(), trained, allow_unused=True) for loss in (output.losses, losses))
+    )
     for mine, its in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(torch.zeros(1) if its is None else its, torch.zeros(1) if mine is None else mine,
-                                   rtol=1e-4, atol=2e-5)  # fmt: skip
+        torch.testing.assert_close(mine, its, rtol=1e-4, atol=2e-5)
     assert all(float(gradient.abs().max()) > 0 for gradient in ours[1:])
     if any(prompts.lengths[owner] for owner in prompts.owner):
         assert float(ours[0].abs().max()) > 0
