@@ -43,7 +43,11 @@ def new_heads(members: int, hidden: int, width: int, seed: int) -> dict[str, Ten
     draw = torch.Generator().manual_seed(seed)
     shapes = {"edges": (2, hidden), "match_in": (width, 2 * hidden), "match_out": (width,)}
     heads = {name: torch.randn(shape, generator=draw) * 0.02 for name, shape in shapes.items()}
-    heads |= {"edge_bias": torch.full((2,), EDGE_START), "match_in_bias": torch.zeros(width), "match_out_bias": torch.zeros(())}
+    heads |= {
+        "edge_bias": torch.full((2,), EDGE_START),
+        "match_in_bias": torch.zeros(width),
+        "match_out_bias": torch.zeros(()),
+    }
     return {name: value.expand(members, *value.shape).clone() for name, value in heads.items()}
 
 

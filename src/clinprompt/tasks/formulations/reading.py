@@ -147,7 +147,8 @@ def training_questions(example: Example, task: Task, *, wording: str) -> list[Sp
     annotated heads.
 
     Answers that are no single stretch of text, and relations of a mention with itself, are left out
-    (:func:`~clinprompt.tasks.formulations.unaskable.unaskable`). Raises :class:`InputError` for an answer outside the task's schema.
+    (:func:`~clinprompt.tasks.formulations.unaskable.unaskable`). Raises :class:`InputError` for an answer outside the
+    task's schema.
     """
     asked = first_pass(example, task, wording=wording)
     asked += second_pass(example, task, gold_heads(example, task), wording=wording)
