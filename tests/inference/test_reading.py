@@ -249,7 +249,7 @@ def test_of_a_real_encoder_a_mixed_batch_says_what_each_question_says_alone(tmp_
     torch.manual_seed(3)
     backbone = load_encoder(write_tiny_encoder(tmp_path / family, family=family))
     heads = [{name: tensor[0] * 8 for name, tensor in new_heads(1, backbone.hidden_size, 8, seed).items()}
-             for seed in (1, 2)]  # fmt: skip
+             | {"edge_bias": torch.zeros(2)} for seed in (1, 2)]  # fmt: skip
     prompts = [None, torch.randn(2, backbone.hidden_size), torch.randn(backbone.n_layers, 3, backbone.hidden_size)]
     mixed = [
         Question(example(NOTE[:cut], Answer()), task, prompts[i % 3], Placement.prefix, f"{i}", heads[i % 2], "words")
