@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinprompt.backbones import heads as module
-from clinprompt.backbones.heads import edge_logits, match_logits, matched_pairs, new_heads, question_losses
+from clinprompt.backbones.heads import EDGE_START, edge_logits, match_logits, matched_pairs, new_heads, question_losses
 from clinprompt.backbones.protocol import ReadingRow
 
 H, W, M = 5, 4, 3
@@ -143,3 +143,16 @@ def test_all_members_start_alike_and_a_seed_gives_the_same_values():
         "match_out": (3, W),
         "match_out_bias": (3,),
     }
+    assert bool((one["edge_bias"] == EDGE_START).all()) and not one["match_in_bias"].any()
+
+
+def test_untrained_heads_say_no_and_train_from_a_small_loss():
+    states = torch.randn(200, 32, generator=torch.Generator().manual_seed(0))
+    heads, member = new_heads(1, 32, W, 3), torch.zeros(200, dtype=torch.long)
+    edges = edge_logits(states, member, heads)
+    assert not bool((edges > 0).any())
+    row = row_of([(k, k + 1) for k in range(200)], [])
+    counted = torch.ones(200, dtype=torch.bool)
+    loss = question_losses(states, edges, counted, [row], [0], heads)
+    unbiased = question_losses(states, edges - EDGE_START, counted, [row], [0], heads)
+    assert float(loss) < 0.05 < 0.6 < float(unbiased)

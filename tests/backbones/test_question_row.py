@@ -1,6 +1,6 @@
 import pytest
 
-from clinprompt.backbones.question_row import PairLayout, gold_tokens, marked, question_row, spelled, token_places
+from clinprompt.backbones.question_row import PairLayout, context_tokens, marked, question_row, spelled, token_places
 from clinprompt.backbones.tiny_encoders import ENCODERS
 from clinprompt.schema.formulated import SpanQuestion
 
@@ -65,5 +65,26 @@ def test_the_layout_is_the_tokenizer_s_own(tokenizers):
     assert PairLayout.of(tokenizers["bert"]).text_types == (0, 1)
 
 
-def test_of_tokens_with_the_same_place_the_first_begins_and_the_last_ends():
-    assert gold_tokens([(0, 1), (0, 2), (1, 1)], [(0, 1), (0, 1), None, (1, 2)]) == (((0, 1), (0, 3)), 1)
+def test_of_tokens_with_the_same_place_the_first_begins_and_the_last_ends(tokenizers):
+    read = context_tokens(tokenizers["roberta"], "µg", None)
+    assert read.places == ((0, 1), (0, 1), (1, 2))
+    assert read.gold([(0, 1), (0, 2), (1, 1)]) == (((0, 1), (0, 2)), 1)
+
+
+def test_a_context_is_tokenised_once_for_all_its_questions_and_each_head(tokenizers, monkeypatch):
+    tokenizer, texts = tokenizers["bert"], []
+    monkeypatch.setattr(
+        "clinprompt.backbones.question_row.spelled",
+        lambda given, text: texts.append(text) or spelled(given, text),
+    )
+    layout, context = PairLayout.of(tokenizer), "the patient took aspirin, and pain"
+    asked = [(f"which {n}", head) for head in (None, (17, 24)) for n in range(3)]
+    rows = [question_row(tokenizer, layout, SpanQuestion("x", q, context, head=h), name="x") for q, h in asked]
+    context_tokens.cache_clear()
+    alone = []
+    for question, head in asked:
+        context_tokens.cache_clear()
+        alone.append(question_row(tokenizer, layout, SpanQuestion("x", question, context, head=head), name="x"))
+    assert rows == alone
+    marked_once = "the patient took * aspirin *, and pain"
+    assert texts.count(context) == 1 + 3 and texts.count(marked_once) == 1 + 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,9 +14,10 @@ from clinprompt.backbones.encoder_batch import EncoderBatch, collate_questions
 from clinprompt.backbones.heads import edge_logits, match_logits, question_losses
 from clinprompt.backbones.layer_prompts import inputs_changed, layers_of
 from clinprompt.backbones.protocol import PromptVectors, ReadingOutput, ReadingRow, TokenSpan
-from clinprompt.backbones.question_row import PairLayout, question_row, spelled
+from clinprompt.backbones.question_row import PairLayout, context_tokens, question_row, spelled
 from clinprompt.errors import InputError
 from clinprompt.maths.span_decoding import candidates, decode
+from clinprompt.schema.document import Fragment
 from clinprompt.schema.formulated import Piece, SpanQuestion
 
 
@@ -93,6 +94,11 @@ class EncoderBackbone:
                 "backbone with a longer context",
             )
         return row
+
+    def borders(self, context: str) -> Callable[[Fragment], bool]:
+        """What tells whether a place of this context begins and ends where tokens do, so that it can be an answer."""
+        read = context_tokens(self.tokenizer, context, None)
+        return lambda place: bool(read.gold((place,))[0])
 
     def note_cache(self) -> None:
         """No cache: in an encoder every token sees the prompt, so no context can be read once for all prompts."""

@@ -23,6 +23,10 @@ Heads = Mapping[str, Tensor]
 MATCH_WEIGHT = 0.1
 """Weight of the match loss beside 1 for first and 1 for last tokens."""
 
+EDGE_START = -4.0
+"""Logit of every token at the start: as most tokens border no answer, training begins from "no" (Lin et al. 2017,
+arXiv 1708.02002, section 3.3)."""
+
 MOST_PAIRS = 512
 """Pairs of a question that its match loss looks at: the true ones and then the likeliest."""
 
@@ -34,12 +38,16 @@ def new_heads(members: int, hidden: int, width: int, seed: int) -> dict[str, Ten
     """Fresh heads on states of ``hidden`` numbers with ``width`` numbers inside the matcher, float32.
 
     All members start with the same values: those that each would have alone. Weights are drawn with the standard
-    deviation 0.02 of BERT, biases are 0.
+    deviation 0.02 of BERT; biases are 0, those of first and last tokens ``EDGE_START``.
     """
     draw = torch.Generator().manual_seed(seed)
     shapes = {"edges": (2, hidden), "match_in": (width, 2 * hidden), "match_out": (width,)}
     heads = {name: torch.randn(shape, generator=draw) * 0.02 for name, shape in shapes.items()}
-    heads |= {"edge_bias": torch.zeros(2), "match_in_bias": torch.zeros(width), "match_out_bias": torch.zeros(())}
+    heads |= {
+        "edge_bias": torch.full((2,), EDGE_START),
+        "match_in_bias": torch.zeros(width),
+        "match_out_bias": torch.zeros(()),
+    }
     return {name: value.expand(members, *value.shape).clone() for name, value in heads.items()}
 
 

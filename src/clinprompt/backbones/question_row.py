@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -43,13 +44,49 @@ class PairLayout:
         return cls(before, between, after, special, (types[first], types[second]))
 
 
+@dataclass(frozen=True, slots=True)
+class ContextTokens:
+    """A context as tokens: their ids, their characters in it, and the tokens that begin and end at a character.
+
+    Of tokens that share a character (the bytes of a letter) the first begins there and the last ends there.
+    """
+
+    ids: tuple[int, ...]
+    places: tuple[Fragment | None, ...]
+    starts: Mapping[int, int]
+    ends: Mapping[int, int]
+
+    def gold(self, answers: Sequence[Fragment]) -> tuple[tuple[tuple[int, int], ...], int]:
+        """Answers as (first, last) tokens, both inclusive, and how many have borders that are not those of tokens."""
+        found = [
+            (self.starts[start], self.ends[end])
+            for start, end in answers
+            if start in self.starts and end in self.ends and start < end
+        ]
+        found = [pair for pair in found if pair[0] <= pair[1]]
+        return tuple(dict.fromkeys(found)), len(answers) - len(found)
+
+
+@lru_cache(maxsize=8)  # the questions about one context come one after the other
+def context_tokens(tokenizer: Any, context: str, head: Fragment | None) -> ContextTokens:
+    """A context, untrusted, with marks around its head."""
+    text, origin = marked(context, head)
+    ids, offsets = spelled(tokenizer, text)
+    places = token_places(offsets, text, origin)
+    starts: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    for k, place in enumerate(places):
+        if place is not None:
+            starts.setdefault(place[0], k)
+            ends[place[1]] = k
+    return ContextTokens(tuple(ids), places, starts, ends)
+
+
 def question_row(tokenizer: Any, layout: PairLayout, question: SpanQuestion, *, name: str) -> ReadingRow:
     """Token ids of a question and its context, both untrusted: what looks like a special token is read as text."""
     asked, _ = spelled(tokenizer, question.question)
-    text, origin = marked(question.context, question.head)
-    read, offsets = spelled(tokenizer, text)
-    places = token_places(offsets, text, origin)
-    gold, lost = gold_tokens(question.answers, places)
+    context = context_tokens(tokenizer, question.context, question.head)
+    read, gold = context.ids, context.gold(question.answers)
     first = len(layout.before) + len(asked) + len(layout.between)
     special, (of_question, of_context) = layout.special_types, layout.text_types
     types = (*special[0], *[of_question] * len(asked), *special[1], *[of_context] * len(read), *special[2])
@@ -59,9 +96,9 @@ def question_row(tokenizer: Any, layout: PairLayout, question: SpanQuestion, *, 
         segments=types,
         first=first,
         last=first + len(read),
-        places=places,
-        gold=gold,
-        lost=lost,
+        places=context.places,
+        gold=gold[0],
+        lost=gold[1],
     )
 
 
@@ -128,21 +165,3 @@ def token_places(offsets: Sequence[Fragment], text: str, origin: Sequence[int | 
         own = [at for at in origin[start:end] if at is not None]
         places.append((own[0], own[-1] + 1) if own else None)
     return tuple(places)
-
-
-def gold_tokens(
-    answers: Sequence[Fragment], places: Sequence[Fragment | None]
-) -> tuple[tuple[tuple[int, int], ...], int]:
-    """Answers as (first, last) tokens, both inclusive, and how many have borders that are not borders of tokens.
-
-    Of tokens that share a character (the bytes of a letter) the first begins an answer and the last ends it.
-    """
-    starts: dict[int, int] = {}
-    ends: dict[int, int] = {}
-    for k, place in enumerate(places):
-        if place is not None:
-            starts.setdefault(place[0], k)
-            ends[place[1]] = k
-    found = [(starts[start], ends[end]) for start, end in answers if start in starts and end in ends and start < end]
-    found = [pair for pair in found if pair[0] <= pair[1]]
-    return tuple(dict.fromkeys(found)), len(answers) - len(found)

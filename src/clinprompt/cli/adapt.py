@@ -60,6 +60,7 @@ def adapt(
 
 def _report(run: RunFolder, out: Path | None) -> None:
     from clinprompt.stages.adapted import read_adapted
+    from clinprompt.tasks.formulations.unaskable import Unaskable
 
     cells = read_adapted(run.outputs)
     rows = [
@@ -68,12 +69,21 @@ def _report(run: RunFolder, out: Path | None) -> None:
     ]
     columns = ["task", "shots", "draw", "trainable", "rate", "loss", "dev loss"]
     console.table(columns, rows, title="Adapted")
+    for cell in cells:
+        if cell.fold_losses:
+            losses = ", ".join(f"{rate}: {_number(loss) or 'diverged'}" for rate, loss in cell.fold_losses.items())
+            console.line(f"{cell.key}: mean loss over folds by rate: {losses}")
+    unaskable = run.summary().get("unaskable", {})
+    for task, parts in unaskable.items():
+        for part, counts in parts.items():
+            if (found := Unaskable(**counts)).total:
+                console.line(f"{task}, {part}: {found}")
     wanted = out is not None and run.writes
     copied = [_copied(cell, cells, run, out) for cell in cells if cell.is_prompt] if wanted else []
     for path in copied:
         console.line(f"prompt: {path}")
     console.line(f"run: {run.path}")
-    console.result({"run": run.path, "prompts": copied, "cells": len(cells)})
+    console.result({"run": run.path, "prompts": copied, "cells": len(cells), "unaskable": unaskable})
 
 
 def _copied(cell: Adapted, cells: Sequence[Adapted], run: RunFolder, out: Path) -> Path:

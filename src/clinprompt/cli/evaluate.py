@@ -46,6 +46,7 @@ def evaluate(
     from clinprompt.stages.evaluate import evaluate as stage
     from clinprompt.stages.evaluate import read_errors, read_scores, unconstrained
     from clinprompt.stages.overrides import load_config
+    from clinprompt.tasks.formulations.unaskable import Unaskable
 
     flags = overrides(sets, targets=data, adapted=prompt, part=part, limit=limit,
                       decoding__kind=decoding, decoding__grounded=grounded, likelihood=likelihood,
@@ -83,6 +84,8 @@ def evaluate(
                 f"({', '.join(long['strategies'])}), {long['truncated']} characters left out; no window held "
                 f"{long['spans_across']} gold spans and {long['relations_across']} gold relations"
             )
+        if (counts := cell.get("unaskable")) and (found := Unaskable(**counts)).total:
+            console.line(f"{cell['task']}: {found}")
     console.line(f"predictions: {run.outputs}")
     console.result({"run": run.path, "cells": cells})
 

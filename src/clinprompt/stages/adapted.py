@@ -35,7 +35,10 @@ BESIDE = "prompt.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """One finished cell. ``file`` is relative to the run's outputs; empty when nothing was trained."""
+    """One finished cell. ``file`` is relative to the run's outputs; empty when nothing was trained.
+
+    ``fold_losses`` are the mean losses of cross-validation by learning rate, ``None`` for a rate that diverged.
+    """
 
     task: str
     shots: str
@@ -49,6 +52,7 @@ class Adapted:
     train_examples: int = 0
     factors: str = ""
     file: str = ""
+    fold_losses: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
     @property
     def key(self) -> str:

@@ -20,6 +20,7 @@ from clinprompt.schema.example import Split
 from clinprompt.stages.cards import metaprompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts
 from clinprompt.stages.configs import DistillSettings
+from clinprompt.stages.folds import refuse_folds
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
@@ -45,6 +46,7 @@ def distill(
     force: bool = False,
 ) -> RunFolder:
     """Train the shared metaprompt with all factor pairs; writes ``outputs/metaprompt.safetensors``."""
+    refuse_folds(settings.budget, where=STAGE)
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.sources]
     if len(settings.budget.rates) != 1:

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def evaluate(
         for item in prepared.values():
             check_metrics(item.task)
         records = []
+        unaskable = cache(lambda name: opened.unaskable(parts[name], prepared[name].task))
         with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
             for cell in cells:
                 item, examples = prepared[cell.task], parts[cell.task]
@@ -78,6 +80,7 @@ def evaluate(
                     | _beside("likelihood", item, examples, said.likeliest, settings)
                     | _beside("gold_heads", item, examples, said.gold_heads, settings)
                     | {"long_notes": _long_notes(run, cell, said.plans, said.predictions)}
+                    | ({"unaskable": asdict(found)} if (found := unaskable(cell.task)) else {})
                 )
         if run.writes:
             reason = opened.unconstrained(settings.decoding)

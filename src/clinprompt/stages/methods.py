@@ -22,6 +22,11 @@ class Budget(Settings):
     looks at the dev loss before the first step and every ``dev_every`` steps; after ``patience`` looks in a row that
     found nothing better training ends (null: it takes all ``steps``). ``head_rate`` is the absolute rate of an
     encoder's span scorers, which every method trains.
+
+    ``batch`` counts rows: examples of a decoder, questions of an encoder, of which an example has one per label and
+    more. ``impossible`` keeps at most that many questions without an answer for each with one, in training rows only
+    (null: all of them). ``folds`` judges ``rates`` by cross-validation in place of the dev part: by the mean loss over
+    so many folds of the training examples, of each at most ``dev_limit``; then the best one trains on all of them.
     """
 
     steps: int = Field(200, ge=1)
@@ -35,6 +40,8 @@ class Budget(Settings):
     patience: int | None = Field(None, ge=1)
     tokens_per_forward: int | None = Field(None, ge=64)
     head_rate: float = Field(1e-3, gt=0)
+    impossible: float | None = Field(None, ge=0)
+    folds: int | None = Field(None, ge=2)
 
 
 class Instruction(Settings):

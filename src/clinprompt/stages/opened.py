@@ -20,6 +20,7 @@ from clinprompt.registry import unknown_name
 from clinprompt.schema.example import Example
 from clinprompt.stages.configs import BackboneSettings, DecodingSettings
 from clinprompt.tasks.formulations.generative import formulate
+from clinprompt.tasks.formulations.unaskable import Unaskable
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import CHAT, TEMPLATES, Template, chat_template
 from clinprompt.training.method import method
@@ -67,6 +68,22 @@ class Opened:
             self.backbone.encode(formulate(example, task, self.template), name=example.id, reserve=reserve)
             for example in examples
         ]
+
+    def training_rows(
+        self, examples: Sequence[Example], task: Task, *, reserve: int, impossible: float | None, seed: int
+    ) -> list[Row]:
+        """The rows that a budget trains on: all; ``impossible`` is for encoders, else :class:`InputError`."""
+        if impossible is not None:
+            raise InputError(
+                "only questions to an encoder can be impossible",
+                where="budget.impossible",
+                fix="leave it out, or give an encoder as --backbone",
+            )
+        return self.rows(examples, task, reserve=reserve)
+
+    def unaskable(self, examples: Sequence[Example], task: Task) -> Unaskable | None:
+        """What of the answers no question can have as its answer; ``None``: a decoder writes answers."""
+        return None
 
     def suited(self, kind: str, tasks: Sequence[Task]) -> Opened:
         """As a method needs it; raises :class:`InputError` for methods of encoders."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from clinprompt.schema.example import Example
 from clinprompt.stages.configs import DecodingSettings
 from clinprompt.stages.opened import Opened
 from clinprompt.tasks.formulations.reading import asks_twice, can_be_read, training_questions
+from clinprompt.tasks.formulations.unaskable import Unaskable, unaskable
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import READING, READING_LABEL, READING_WORDS, Template
 from clinprompt.training.method import method
@@ -47,6 +49,26 @@ class OpenedEncoder(Opened):
             for example in examples
             for question in training_questions(example, task, wording=self.template.wording)
         ]
+
+    def training_rows(
+        self, examples: Sequence[Example], task: Task, *, reserve: int, impossible: float | None, seed: int
+    ) -> list[ReadingRow]:
+        """The rows of ``examples``, of those without an answer at most ``impossible`` for each with one, by seed.
+
+        Where no question has an answer all stay.
+        """
+        rows = self.rows(examples, task, reserve=reserve)
+        without = [n for n, row in enumerate(rows) if not row.gold]
+        if impossible is None or len(without) == len(rows):
+            return rows
+        most = int(impossible * (len(rows) - len(without)))
+        drawn = np.random.default_rng(derive(seed, "impossible")).permutation(without)[most:]
+        left_out = set(drawn.tolist())
+        return [row for n, row in enumerate(rows) if n not in left_out]
+
+    def unaskable(self, examples: Sequence[Example], task: Task) -> Unaskable:
+        """What of the answers no question can have as its answer."""
+        return sum((unaskable(one, task, borders=self.backbone.borders(one.note)) for one in examples), Unaskable())
 
     def suited(self, kind: str, tasks: Sequence[Task]) -> OpenedEncoder:
         """With the wording that a method asks in.

@@ -12,6 +12,7 @@ from clinprompt.schema.example import Split
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts, winners
 from clinprompt.stages.configs import TeachSettings
+from clinprompt.stages.folds import refuse_folds
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.stages.progress import Progress, silent
@@ -32,6 +33,7 @@ def teach(
     force: bool = False,
 ) -> RunFolder:
     """Train the teachers; ``outputs/<task>.safetensors`` each, a table of losses in the summary."""
+    refuse_folds(settings.budget, where=STAGE)
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.sources]
     opened = opened.suited("prompt-tuning", [item.task for item in prepared])

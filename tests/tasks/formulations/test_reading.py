@@ -16,8 +16,8 @@ from clinprompt.tasks.formulations.reading import (
     questions,
     second_pass,
     training_questions,
-    unaskable,
 )
+from clinprompt.tasks.formulations.unaskable import unaskable
 from tests.annotated import ENTITIES, RELATIONS, entity_examples, example, relation_examples, relation_keys
 
 TASKS = [load_task(name) for name in catalog()]
@@ -97,7 +97,7 @@ def test_every_continuous_span_is_an_answer_and_every_label_is_asked(one):
     assert {(question.label, (place,)) for question in asked for place in question.answers} == {
         key for key in keys if len(key[1]) == 1
     }
-    assert unaskable(one, ENTITIES) == sum(len(key[1]) > 1 for key in keys)
+    assert unaskable(one, ENTITIES).total == sum(len(key[1]) > 1 for key in keys)
     assert all(question.context == one.note and question.head is None for question in asked)
 
 
@@ -111,7 +111,7 @@ def test_every_relation_is_an_answer_or_counted(one):
     first = len(first_pass(one, RELATIONS, wording="words"))
     assert len(asked) == first + sum(per_label[label] for label, _ in heads)
     answered = sum(len(question.answers) for question in asked[first:])
-    assert answered == len(relation_keys(one.answer)) - unaskable(one, RELATIONS)
+    assert answered == len(relation_keys(one.answer)) - unaskable(one, RELATIONS).total
     assert all(question.answers for question in asked[:first]) or first > len({label for label, _ in heads})
 
 

@@ -147,21 +147,13 @@ def training_questions(example: Example, task: Task, *, wording: str) -> list[Sp
     annotated heads.
 
     Answers that are no single stretch of text, and relations of a mention with itself, are left out
-    (:func:`unaskable`). Raises :class:`InputError` for an answer outside the task's schema.
+    (:func:`~clinprompt.tasks.formulations.unaskable.unaskable`). Raises :class:`InputError` for an answer outside the
+    task's schema.
     """
     asked = first_pass(example, task, wording=wording)
     asked += second_pass(example, task, gold_heads(example, task), wording=wording)
     gold = _gold(example, task)
     return [replace(one.question, answers=tuple(sorted(gold.get(_key(one), ())))) for one in asked]
-
-
-def unaskable(example: Example, task: Task) -> int:
-    """How many gold spans (of relation tasks: relations) of an example no question can have as its answer."""
-    if task.codec == "relations":
-        return sum(not _is_plain(link) for link in gold_links(example.answer))
-    if task.codec == "entities":
-        return sum(len(fragments) > 1 for _, fragments in {span.key for span in example.answer.spans})
-    return 0
 
 
 def assemble(example: Example, task: Task, found: Iterable[Found]) -> tuple[Answer, int]:
@@ -207,7 +199,7 @@ def _gold(example: Example, task: Task) -> dict[_Key, set[Fragment]]:
     """The answers to each question."""
     found: dict[_Key, set[Fragment]] = {}
     if task.codec == "quote":
-        return {(ANSWER, ANSWER, (), None): _gold_quote(example, task)}
+        return {(ANSWER, ANSWER, (), None): quoted_places(example, task)}
     if task.codec == "relations":
         for name, (label, fragments) in ((span.label, span.key) for span in example.answer.spans):
             if len(fragments) == 1:
@@ -227,7 +219,8 @@ def _gold(example: Example, task: Task) -> dict[_Key, set[Fragment]]:
     return found
 
 
-def _gold_quote(example: Example, task: Task) -> set[Fragment]:
+def quoted_places(example: Example, task: Task) -> set[Fragment]:
+    """Where the words of an extractive answer stand; nowhere for a question without answer."""
     places = {span.fragments[0] for span in example.answer.spans if len(span.fragments) == 1}
     words = QUOTE.encode(example, task)
     if words == NO_ANSWER or places:
