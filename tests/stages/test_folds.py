@@ -89,12 +89,16 @@ def opened(request, tmp_path_factory):
     return BackboneSettings(path=str(path)), open_backbone(BackboneSettings(path=str(path)))
 
 
-PROMPTS = PromptTuning(budget=Budget(steps=3, batch=2, rates=(0.1, 0.6), dev_limit=3, folds=2, head_rate=0.01))
-WEIGHTS = FineTuning(budget=Budget(steps=3, batch=2, rates=(1e-3, 1e-2), dev_limit=3, folds=2, head_rate=0.01))
+PROMPTS = PromptTuning(
+    budget=Budget(steps=3, batch=2, rates=(0.1, 3.0), dev_limit=3, warmup=1, folds=2, head_rate=0.01)
+)
+WEIGHTS = FineTuning(
+    budget=Budget(steps=2, batch=2, rates=(1e-3, 1e-2), dev_limit=2, warmup=1, folds=2, head_rate=0.01)
+)
 
 
-def settings(backbone, data, method):
-    return AdaptSettings(backbone=backbone, targets=(data,), method=method, shots=(0, 4, "full"),
+def settings(backbone, data, method, shots=(0, 4, "full")):
+    return AdaptSettings(backbone=backbone, targets=(data,), method=method, shots=shots,
                          prompt=PromptSettings(length=4))  # fmt: skip
 
 
@@ -129,13 +133,14 @@ def cell_of(task, train, dev, name):
 def test_the_choice_is_that_of_a_loop_over_rates_and_folds(opened, data, method, tmp_path):
     backbone, opened = opened
     opened = opened.suited(method.kind, [])
-    given = settings(backbone, data, method)
+    given = settings(backbone, data, method, shots=(0, 4, "full") if method is PROMPTS else (0, 4))
     run = adapt(given, runs=tmp_path, opened=opened)
     item, budget = open_prepared(data), method.budget
     cells = {cell.shots: cell for cell in read_adapted(run.outputs)}
-    assert cells["0"].fold_losses == {} and set(cells) == {"0", "4", "full"}
+    assert cells["0"].fold_losses == {} and cells["0"].rate is None
     train_part = item.part(Split.train)
-    for shots, examples in (("4", draw(train_part, k=4, seed=item.draw_seed, draw=0)), ("full", train_part)):
+    drawn = draw(train_part, k=4, seed=item.draw_seed, draw=0)
+    for shots, examples in (("4", drawn), ("full", train_part))[: 2 if method is PROMPTS else 1]:
         cell, means = cells[shots], {}
         for rate in budget.rates:
             losses = []
@@ -145,8 +150,8 @@ def test_the_choice_is_that_of_a_loop_over_rates_and_folds(opened, data, method,
                 prompt = method is PROMPTS
                 losses.append(alone(opened, item.task, rest, held, name, budget, rate, prompt=prompt))
             means[f"{rate:g}"] = sum(losses) / len(losses)
-        assert dict(cell.fold_losses) == pytest.approx(means, rel=1e-3)
-        assert means[f"{budget.rates[0]:g}"] != pytest.approx(means[f"{budget.rates[1]:g}"], rel=5e-3)
+        assert dict(cell.fold_losses) == pytest.approx(means, rel=5e-5)
+        assert means[f"{budget.rates[0]:g}"] != pytest.approx(means[f"{budget.rates[1]:g}"], rel=5e-4)
         assert f"{cell.rate:g}" == min(means, key=means.__getitem__)
         assert cell.train_examples == len(examples) and cell.dev_loss is None
 
@@ -176,7 +181,7 @@ def test_an_interrupted_run_ends_as_a_straight_one(opened, data, method, tmp_pat
     given = settings(backbone, data, method).model_copy(update={"shots": (4,)})
     straight = read_adapted(adapt(given, runs=tmp_path / "straight", opened=opened).outputs)
     monkeypatch.setattr("clinprompt.training.loop.train.__kwdefaults__", {**train.__kwdefaults__, "save_every": 0.0})
-    stops, seen = iter([2, 4, 5, 9]), []
+    stops, seen = iter([2, 4, 5]), []
 
     @contextmanager
     def dying(name, total):
