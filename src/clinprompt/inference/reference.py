@@ -9,7 +9,8 @@ from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.encoder import EncoderBackbone
-from clinprompt.backbones.protocol import Placement, PromptVectors
+from clinprompt.backbones.heads import match_logits
+from clinprompt.backbones.protocol import Placement, PromptVectors, ReadingRow
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.prompts.card import Reference
@@ -27,14 +28,16 @@ def reference(
 ) -> Reference:
     """The strongest logits on the fixed sentence, and the same without the prompt.
 
-    Of a decoder those of the next token; of an encoder those of the sentence's tokens as borders of an answer.
+    Of a decoder those of the next token; of an encoder those of the sentence's tokens as borders of an answer, and as
+    both of its borders, so that every scorer is heard. ``tokens`` are places in these lists, one behind the other.
     """
     prompted, bare = _logits(backbone, vectors, placement, heads or {})
-    top = prompted.topk(min(STRONGEST, len(prompted))).indices
+    strongest = prompted.topk(min(STRONGEST, prompted.shape[1]), dim=1).indices
+    top = (strongest + torch.arange(len(prompted))[:, None] * prompted.shape[1]).flatten()
     return Reference(
         tokens=tuple(top.tolist()),
-        with_prompt=tuple(round(value, 5) for value in prompted[top].tolist()),
-        without_prompt=tuple(round(value, 5) for value in bare[top].tolist()),
+        with_prompt=tuple(round(value, 5) for value in prompted.flatten()[top].tolist()),
+        without_prompt=tuple(round(value, 5) for value in bare.flatten()[top].tolist()),
     )
 
 
@@ -54,7 +57,7 @@ def check_reference(
         what = "the prompt has no effect on this backbone"
     else:
         expected = torch.tensor(recorded.with_prompt)
-        worst = float((prompted[list(recorded.tokens)] - expected).abs().max() / expected.abs().max().clamp_min(1.0))
+        worst = float((prompted.flatten()[list(recorded.tokens)] - expected).abs().max() / expected.abs().max().clamp_min(1.0))
         exact = backbone.embeddings.dtype in (torch.float32, torch.float64) and backbone.autocast is None
         if worst <= (tolerance if exact else 5 * tolerance):
             return
@@ -68,17 +71,27 @@ def check_reference(
 def _logits(
     backbone: CausalBackbone | EncoderBackbone, vectors: Tensor, placement: Placement, heads: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Logits on the fixed sentence with and without the prompt ``[P, H]``: ``[V]``, of an encoder ``[2 T]``."""
+    """Logits on the fixed sentence with and without the prompt ``[P, H]``: ``[1, V]``, of an encoder ``[3, T]``."""
     if isinstance(backbone, EncoderBackbone):
         asked = backbone.ask(
             SpanQuestion("drug", "drug", SENTENCE), name="reference sentence", reserve=vectors.shape[-2]
         )
         stacked = {name: tensor[None] for name, tensor in heads.items()}
         found = (PromptVectors(one[None], placement, heads=stacked) for one in (vectors, vectors[..., :0, :]))
-        prompted, bare = (backbone.forward([asked], one).edges.flatten().float().cpu() for one in found)
+        prompted, bare = (_scores(backbone, asked, one) for one in found)
         return prompted, bare
     pair = TextPair(context=(Piece(SENTENCE),), cue=(Piece(":"),), answer="")
     row = backbone.encode(pair, name="reference sentence", reserve=vectors.shape[0])
     outputs = (backbone.forward([row], prompts) for prompts in (PromptVectors(vectors[None], placement), None))
-    prompted, bare = (output.logits[0].float().cpu() for output in outputs)
+    prompted, bare = (output.logits[:1].float().cpu() for output in outputs)
     return prompted, bare
+
+
+def _scores(backbone: EncoderBackbone, row: ReadingRow, prompts: PromptVectors) -> Tensor:
+    """Of each token of a context the logits of being a first one, a last one, and both: ``[3, T]``."""
+    output = backbone.forward([row], prompts, hidden_layers=(-1,))
+    assert output.hidden is not None
+    alone = torch.arange(len(output.edges), device=output.edges.device)
+    heads = {name: tensor.to(output.edges.device) for name, tensor in prompts.heads.items()}
+    both = match_logits(output.hidden, torch.stack([alone, alone], dim=1), torch.zeros_like(alone), heads)
+    return torch.cat([output.edges.T, both[None]]).float().cpu()

@@ -28,6 +28,7 @@ from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.reading import LEDGER, WINDOW, planned, reader, write_ledger
 from clinprompt.tasks.task import Task
+from clinprompt.tasks.template import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     predictor = opened.predictor(settings.decoding, tokens=settings.answer_tokens)
     notes = reader(predictor, settings.long_notes)
     asks = [
-        _Ask(_plan(notes, item, prompt, task, settings), i)
+        _Ask(_plan(notes, item, prompt, task, opened.template, settings), i)
         for i, item in enumerate(items)
         if isinstance(item, Example) or item.text.strip()
         for prompt, task in zip(prompts, tasks, strict=True)
@@ -167,7 +168,12 @@ def _check_mentions(tasks: Sequence[Task], items: Sequence[Document | Example]) 
 
 
 def _plan(
-    notes: LongNotes, item: Document | Example, prompt: SoftPrompt, task: Task, settings: PredictSettings
+    notes: LongNotes,
+    item: Document | Example,
+    prompt: SoftPrompt,
+    task: Task,
+    template: Template,
+    settings: PredictSettings,
 ) -> Plan:
     """The question of one task about one note: spans in windows as in training, the rest in as few as there can be."""
     example = item
@@ -177,7 +183,7 @@ def _plan(
     if task.kind in SPAN_KINDS:
         trained = task.data.window if task.data else None
         longest = settings.window or (None if settings.long_notes.window_tokens else trained or WINDOW)
-    question = answering(prompt).question(example, task, notes.predictor.template, name=prompt.card.name)
+    question = answering(prompt).question(example, task, template, name=prompt.card.name)
     return planned(notes, question, settings.long_notes, longest=longest, extent=prompt.card.extent)
 
 
