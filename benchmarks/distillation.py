@@ -25,7 +25,7 @@ from benchmarks.timing import Step
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Placement, Row
 from clinprompt.training.gang import Member, batch_prompts
-from clinprompt.training.objectives import Distillation, token_losses
+from clinprompt.training.objectives import Distillation
 from clinprompt.training.teacher_targets import TeacherTargets
 
 TASKS = 4
@@ -79,7 +79,7 @@ def _step(backbone: CausalBackbone, rows: list[Row], length: int, way: str) -> S
             group.tensor.grad = None
         taught = None if way == NONE else targets.of(chunk, step=next(numbers))
         output = backbone.forward(rows, batch_prompts(source, range(TASKS), Placement.prefix), hidden_layers=layers)
-        losses = token_losses(output)
+        losses = output.losses
         if taught is not None:
             losses = losses + targets.losses(chunk, output, taught)
         losses.mean().backward()

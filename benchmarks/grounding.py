@@ -37,7 +37,8 @@ from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import Prediction
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import applied, open_adapted
-from clinprompt.stages.configs import AdaptSettings, BackboneSettings, Budget, DecodingSettings, Mpt, PrepareSettings
+from clinprompt.stages.configs import AdaptSettings, BackboneSettings, DecodingSettings, PrepareSettings
+from clinprompt.stages.methods import Budget, Mpt
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
@@ -71,8 +72,8 @@ def _questions(name: str, quick: bool) -> list[Question]:
         outputs, [cell] = open_adapted(adapted.path, opened.identity)
         prepared = open_prepared(data.path)
         task = prepared.task.model_copy(update=TASKS[name])
-        with applied(opened, outputs, cell) as (vectors, placement):
-            return [Question(example, task, vectors, placement) for example in prepared.part(Split.test)]
+        with applied(opened, outputs, cell) as given:
+            return [given.question(example, task, opened.template, name=name) for example in prepared.part(Split.test)]
 
 
 def _answers(name: str, quick: bool, *, grounded: bool) -> list[Prediction]:

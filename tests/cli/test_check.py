@@ -84,3 +84,25 @@ def test_the_dtype_halves_the_weights(clinprompt, free, tmp_path):
         told(clinprompt("check", "-b", folder, "--dtype", dtype, "--json")) for dtype in ("float32", "bfloat16")
     )
     assert single["parts_bytes"]["weights"] == 2 * half["parts_bytes"]["weights"] == 4 * single["parameters"]
+
+
+def test_an_encoder_frozen_and_unfrozen(clinprompt, free):
+    asked = ("check", "--backbone", "GatorTron-3.9B", "--length", "32", "--tokens", "256", "--json")
+    frozen, unfrozen = (told(clinprompt(*asked, *more)) for more in ((), ("--unfrozen",)))
+    assert frozen["parameters"] == 3_906_242_560 and frozen["parts_bytes"]["weights"] == 2 * 3_906_242_560
+    gradients = "weights' gradients, optimiser, copies"
+    assert unfrozen["parts_bytes"][gradients] == 5 * unfrozen["parts_bytes"]["weights"]
+    assert gradients not in frozen["parts_bytes"]
+    free(20)
+    ended = clinprompt(*asked, "--unfrozen")
+    assert ended.code == 2 and told(ended)["remedies"] == ["--frozen"]
+    screen = clinprompt("check", "--backbone", "GatorTron-345M").out
+    assert "354,217,984 parameters" in screen and "keys and values" not in screen
+
+
+def test_what_only_the_other_kind_of_backbone_can_do_is_refused(clinprompt, free):
+    for more in (("--weights", "nf4"), ("--recompute",)):
+        ended = clinprompt("check", "--backbone", "GatorTron-345M", *more)
+        assert ended.code == 2 and "full weights and without recomputing" in ended.err
+    ended = clinprompt("check", "--backbone", "Llama-3.1-8B", "--unfrozen")
+    assert ended.code == 2 and "for encoders" in ended.err

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import kl_div, log_softmax
 
-from clinprompt.maths.distillation import hidden_distance, logit_divergence, member_means, soften
+from clinprompt.maths.distillation import edge_divergence, hidden_distance, logit_divergence, member_means, soften
 
 
 def textbook(student, teacher, T):
@@ -84,6 +84,24 @@ def test_divergence_of_equals_is_zero_and_has_no_gradient():
     for top_k in (None, 2):
         value, gradient = divergence_and_gradient(logits, logits, 2.0, top_k)
         assert value.abs().max() < 1e-6 and gradient.abs().max() < 1e-6
+
+
+@given(pair=pairs())
+def test_the_divergence_of_edges_is_the_textbook_one_of_yes_or_no_with_the_teacher_first(pair):
+    student, teacher, T = pair
+    leaf = student.clone().requires_grad_()
+    value = edge_divergence(leaf, teacher, temperature=T)
+    # Yes with the logit x is one of two classes with the logits x and 0.
+    expected = textbook(*(torch.stack([x, torch.zeros_like(x)], -1) for x in (student, teacher)), T).sum(-1)
+    torch.testing.assert_close(value, expected, rtol=1e-6, atol=1e-9)
+    [gradient] = torch.autograd.grad(value.sum(), leaf)
+    # The derivative by a logit is T (q - p).
+    torch.testing.assert_close(gradient, T * ((student / T).sigmoid() - (teacher / T).sigmoid()), rtol=1e-6, atol=1e-9)
+
+
+def test_the_divergence_of_very_sure_edges_is_finite_and_not_cut():
+    found = edge_divergence(torch.tensor([[200.0, -200.0]]), torch.tensor([[-200.0, 200.0]]), temperature=1.0)
+    torch.testing.assert_close(found, torch.tensor([400.0]))
 
 
 def test_hidden_distance_is_relative_to_the_teacher():

@@ -91,10 +91,10 @@ def test_other_files_and_folders_are_refused(tmp_path, opened, prepared):
 def test_a_prompt_is_applied_with_its_own_placement(tmp_path, prompt, opened):
     save_prompt(tmp_path / "p.safetensors", prompt)
     cell = Adapted("drugs", "5", 0, 4, "mpt", 7, file="p.safetensors")
-    with applied(opened, tmp_path, cell) as (vectors, placement):
-        assert torch.equal(vectors, prompt.vectors) and placement is Placement.prefix
-    with applied(opened, tmp_path, replace(cell, file="")) as (vectors, _):
-        assert vectors is None
+    with applied(opened, tmp_path, cell) as given:
+        assert torch.equal(given.vectors, prompt.vectors) and given.placement is Placement.prefix
+    with applied(opened, tmp_path, replace(cell, file="")) as given:
+        assert given.vectors is None
 
 
 def test_a_prompt_that_has_gone_silent_is_not_scored(tmp_path, prompt, opened, monkeypatch):

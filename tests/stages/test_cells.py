@@ -6,7 +6,8 @@ import torch
 from clinprompt.errors import InputError
 from clinprompt.schema.example import Split
 from clinprompt.stages.cells import Cell, candidates, dev_every, measured, rms, starts, winners
-from clinprompt.stages.configs import BackboneSettings, Budget, PrepareSettings
+from clinprompt.stages.configs import BackboneSettings, PrepareSettings
+from clinprompt.stages.methods import Budget
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared

@@ -14,10 +14,10 @@ from clinprompt.stages.configs import (
     BackboneSettings,
     DecodingSettings,
     EvaluateSettings,
-    Instruction,
     PrepareSettings,
 )
 from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.methods import Instruction
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared

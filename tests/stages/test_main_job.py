@@ -9,8 +9,9 @@ from clinprompt.backbones.loading import load_backbone
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import load_metaprompt, load_prompt
-from clinprompt.stages.configs import BackboneSettings, Budget, FineTuning, Instruction, Lora, Mpt, PromptTuning
+from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.evaluate import read_errors
+from clinprompt.stages.methods import Budget, FineTuning, Instruction, Lora, Mpt, PromptTuning
 from clinprompt.stages.opened import open_backbone
 from clinprompt.study.difference import BETTER
 from clinprompt.study.job import run_job, write_table

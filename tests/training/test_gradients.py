@@ -42,6 +42,12 @@ def test_a_member_that_diverges_or_has_nothing_to_learn_is_not_silent(loss):
     refuse_silence(groups(ONE_SILENT), ["a", "b"], torch.tensor([1.0, loss]), new=BOTH)
 
 
+def test_a_group_may_have_one_number_for_each_member():
+    with pytest.raises(InputError) as caught:
+        refuse_silence(groups([0.0, 1.0]), ["a", "b"], torch.tensor([1.0, 1.0]), new=BOTH)
+    assert caught.value.where == "a"
+
+
 def test_later_steps_are_not_looked_at_and_shared_gradients_speak_for_all():
     losses = torch.tensor([1.0, 1.0])
     refuse_silence(groups(ONE_SILENT), ["a", "b"], losses, new=torch.tensor([True, False]))

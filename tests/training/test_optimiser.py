@@ -9,11 +9,11 @@ def loss_of(values, target):
     return (values - target).pow(4).sum()
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_each_member_moves_as_under_torch_adamw_with_clipping(weight_decay):
+@pytest.mark.parametrize("weight_decay, shape", [(0.0, (4, 5)), (0.1, (4, 5)), (0.1, ())])
+def test_each_member_moves_as_under_torch_adamw_with_clipping(weight_decay, shape):
     torch.manual_seed(0)
     N, steps = 3, 12
-    start, target = torch.randn(N, 4, 5), torch.randn(N, 4, 5)
+    start, target = torch.randn(N, *shape), torch.randn(N, *shape)
     rates, clips = torch.tensor([0.1, 0.03, 0.3]), torch.tensor([0.5, 1e9, 2.0])
     values = start.clone().requires_grad_()
     group = ParameterGroup("prompt", values, per_member=True)

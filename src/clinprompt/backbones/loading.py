@@ -96,12 +96,7 @@ def load_backbone(
 
     logging.disable_progress_bar()  # the caller's own bars say what is going on
     folder = resolve(backbone)
-    if not list(folder.glob("*.safetensors")):
-        raise InputError(
-            "the backbone folder has no *.safetensors file",
-            where=str(folder),
-            fix="convert the weights to safetensors first; pickled weights are never opened",
-        )
+    check_safetensors(folder)
     target = devices(device)
     places = [_CPU] if sharded else target
     number = DTYPES[dtype]
@@ -109,7 +104,7 @@ def load_backbone(
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         small = quantisation(weights, config, dtype=number, where=str(folder))
         needed = weight_bytes(meta_network(config), weights=weights, dtype=number)
-        _check_room(needed, places, f"{dtype} ({weights})", backbone=backbone)
+        check_room(needed, places, f"{dtype} ({weights})", backbone=backbone)
         # On the processor a plain read is quicker than a placed one; everything else is read to where it stays.
         placed = {} if places == [_CPU] and small is None else _placing(places)
         if small is not None:  # a None would hide what the folder says of its own weights
@@ -188,6 +183,24 @@ def blueprint(backbone: str) -> Any:
         ) from error
 
 
+def model_type(folder: Path) -> str:
+    """What family a backbone folder says it is of (``llama``, ``bert`` …), empty when it does not say."""
+    try:
+        return str(_json(folder / "config.json").get("model_type", ""))
+    except (ValueError, AttributeError) as error:
+        raise InputError("the backbone's config.json cannot be read", where=str(folder), fix=_FIX) from error
+
+
+def check_safetensors(folder: Path) -> None:
+    """Raise :class:`InputError` when a folder holds no weights in safetensors."""
+    if not list(folder.glob("*.safetensors")):
+        raise InputError(
+            "the backbone folder has no *.safetensors file",
+            where=str(folder),
+            fix="convert the weights to safetensors first; pickled weights are never opened",
+        )
+
+
 def devices(device: str) -> list[torch.device]:
     """The devices that a setting names: ``auto``, ``spread`` (all accelerators, else the processor) or one device."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -210,8 +223,8 @@ def _placing(places: list[torch.device]) -> dict[str, Any]:
     return {"device_map": "auto", "max_memory": {place.index: free_memory(place) for place in places}}
 
 
-def _check_room(needed: int, places: list[torch.device], kept: str, *, backbone: str) -> None:
-    """Raise before anything is read when the weights alone do not fit."""
+def check_room(needed: int, places: list[torch.device], kept: str, *, backbone: str) -> None:
+    """Raise :class:`InputError` before anything is read when ``needed`` bytes of weights do not fit."""
     room = sum(free_memory(place) for place in places)
     if needed > room:
         raise InputError(

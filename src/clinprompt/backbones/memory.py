@@ -1,8 +1,9 @@
 """How much memory a backbone, its prompts and a batch take, computed from shapes before anything is loaded.
 
-Weights, prompts and key/value states are exact. Activations follow the tensors that autograd keeps in a layer whose
-weights are frozen (a linear layer then keeps nothing), for N tokens of b bytes, H hidden numbers, a heads of d and k
-key heads, I inner numbers of the MLP, e experts per token:
+Encoders have formulas of their own (:mod:`clinprompt.backbones.encoder_memory`). Of decoders, weights, prompts and
+key/value states are exact. Activations follow the tensors that autograd keeps in a layer whose weights are frozen (a
+linear layer then keeps nothing), for N tokens of b bytes, H hidden numbers, a heads of d and k key heads, I inner
+numbers of the MLP, e experts per token:
 
 - two norms: 2 b N H (what is normed), and b N (a + k) d where heads are normed too
 - queries and result: 2 b N a d; keys and values of what each row sees: 2 b S k d, S summed over the rows
@@ -22,8 +23,9 @@ from typing import Any
 
 import torch
 
-from clinprompt.backbones import state_store
+from clinprompt.backbones import encoder_memory, state_store
 from clinprompt.backbones.protocol import Placement
+from clinprompt.backbones.published import ENCODER_TYPES
 from clinprompt.backbones.quantised import linear_weights, weight_bytes
 
 GIB = 1024**3
@@ -36,7 +38,8 @@ class Work:
     """What is to be done: prompts of ``length`` vectors on batches of rows of ``tokens`` and ``answer`` tokens.
 
     ``members`` prompts are trained side by side, ``notes`` different notes are read in training, ``recompute`` is
-    that of the backbone's settings.
+    that of the backbone's settings. On an encoder the rows are questions: ``unfrozen`` trains all of its weights too,
+    ``head_width`` is the width of the span matcher, and placement, answers and notes play no part.
     """
 
     train: bool = True
@@ -48,6 +51,8 @@ class Work:
     answer: int = 64
     notes: int = 1000
     recompute: bool = False
+    unfrozen: bool = False
+    head_width: int = 256
 
     @property
     def prefixes(self) -> int:
@@ -97,8 +102,10 @@ def estimate(
     Scores are kept where attention is not fused: for sinks, notes read before, and, unless there is an
     ``accelerator``, rows of up to 1,024 tokens in half precision (plain products are quicker on a processor).
     """
-    shape = _Shape.of(model)
     b = dtype.itemsize
+    if model.config.model_type in ENCODER_TYPES:
+        return _of_encoder(model, work, weight_bytes(model, weights=weights, dtype=dtype), b)
+    shape = _Shape.of(model)
     state = 2 * shape.layers * shape.key_width * b  # of one token
     prompts = work.members * work.length * shape.hidden * 4
     parts = {"weights": weight_bytes(model, weights=weights, dtype=dtype)}
@@ -128,6 +135,25 @@ def estimate(
         parts["one layer at work"] = reading + unpacked
         parts["logits"] = work.batch * shape.vocabulary * (b + 4)
     return Estimate(parts, 1000 * state, work.length * state)
+
+
+def _of_encoder(model: Any, work: Work, weights: int, b: int) -> Estimate:
+    parts = {"weights": weights}
+    if work.train and work.unfrozen:
+        # Gradient and two moments of each, what they were before and what they were at their best.
+        parts["weights' gradients, optimiser, copies"] = 5 * weights
+    parts |= encoder_memory.work_bytes(
+        model.config,
+        train=work.train,
+        unfrozen=work.unfrozen,
+        members=work.members,
+        length=work.length,
+        rows=work.batch,
+        tokens=work.tokens,
+        width=work.head_width,
+        b=b,
+    )
+    return Estimate(parts, 0, 0)
 
 
 def free_memory(device: torch.device) -> int:

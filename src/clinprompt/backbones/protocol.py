@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from clinprompt.schema.formulated import TextPair
 
@@ -46,6 +47,41 @@ class Row:
         """Number of tokens with the answer, without prompt vectors and BOS."""
         return len(self.context) + len(self.cue) + len(self.answer)
 
+    @property
+    def units(self) -> int:
+        """Over how many parts its loss is a mean: the answer's tokens."""
+        return len(self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRow:
+    """Token ids of one question about one context, with special tokens and without prompt vectors.
+
+    ``segments`` are the token types (0 question, 1 context). Tokens ``first`` to ``last`` (exclusive) are those of the
+    context, without its special tokens; ``places`` holds the character range of each in the context, ``None`` for the
+    marks around a head and for blanks. ``gold`` are the answers as (first, last) tokens, both inclusive, counted from
+    the context's first; ``lost`` counts answers whose borders are not borders of tokens.
+    """
+
+    name: str
+    tokens: tuple[int, ...]
+    segments: tuple[int, ...]
+    first: int
+    last: int
+    places: tuple[tuple[int, int] | None, ...]
+    gold: tuple[tuple[int, int], ...] = ()
+    lost: int = 0
+
+    @property
+    def length(self) -> int:
+        """Number of tokens, without prompt vectors."""
+        return len(self.tokens)
+
+    @property
+    def units(self) -> int:
+        """One loss per question."""
+        return 1
+
 
 @dataclass(frozen=True, slots=True)
 class PromptVectors:
@@ -53,13 +89,16 @@ class PromptVectors:
 
     ``owner`` holds one number per row, an index into the prompts (``None``: as many prompts as rows, in order).
     ``lengths`` holds how many of its ``P`` vectors each prompt really has (``None``: all), so that prompts of
-    different lengths can share a tensor; the rest is padding that nothing looks at.
+    different lengths can share a tensor; the rest is padding that nothing looks at. ``vectors`` may be per layer,
+    ``[M, L, P, H]``. ``heads`` are the scorers of encoders, tensors ``[M, ...]`` by name
+    (:mod:`clinprompt.backbones.heads`).
     """
 
     vectors: Tensor
     placement: Placement
     owner: tuple[int, ...] | None = None
     lengths: tuple[int, ...] | None = None
+    heads: Mapping[str, Tensor] = field(default_factory=dict)
 
     def owners(self, rows: int) -> tuple[int, ...]:
         """The prompt of each of ``rows`` rows."""
@@ -67,7 +106,7 @@ class PromptVectors:
 
     def length(self, prompt: int) -> int:
         """How many vectors a prompt has."""
-        return self.vectors.shape[1] if self.lengths is None else self.lengths[prompt]
+        return self.vectors.shape[-2] if self.lengths is None else self.lengths[prompt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +121,35 @@ class Output:
     targets: Tensor
     row: Tensor
     hidden: Tensor | None
+
+    @property
+    def losses(self) -> Tensor:
+        """Negative log-likelihood of each answer token ``[A]``, in nats."""
+        return cross_entropy(self.logits, self.targets, reduction="none")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOutput:
+    """What an encoder makes of a batch of questions: the loss of each, ``[B]``, and its context tokens side by side.
+
+    ``edges`` ``[A, 2]`` are the logits of being a first and a last token of an answer, for the ``A`` context tokens of
+    all rows; ``owner`` ``[A]`` is the row of each. ``hidden`` ``[A, M]`` holds the states of layers asked for.
+    """
+
+    losses: Tensor
+    row: Tensor
+    edges: Tensor
+    owner: Tensor
+    hidden: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpan:
+    """An answer found: its first and last token (inclusive, counted from the context's first) and its match logit."""
+
+    first: int
+    last: int
+    score: float
 
 
 @dataclass(frozen=True, slots=True)

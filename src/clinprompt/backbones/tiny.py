@@ -17,6 +17,8 @@ from transformers import (
     Qwen3Config,
 )
 
+from clinprompt.backbones.tiny_encoders import ENCODERS, write_tiny_encoder
+
 _SPECIAL = ("<pad>", "<bos>", "<eos>", "<note>", "<task>", "<ans>", "<q>")
 _SIZES = dict(
     hidden_size=32,
@@ -46,7 +48,13 @@ FAMILIES: dict[str, Callable[..., Any]] = {
 
 
 def write_tiny(folder: Path, *, family: str = "llama", seed: int = 0, template: str = "markers") -> Path:
-    """Write a random model of ``family`` with a byte-level tokenizer as an ordinary Hugging Face folder."""
+    """Write a random model of ``family`` with a tokenizer as an ordinary Hugging Face folder.
+
+    Decoders (:data:`FAMILIES`) have a byte-level tokenizer and ``template``; encoders
+    (:data:`~clinprompt.backbones.tiny_encoders.ENCODERS`) have a tokenizer of their family's kind.
+    """
+    if family in ENCODERS:
+        return write_tiny_encoder(folder, family=family, seed=seed)
     tokenizer = byte_tokenizer()
     config = FAMILIES[family](**_SIZES, vocab_size=len(tokenizer), tie_word_embeddings=family != "gpt-oss")
     with torch.random.fork_rng():

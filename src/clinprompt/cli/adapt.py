@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 def adapt(
     data: Annotated[list[Path] | None, typer.Argument(help="Prepared target tasks.")] = None,
     method: Annotated[
-        str | None, typer.Option(help="mpt, prompt-tuning, lora, fine-tuning or instruction.", show_default="mpt")
+        str | None,
+        typer.Option(
+            help="mpt, prompt-tuning, lora, fine-tuning, instruction; for encoders also hard-prompt and "
+            "soft-prompt-unfrozen.",
+            show_default="mpt",
+        ),
     ] = None,
     metaprompt: Annotated[
         Path | None, typer.Option(help="Metaprompt file.", show_default="the embedded backbone's own")
@@ -55,6 +60,7 @@ def adapt(
 
 def _report(run: RunFolder, out: Path | None) -> None:
     from clinprompt.stages.adapted import read_adapted
+    from clinprompt.tasks.formulations.unaskable import Unaskable
 
     cells = read_adapted(run.outputs)
     rows = [
@@ -63,12 +69,21 @@ def _report(run: RunFolder, out: Path | None) -> None:
     ]
     columns = ["task", "shots", "draw", "trainable", "rate", "loss", "dev loss"]
     console.table(columns, rows, title="Adapted")
+    for cell in cells:
+        if cell.fold_losses:
+            losses = ", ".join(f"{rate}: {_number(loss) or 'diverged'}" for rate, loss in cell.fold_losses.items())
+            console.line(f"{cell.key}: mean loss over folds by rate: {losses}")
+    unaskable = run.summary().get("unaskable", {})
+    for task, parts in unaskable.items():
+        for part, counts in parts.items():
+            if (found := Unaskable(**counts)).total:
+                console.line(f"{task}, {part}: {found}")
     wanted = out is not None and run.writes
     copied = [_copied(cell, cells, run, out) for cell in cells if cell.is_prompt] if wanted else []
     for path in copied:
         console.line(f"prompt: {path}")
     console.line(f"run: {run.path}")
-    console.result({"run": run.path, "prompts": copied, "cells": len(cells)})
+    console.result({"run": run.path, "prompts": copied, "cells": len(cells), "unaskable": unaskable})
 
 
 def _copied(cell: Adapted, cells: Sequence[Adapted], run: RunFolder, out: Path) -> Path:

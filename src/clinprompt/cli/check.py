@@ -51,12 +51,17 @@ def check(
     tokens: Annotated[int, typer.Option(min=1, help="Tokens of a row's note and question.")] = 1024,
     answer: Annotated[int, typer.Option(min=1, help="Tokens of a row's answer.")] = 64,
     notes: Annotated[int, typer.Option(min=1, help="Different notes read in training.")] = 1000,
+    unfrozen: Annotated[bool, typer.Option("--unfrozen/--frozen", help="Train the weights of an encoder too.")] = False,
     recompute: Annotated[bool, typer.Option("--recompute", help="Run layers again instead of keeping them.")] = False,
     dtype: Annotated[Dtype, typer.Option(help="Dtype of the weights.")] = Dtype.bfloat16,
     weights: Annotated[Weights, typer.Option(help="What the frozen linear layers are kept in.")] = Weights.full,
     device: Annotated[str, typer.Option(help="auto, spread, cpu, cuda, cuda:0 …")] = "auto",
 ) -> None:
-    """Say what memory a backbone and its prompts need; no weight is read. Exit code 2 when they do not fit."""
+    """Say what memory a backbone and its prompts need; no weight is read. Exit code 2 when they do not fit.
+
+    With an encoder a row is a question and a stretch of a note, and the options about answers, notes and placement
+    change nothing.
+    """
     from clinprompt.backbones.loading import blueprint, devices
     from clinprompt.backbones.memory import Work, free_memory
     from clinprompt.backbones.protocol import Placement
@@ -66,9 +71,11 @@ def check(
     work = Work(
         train=train, members=members, length=length, placement=Placement(placement.value),
         batch=batch, tokens=tokens, answer=answer, notes=notes, recompute=recompute,
+        unfrozen=unfrozen,
     )  # fmt: skip
     model = blueprint(backbone)
     check_weights(weights.value, model.config, where=backbone)
+    _check_kind(model, work, weights.value, where=backbone)
     plan = Plan(model, work, dtype.value, weights.value, accelerator=places[0].type == "cuda")
     found, free = plan.estimate(), sum(free_memory(place) for place in places)
     fits = found.fits(free)
@@ -90,6 +97,23 @@ def check(
         _show(plan, found, free, named, advice)
     if not fits:
         raise typer.Exit(2)
+
+
+def _check_kind(model: Any, work: Work, weights: str, *, where: str) -> None:
+    """Raise for what only the other kind of backbone can do."""
+    from clinprompt.errors import InputError
+
+    if _encodes(model):
+        if work.recompute or weights != "full":
+            raise InputError("encoders run with full weights and without recomputing", where=where)
+    elif work.unfrozen:
+        raise InputError("--unfrozen is for encoders; a decoder is trained whole by `--method full`", where=where)
+
+
+def _encodes(model: Any) -> bool:
+    from clinprompt.backbones.published import ENCODER_TYPES
+
+    return model.config.model_type in ENCODER_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +150,19 @@ def remedies(plan: Plan, free: int) -> list[str]:
     changes: list[tuple[str, Callable[[Plan], Plan]]] = []
     if plan.dtype == "float32":
         changes.append(("--dtype bfloat16", lambda plan: replace(plan, dtype="bfloat16")))
-    if plan.work.placement is not Placement.suffix:
+    writes = not _encodes(plan.model)
+    if writes and plan.work.placement is not Placement.suffix:
         suffix = Placement.suffix
         changes.append(("--placement suffix", lambda plan: replace(plan, work=replace(plan.work, placement=suffix))))
     batch = plan.work.batch // 2
     while batch:
         changes.append((f"--batch {batch}", lambda plan, b=batch: replace(plan, work=replace(plan.work, batch=b))))
         batch //= 2
-    if plan.work.train and not plan.work.recompute:
+    if writes and plan.work.train and not plan.work.recompute:
         changes.append(("--recompute", lambda plan: replace(plan, work=replace(plan.work, recompute=True))))
-    if plan.weights == "full" and not stored_method(plan.model.config):
+    if plan.work.unfrozen:
+        changes.append(("--frozen", lambda plan: replace(plan, work=replace(plan.work, unfrozen=False))))
+    if writes and plan.weights == "full" and not stored_method(plan.model.config):
         changes += [(f"--weights {kind}", lambda plan, k=kind: replace(plan, weights=k)) for kind in ("int8", "nf4")]
     enough = [text for text, change in changes if change(plan).estimate().fits(free)]
     if enough:
@@ -162,7 +189,8 @@ def _show(plan: Plan, found: Estimate, free: int, named: dict[str, str], advice:
         ("keys and values of 1,000 tokens", _gib(found.states_per_1000)),
         ("keys and values of one prompt", _gib(found.states_per_prompt)),
     ]
-    console.table(("for comparison", "GiB"), facts, title="")
+    if not _encodes(plan.model):
+        console.table(("for comparison", "GiB"), facts, title="")
     if not advice:
         console.line(f"It fits, with {MARGIN - 1:.0%} to spare.")
     else:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Backbone, Config, Decoding, Force, Grounded, Runs, Sets, overrides
+from clinprompt.cli.options import Backbone, Config, Decoding, Flat, Force, Grounded, Runs, Sets, overrides
 
 
 def evaluate(
@@ -21,6 +21,7 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="Score only the first so many examples.")] = None,
     decoding: Decoding = None,
     grounded: Grounded = None,
+    flat: Flat = None,
     likelihood: Annotated[
         bool | None,
         typer.Option("--likelihood/--no-likelihood", help="Score classes and multiple choice by the likeliest of "
@@ -38,6 +39,7 @@ def evaluate(
 
     Metrics are those of the task (`clinprompt show metrics`). Beside the predictions stand counts.json (per document),
     errors.csv (per label: correct, boundary, type, both, missed, spurious) and error-items.csv (ids and offsets).
+    Encoders' relations are scored with heads that were found and, on a line of its own, with annotated ones.
     Examples longer than the backbone's context are read in windows, as in `clinprompt predict` (--set long_notes.…).
     """
     from dataclasses import asdict
@@ -48,9 +50,10 @@ def evaluate(
     from clinprompt.stages.evaluate import ERROR_ITEMS, read_error_items, read_errors, read_scores, unconstrained
     from clinprompt.stages.evaluate import evaluate as stage
     from clinprompt.stages.overrides import load_config
+    from clinprompt.tasks.formulations.unaskable import Unaskable
 
     flags = overrides(sets, targets=data, adapted=prompt, part=part, limit=limit,
-                      decoding__kind=decoding, decoding__grounded=grounded, likelihood=likelihood,
+                      decoding__kind=decoding, decoding__grounded=grounded, decoding__flat=flat, likelihood=likelihood,
                       backbone__path=backbone)  # fmt: skip
     settings = load_config(config, EvaluateSettings, flags)
     console.stage("evaluate", f"{len(settings.targets)} task(s), {settings.part} part")
@@ -67,7 +70,11 @@ def evaluate(
             cell["report"]["unreadable"], cell["report"]["unlocated"], cell["report"].get("repeated", 0),
         ]
         for cell in cells
-        for how, scores in (("", cell["scores"]), (" of the likeliest", cell.get("likelihood", [])))
+        for how, scores in (
+            ("", cell["scores"]),
+            (" of the likeliest", cell.get("likelihood", [])),
+            (" with gold heads", cell.get("gold_heads", [])),
+        )
         for score in scores
     ]  # fmt: skip
     columns = ["task", "method", "shots", "metric", "score", "95 % interval", "n", "documents"]
@@ -91,6 +98,8 @@ def evaluate(
                 f"({', '.join(long['strategies'])}), {long['truncated']} characters left out; no window held "
                 f"{long['spans_across']} gold spans and {long['relations_across']} gold relations"
             )
+        if (counts := cell.get("unaskable")) and (found := Unaskable(**counts)).total:
+            console.line(f"{cell['task']}: {found}")
     console.line(f"predictions: {run.outputs}")
     console.result({"run": run.path, "cells": cells})
 

@@ -35,6 +35,15 @@ Grounded = Annotated[
     ),
 ]
 
+Flat = Annotated[
+    bool | None,
+    typer.Option(
+        "--flat/--nested",
+        help="Encoders: of overlapping spans with one label keep the best, for corpora that have none.",
+        show_default="nested",
+    ),
+]
+
 
 def overrides(sets: Sequence[str] | None, **flags: Any) -> list[str]:
     """Flags that were given, as overrides, before the user's own ``--set``: ``a__b=1`` sets ``a.b``."""

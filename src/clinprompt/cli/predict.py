@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Backbone, Decoding, Grounded
+from clinprompt.cli.options import Backbone, Decoding, Flat, Grounded
 
 
 def predict(
@@ -38,6 +38,7 @@ def predict(
     answer_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 192,
     decoding: Decoding = None,
     grounded: Grounded = None,
+    flat: Flat = None,
     backbone: Backbone = None,
 ) -> None:  # fmt: skip
     """Read notes with one prompt or several: every returned span is in the note at the offsets given.
@@ -57,7 +58,8 @@ def predict(
         long_notes__window_tokens=window_tokens, long_notes__overlap=overlap, long_notes__choices=long_choices,
         long_notes__summaries=long_summaries, long_notes__sections=sections, mark_sections=mark_sections or None,
         mark_ambiguous=mark_ambiguous or None,
-        answer_tokens=answer_tokens, decoding__kind=decoding, decoding__grounded=grounded, backbone__path=backbone,
+        answer_tokens=answer_tokens, decoding__kind=decoding, decoding__grounded=grounded, decoding__flat=flat,
+        backbone__path=backbone,
     )  # fmt: skip
     settings = load_config(None, PredictSettings, flags)
     console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")

@@ -160,3 +160,11 @@ def merge(places: Sequence[Window], answers: Sequence[Answer]) -> Answer:
         for place, (label, head, tail) in enumerate(sorted(links, key=lambda link: (link[1][1], link[2][1], link)), 1)
     )
     return Answer(spans=spans, relations=relations)
+
+
+def within(answer: Answer, place: Window) -> Answer:
+    """The spans that lie in one window, at their places there, and the relations between them."""
+    start, end = place
+    spans = tuple(span.shifted(-start) for span in answer.spans if start <= span.start and span.end <= end)
+    names = {span.id for span in spans}
+    return Answer(spans=spans, relations=tuple(one for one in answer.relations if {one.head, one.tail} <= names))

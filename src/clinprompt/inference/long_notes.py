@@ -10,13 +10,13 @@ from typing import Literal
 from torch import Tensor, float64, tensor
 
 from clinprompt.data.sections import sections
-from clinprompt.data.windows import Window, merge, windows
+from clinprompt.data.windows import Window, merge, windows, within
 from clinprompt.errors import InputError
 from clinprompt.inference.predictor import CONSTRAINED, Predictor, Question
+from clinprompt.inference.reading import ReadingPredictor
 from clinprompt.schema.example import SPAN_KINDS, Answer, TaskKind
 from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import DecodeReport, Prediction
-from clinprompt.tasks.formulations.generative import possible_answers
 
 OVERLAP = 100
 """Characters that neighbouring windows share where nothing says how long the longest item of an answer is."""
@@ -57,7 +57,7 @@ class LongNotes:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: Predictor | ReadingPredictor,
         *,
         choices: Choices = "surest",
         summaries: Summaries = "again",
@@ -130,15 +130,14 @@ class LongNotes:
     def _strategy(self, question: Question) -> str:
         if question.task.kind in SPAN_KINDS:
             return "spans merged"
-        if possible_answers(question.example, question.task, self.predictor.template) is not None:
+        if self.predictor.possible(question) is not None:
             return "surest choice" if self.choices == "surest" else "choice by summed log-likelihood"
         if question.task.kind is TaskKind.summarisation:
             return "summaries summarised again" if self.summaries == "again" else "summaries joined"
         return "surest answer"
 
     def _is_listed(self, plan: Plan) -> bool:
-        example, task = plan.question.example, plan.question.task
-        return plan.strategy != WHOLE and possible_answers(example, task, self.predictor.template) is not None
+        return plan.strategy != WHOLE and self.predictor.possible(plan.question) is not None
 
     def _combined(self, plan: Plan, parts: Sequence[Question], given: Sequence[Prediction]) -> Prediction:
         if plan.strategy == WHOLE:
@@ -159,19 +158,15 @@ class LongNotes:
         return _told(plan, Prediction(plan.question.example.id, answer, report, raw, ambiguous, loosest.provenance))
 
     def _surest(self, plan: Plan, parts: Sequence[Question], given: Sequence[Prediction]) -> Answer:
-        """The written answer with the highest mean log-probability of its tokens; blank ones only when all are."""
+        """The answer that the predictor is surest of; blank ones only when all are."""
         scored = [i for i, one in enumerate(given) if (one.answer.text or "").strip()] or list(range(len(given)))
-        values = self.predictor.likelihoods([parts[i] for i in scored], [[given[i].raw] for i in scored])
-        means = {
-            i: value / (len(self.predictor.backbone.tokens(Piece(given[i].raw))) + 1)
-            for i, [value] in zip(scored, values, strict=True)
-        }
-        best = max(means, key=means.__getitem__)
+        values = self.predictor.sureness([parts[i] for i in scored], [given[i] for i in scored])
+        best = scored[max(range(len(scored)), key=values.__getitem__)]
         answer, start = given[best].answer, plan.places[best][0]
         return replace(answer, spans=tuple(span.shifted(start) for span in answer.spans))
 
     def _choose(self, plan: Plan, parts: Sequence[Question]) -> Prediction:
-        texts = possible_answers(plan.question.example, plan.question.task, self.predictor.template) or ()
+        texts = self.predictor.possible(plan.question) or ()
         values: Tensor = tensor(self.predictor.likelihoods(parts, [texts] * len(parts)), dtype=float64)  # [windows, C]
         # Shares within a window: a stretch that makes every answer unlikely says nothing about which is right.
         scores = values.log_softmax(-1).amax(0) if self.choices == "surest" else values.sum(0)
@@ -190,7 +185,8 @@ def _part(plan: Plan, place: Window) -> Question:
         return plan.question
     example = plan.question.example
     part = _with_note(plan.question, example.note[slice(*place)])
-    named = replace(part.example, id=f"{example.id}@{place[0]}", offset=example.offset + place[0])
+    gold = within(example.answer, place)  # told apart from found ones, annotated heads may be asked about
+    named = replace(part.example, id=f"{example.id}@{place[0]}", offset=example.offset + place[0], answer=gold)
     return replace(part, example=named)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -25,13 +25,18 @@ CONSTRAINED, CHECKED, FREE_TEXT = "constrained", "checked", "free text"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One example of one task with the prompt that shall answer it (``None``: the task's words alone)."""
+    """One example of one task with the prompt that shall answer it (``None``: the task's words alone).
+
+    For encoders also the prompt's scorers, tensors by name, and how questions are worded.
+    """
 
     example: Example
     task: Task
     vectors: Tensor | None = None
     placement: Placement = Placement.suffix
     prompt_name: str = ""
+    heads: Mapping[str, Tensor] | None = None
+    wording: str = "label"
 
 
 class Predictor:
@@ -86,6 +91,16 @@ class Predictor:
         """Log-probability in nats of answer texts to each question, each with its end token."""
         return self.engine.likelihoods([self._request(question) for question in questions], answers)
 
+    def possible(self, question: Question) -> tuple[str, ...] | None:
+        """The answer texts among which to choose; ``None`` where there is no closed list of them."""
+        return possible_answers(question.example, question.task, self.template)
+
+    def sureness(self, questions: Sequence[Question], given: Sequence[Prediction]) -> list[float]:
+        """Mean log-probability in nats of the tokens of written answers, each with its end token."""
+        values = self.likelihoods(questions, [[one.raw] for one in given])
+        lengths = [len(self.backbone.tokens(Piece(one.raw))) + 1 for one in given]
+        return [value / length for [value], length in zip(values, lengths, strict=True)]
+
     def chosen(self, question: Question, text: str) -> Prediction:
         """The prediction that one of a question's possible answers stands for, chosen by likelihood."""
         raw = RawAnswer(text, len(self.backbone.tokens(Piece(text))), truncated=False, constrained=True)
@@ -95,7 +110,7 @@ class Predictor:
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
     ) -> list[Prediction | None]:
         """The likeliest of the possible answers to each question; ``None`` where there is no closed list of them."""
-        listed = [possible_answers(question.example, question.task, self.template) for question in questions]
+        listed = [self.possible(question) for question in questions]
         closed = [i for i, texts in enumerate(listed) if texts]
         texts = [listed[i] or () for i in closed]
         values = self.likelihoods([questions[i] for i in closed], texts)

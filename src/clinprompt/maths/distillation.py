@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,23 @@ def logit_divergence(student: Float[Tensor, "A V"], teacher: Softened, *, temper
     return temperature**2 * (kept + teacher.tail.exp() * (teacher.tail - tail))
 
 
+def edge_divergence(
+    student: Float[Tensor, "A E"], teacher: Float[Tensor, "A E"], *, temperature: float
+) -> Float[Tensor, " A"]:
+    """Return T² · KL(teacher ‖ student) per context token, in nats, of independent yes-or-no questions.
+
+    A token is the first of an answer or not, and the last of one or not (E = 2). Each is a Bernoulli variable whose
+    logit is softened by T; the divergence of independent variables is the sum of theirs (Cover and Thomas, theorem
+    2.5.3). Otherwise as :func:`logit_divergence`.
+    """
+    student, teacher = student / temperature, teacher / temperature
+    yes = teacher.sigmoid() * (logsigmoid(teacher) - logsigmoid(student))
+    no = (-teacher).sigmoid() * (logsigmoid(-teacher) - logsigmoid(-student))
+    return temperature**2 * (yes + no).sum(dim=-1)
+
+
 def hidden_distance(student: Float[Tensor, "A M"], teacher: Float[Tensor, "A M"]) -> Float[Tensor, " A"]:
-    """Return the mean squared difference per answer token relative to the teacher's mean square.
+    """Return the mean squared difference per token relative to the teacher's mean square.
 
     ``M`` is the hidden width times the number of layers compared. The division makes one weight mean the same
     for narrow and wide backbones; which layers to compare is the caller's choice (arXiv 2604.06650 names none).

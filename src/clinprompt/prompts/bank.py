@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,27 +17,34 @@ from clinprompt.errors import InputError
 from clinprompt.maths.decomposition import TaskFactors
 from clinprompt.prompts.card import CARD_FORMAT, BackboneIdentity, PromptCard
 
+_HEAD = "head/"
+
 
 @dataclass(frozen=True, slots=True)
 class SoftPrompt:
-    """Finished vectors ``[P, H]`` (float32) and their card."""
+    """Finished vectors ``[P, H]`` (float32; ``[L, P, H]`` for one set per layer) and their card.
+
+    ``heads`` are the span scorers of an encoder's prompt, by name and without member dimension.
+    """
 
     vectors: Tensor
     card: PromptCard
+    heads: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Metaprompt:
-    """The shared vectors ``[P, H]``, the source tasks' factor pairs by task name, and the card."""
+    """The shared vectors ``[P, H]``, the source tasks' factor pairs by task name, the card; an encoder's scorers."""
 
     vectors: Tensor
     factors: dict[str, TaskFactors]
     card: PromptCard
+    heads: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def save_prompt(path: Path, prompt: SoftPrompt) -> None:
     """Write a prompt file; a reader sees the old file or the new one, never half of one."""
-    _save(path, {"vectors": prompt.vectors.contiguous()}, prompt.card)
+    _save(path, {"vectors": prompt.vectors.contiguous()} | _named(prompt.heads), prompt.card)
 
 
 def load_prompt(path: Path, *, backbone: BackboneIdentity | None = None) -> SoftPrompt:
@@ -44,12 +52,12 @@ def load_prompt(path: Path, *, backbone: BackboneIdentity | None = None) -> Soft
     tensors, card = _load(path, expected={"vectors"})
     if backbone is not None:
         check_backbone(card, backbone, where=str(path))
-    return SoftPrompt(tensors["vectors"], card)
+    return SoftPrompt(tensors["vectors"], card, _heads(tensors))
 
 
 def save_metaprompt(path: Path, metaprompt: Metaprompt) -> None:
     """Write a metaprompt with all its factor pairs into one file."""
-    tensors = {"vectors": metaprompt.vectors.contiguous()}
+    tensors = {"vectors": metaprompt.vectors.contiguous()} | _named(metaprompt.heads)
     for task, pair in metaprompt.factors.items():
         tensors[f"rows/{task}"] = pair.rows.contiguous()
         tensors[f"cols/{task}"] = pair.cols.contiguous()
@@ -65,7 +73,7 @@ def load_metaprompt(path: Path, *, backbone: BackboneIdentity | None = None) -> 
     if missing:
         raise InputError(f"the file lacks the factors of the source task {missing[0]}", where=str(path))
     factors = {name: TaskFactors(tensors[f"rows/{name}"], tensors[f"cols/{name}"]) for name in card.tasks}
-    return Metaprompt(tensors["vectors"], factors, card)
+    return Metaprompt(tensors["vectors"], factors, card, _heads(tensors))
 
 
 def read_card(path: Path) -> PromptCard:
@@ -88,6 +96,14 @@ def check_backbone(card: PromptCard, backbone: BackboneIdentity, *, where: str) 
             where=where,
             fix="restore the tokenizer files the backbone came with",
         )
+
+
+def _named(heads: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {_HEAD + name: tensor.contiguous() for name, tensor in heads.items()}
+
+
+def _heads(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(_HEAD): tensor for name, tensor in tensors.items() if name.startswith(_HEAD)}
 
 
 def _save(path: Path, tensors: dict[str, Tensor], card: PromptCard) -> None:

@@ -52,6 +52,10 @@ class DecomposedPrompts:
         metaprompt = metaprompt.expand(len(members), -1, -1) if self.shared else metaprompt[members]
         return compose(metaprompt, self.rows[members], self.cols[members])
 
+    def heads(self, members: Int[Tensor, " M"]) -> dict[str, Tensor]:
+        """None of its own."""
+        return {}
+
     def groups(self) -> list[ParameterGroup]:
         """``metaprompt`` (when it trains), ``rows`` and ``cols``."""
         groups = [

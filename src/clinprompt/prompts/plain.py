@@ -12,24 +12,32 @@ from clinprompt.prompts.source import ParameterGroup
 
 
 class PlainPrompts:
-    """N free prompts, each ``[P, H]`` and trained in float32; their lengths may differ."""
+    """N free prompts, each ``[P, H]`` and trained in float32; their lengths may differ.
 
-    def __init__(self, start: Float[Tensor, "N P H"] | Sequence[Float[Tensor, "_ H"]]) -> None:
-        self.lengths = tuple(len(vectors) for vectors in start)
+    ``[L, P, H]`` are those of :class:`~clinprompt.prompts.per_layer.PerLayerPrompts`.
+    """
+
+    def __init__(self, start: Float[Tensor, "N *L P H"] | Sequence[Float[Tensor, "*L _ H"]]) -> None:
+        self.lengths = tuple(vectors.shape[-2] for vectors in start)
         self.n_members = len(self.lengths)
         self.values = padded(start).requires_grad_()
 
-    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"]:
+    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M *L P H"]:
         """The members' prompts, padded to the longest of all."""
         return self.values[members]
+
+    def heads(self, members: Int[Tensor, " M"]) -> dict[str, Tensor]:
+        """None of its own."""
+        return {}
 
     def groups(self) -> list[ParameterGroup]:
         """One group, ``prompt``."""
         return [ParameterGroup("prompt", self.values, per_member=True)]
 
-    def folded(self) -> list[Float[Tensor, "_ H"]]:
+    def folded(self) -> list[Float[Tensor, "*L _ H"]]:
         """The finished prompts in their own lengths, without gradient."""
-        return [values[:length].clone() for values, length in zip(self.values.detach(), self.lengths, strict=True)]
+        whole = zip(self.values.detach(), self.lengths, strict=True)
+        return [values[..., :length, :].clone() for values, length in whole]
 
     def trainable(self, member: int) -> int:
         """How many numbers a member trains."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -19,6 +19,7 @@ class ParameterGroup:
     per_member: bool
 
 
+@runtime_checkable
 class PromptSource(Protocol):
     """Prompts of N members side by side.
 
@@ -29,10 +30,27 @@ class PromptSource(Protocol):
     n_members: int
     lengths: tuple[int, ...]
 
-    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"] | None:
+    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M *L P H"] | None:
         """The prompts of these members, one each, padded to the longest; ``None`` for methods without prompt."""
+        ...
+
+    def heads(self, members: Int[Tensor, " M"]) -> Mapping[str, Tensor]:
+        """The heads of these members, tensors ``[M, ...]`` by name; none for decoders, which have their own."""
         ...
 
     def groups(self) -> Sequence[ParameterGroup]:
         """What is trained."""
+        ...
+
+
+@runtime_checkable
+class FoldableSource(PromptSource, Protocol):
+    """A source whose members are prompts, which can be finished and counted."""
+
+    def folded(self) -> list[Float[Tensor, "*L _ H"]]:
+        """The finished prompts in their own lengths, without gradient."""
+        ...
+
+    def trainable(self, member: int) -> int:
+        """How many numbers a member trains."""
         ...

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from clinprompt.errors import InputError
+from clinprompt.schema.example import Split
 from clinprompt.stages.adapt_prompts import adapt_prompts
 from clinprompt.stages.adapt_weights import adapt_weights
 from clinprompt.stages.adapted import Adapted, Plan, plan_cells, write_adapted
 from clinprompt.stages.configs import AdaptSettings
 from clinprompt.stages.opened import Opened, open_backbone
-from clinprompt.stages.prepared import open_prepared
+from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.training.method import method
@@ -29,6 +33,7 @@ def adapt(
     """Train every cell; writes ``outputs/cells.json`` and one file or folder per trained cell.
 
     Methods on a frozen backbone train all cells as one gang; methods that change its weights train cell by cell.
+    The summary counts, by task and part, the answers that an encoder cannot be asked for.
     """
     row = method(settings.method.kind)
     if settings.backbone.sharded and row.weights != "frozen":
@@ -39,6 +44,7 @@ def adapt(
         )
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.targets]
+    opened = opened.suited(row.name, [item.task for item in prepared])
     inputs = {item.task.name: item.path for item in prepared}
     if settings.metaprompt is not None:
         inputs["metaprompt"] = settings.metaprompt
@@ -65,8 +71,21 @@ def adapt(
             cells = [_untrained(plan, settings) for plan in plans]
         if run.writes:
             write_adapted(run.outputs, cells)
-        run.finish({"cells": len(cells), "trainable": max(cell.trainable for cell in cells)})
+        summary = {"cells": len(cells), "trainable": max(cell.trainable for cell in cells)}
+        run.finish(summary | {"unaskable": _unaskable(opened, prepared, run)})
     return run
+
+
+def _unaskable(opened: Opened, prepared: Sequence[Prepared], run: RunFolder) -> dict[str, dict[str, Any]]:
+    """By task and part, the answers that an encoder cannot be asked for, also in the log; nothing for decoders."""
+    counts: dict[str, dict[str, Any]] = {}
+    for item in prepared:
+        for part in (Split.train, Split.dev):
+            found = opened.unaskable(item.part(part), item.task)
+            if found is not None and found.answers:
+                counts.setdefault(item.task.name, {})[part.value] = asdict(found)
+                run.log(f"{item.task.name}, {part.value}: {found}")
+    return counts
 
 
 def _untrained(plan: Plan, settings: AdaptSettings) -> Adapted:

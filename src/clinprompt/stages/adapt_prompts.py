@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import torch
-
-from clinprompt.backbones.protocol import Placement, PromptVectors, Row
-from clinprompt.maths.decomposition import TaskFactors, compose, mean_of_products, neutral_factors, widen
+from clinprompt.backbones.protocol import Placement
 from clinprompt.prompts.bank import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
-from clinprompt.prompts.decomposed import DecomposedPrompts
-from clinprompt.prompts.plain import PlainPrompts
+from clinprompt.prompts.headed import head_rates, headed, member_heads
+from clinprompt.prompts.source import FoldableSource
 from clinprompt.stages.adapted import Adapted, Plan
 from clinprompt.stages.cards import prompt_card
-from clinprompt.stages.cells import Cell, candidates, dev_every, measured, rms, starts, winners
-from clinprompt.stages.configs import AdaptSettings, Mpt, PromptTuning
+from clinprompt.stages.cells import Cell, candidates, dev_every, measured, winners
+from clinprompt.stages.configs import AdaptSettings
+from clinprompt.stages.decomposed_prompts import decomposed_prompts
+from clinprompt.stages.folds import fold_cells, judged, lowest, mean_losses, recorded
+from clinprompt.stages.free_prompts import free_prompts
+from clinprompt.stages.methods import Budget, Mpt, PromptTuning
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Member
 from clinprompt.training.loop import train
-from clinprompt.training.objectives import token_losses
 from clinprompt.training.outcome import TrainingResult
 from clinprompt.training.seeds import derive
 
@@ -31,178 +31,138 @@ def adapt_prompts(
     settings: AdaptSettings, plans: Sequence[Plan], *, opened: Opened, run: RunFolder, progress: Progress
 ) -> list[Adapted]:
     """Train and save the prompts of all cells; a cell without examples (k = 0) keeps its start."""
+    method = settings.method
+    assert isinstance(method, Mpt | PromptTuning)
     metaprompt = None
     if settings.metaprompt is not None:
         metaprompt = load_metaprompt(settings.metaprompt, backbone=opened.identity)
     placement = metaprompt.card.placement if metaprompt else settings.prompt.placement
-    if isinstance(settings.method, PromptTuning) and settings.method.placement:
-        placement = settings.method.placement
+    if isinstance(method, PromptTuning) and method.placement:
+        placement = method.placement
+    given = _Given(settings, method, metaprompt, placement, opened, run, progress)
     trained = [plan for plan in plans if plan.cell.train]
     untrained = [plan for plan in plans if not plan.cell.train]
-    done = []
-    for group, learns in ((trained, True), (untrained, False)):
-        if group:
-            done += _adapt(settings, group, metaprompt, placement, learns, opened=opened, run=run, progress=progress)
+    done = (_adapt(given, trained, learns=True) if trained else []) + (
+        _adapt(given, untrained, learns=False) if untrained else []
+    )
     order = {plan.cell.name: i for i, plan in enumerate(plans)}
     return sorted(done, key=lambda cell: order[cell.key])
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
-    """Prompts before training: their source, their length, peak rates by group, where each cell's factors are from."""
+class _Given:
+    """What is the same for all gangs of a run."""
 
-    source: PlainPrompts | DecomposedPrompts
-    length: int
-    rates: Callable[[int, float], Mapping[str, float]]
+    settings: AdaptSettings
+    method: Mpt | PromptTuning
+    metaprompt: Metaprompt | None
+    placement: str
+    opened: Opened
+    run: RunFolder
+    progress: Progress
+
+    @property
+    def budget(self) -> Budget:
+        return self.method.budget
+
+
+@dataclass(frozen=True, slots=True)
+class _Gang:
+    """Cells after training: their prompts, ``copies`` of each; its members and how they ended, where it trained."""
+
+    source: FoldableSource
+    copies: int
     factors: Sequence[str]
+    members: Sequence[Member]
+    result: TrainingResult
 
 
-def _adapt(
-    settings: AdaptSettings,
-    plans: Sequence[Plan],
-    metaprompt: Metaprompt | None,
-    placement: str,
-    learns: bool,
-    *,
-    opened: Opened,
-    run: RunFolder,
-    progress: Progress,
-) -> list[Adapted]:
-    method = settings.method
-    assert isinstance(method, Mpt | PromptTuning)
-    cells, budget = [plan.cell for plan in plans], method.budget
-    copies = len(budget.rates) if learns else 1
-    if isinstance(method, Mpt):
-        assert metaprompt is not None
-        start = _decomposed(method, cells, metaprompt, opened, copies=copies)
-    else:
-        start = _free(method, cells, settings.prompt.length, opened, copies=copies)
-    members: list[Member] = []
-    best, result = list(range(len(cells))), TrainingResult()
-    if learns:
-        members = candidates(opened, cells, budget, reserve=start.length, rates=start.rates)
-        with progress(f"adapt {method.kind}", budget.steps) as advance:
-            result = train(
-                opened.backbone,
-                start.source,
-                members,
-                placement=Placement(placement),
-                tokens_per_forward=budget.tokens_per_forward,
-                dev_every=dev_every(budget),
-                checkpoint=run.checkpoints / "gang.safetensors",
-                watch=watcher(run, members, advance),
-            )
-        best = winners(members, budget, result)
-    folded = start.source.folded()
-    done = []
-    for i, plan in enumerate(plans):
-        name = members[best[i]].name if learns else ""
-        trainable = start.source.trainable(best[i]) if learns else 0
+def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapted]:
+    cells, means = [plan.cell for plan in plans], [{}] * len(plans)
+    if learns and given.budget.folds:
+        means = _fold_losses(given, cells, n=given.budget.folds)
+        cells = [replace(cell, rate=lowest(m, where=cell.name)) for cell, m in zip(cells, means, strict=True)]
+    gang = _gang(given, cells, learns=learns)
+    best = winners(gang.members, given.budget, gang.result) if learns else list(range(len(cells)))
+    folded, sources = gang.source.folded(), given.metaprompt.card.tasks if given.metaprompt else ()
+    method, settings, done = given.method, given.settings, []
+    for i, (plan, n) in enumerate(zip(plans, best, strict=True)):
+        name = gang.members[n].name if learns else ""
         adapted = Adapted(
             task=plan.cell.task.name,
             shots=plan.shots,
             draw=plan.draw,
             seed=settings.seed,
             method=method.kind,
-            trainable=trainable,
-            rate=budget.rates[best[i] % copies] if learns else None,
-            loss=measured(result.losses.get(name)),
-            dev_loss=measured(result.dev_losses.get(name)),
+            trainable=gang.source.trainable(n) if learns else 0,
+            rate=cells[i].tried(given.budget)[n % gang.copies] if learns else None,
+            loss=measured(gang.result.losses.get(name)),
+            dev_loss=measured(gang.result.dev_losses.get(name)),
             train_examples=len(plan.cell.train),
-            factors=start.factors[i],
+            factors=gang.factors[i],
             file=f"{plan.cell.name}/prompt.safetensors",
+            fold_losses=recorded(means[i]),
         )
         card = prompt_card(
-            opened,
+            given.opened,
             plan.prepared,
             method=method.kind,
-            vectors=folded[best[i]],
-            placement=placement,
-            trainable=trainable,
-            run=run.id,
+            vectors=folded[n],
+            heads=member_heads(gang.source, n),
+            placement=given.placement,
+            trainable=adapted.trainable,
+            run=given.run.id,
             seed=settings.seed,
             rank=method.rank if isinstance(method, Mpt) else None,
             shots=None if plan.shots == "full" else int(plan.shots),
-            sources=metaprompt.card.tasks if metaprompt else (),
+            sources=sources,
         )
-        if run.writes:
-            save_prompt(run.outputs / adapted.file, SoftPrompt(folded[best[i]], card))
+        if given.run.writes:
+            prompt = SoftPrompt(folded[n], card, member_heads(gang.source, n))
+            save_prompt(given.run.outputs / adapted.file, prompt)
         done.append(adapted)
     return done
 
 
-def _free(method: PromptTuning, cells: Sequence[Cell], length: int, opened: Opened, *, copies: int) -> _Start:
-    start = starts(opened, cells, start=method.start, length=length)
-    source = PlainPrompts(start.repeat_interleave(copies, dim=0))
-    return _Start(source, length, lambda i, rate: {"prompt": rate * rms(start[i])}, [""] * len(cells))
+def _fold_losses(given: _Given, cells: Sequence[Cell], *, n: int) -> list[dict[float, float]]:
+    """The mean loss of each rate over the folds of each cell: cells × folds × rates in one gang."""
+    parts = [fold_cells(cell, n=n) for cell in cells]
+    gang = _gang(given, [part for of_cell in parts for part in of_cell], name="folds", judge=True)
+    losses = judged(gang.result)
+    return [mean_losses(of_cell, given.budget, losses) for of_cell in parts]
 
 
-def _decomposed(method: Mpt, cells: Sequence[Cell], metaprompt: Metaprompt, opened: Opened, *, copies: int) -> _Start:
-    pairs, names = _factors(method, cells, metaprompt, opened)
-    source = DecomposedPrompts(
-        metaprompt.vectors,
-        [pair for pair in pairs for _ in range(copies)],
-        shared=False,
-        train_metaprompt=method.train_metaprompt,
-    )
-    unit, share = rms(metaprompt.vectors), method.factor_share
-
-    def rates(cell: int, rate: float) -> dict[str, float]:
-        pair = pairs[cell]
-        return {
-            "metaprompt": rate * unit,
-            "rows": share * rate * rms(pair.rows),
-            "cols": share * rate * rms(pair.cols),
-        }
-
-    return _Start(source, metaprompt.vectors.shape[0], rates, names)
-
-
-def _factors(
-    method: Mpt, cells: Sequence[Cell], metaprompt: Metaprompt, opened: Opened
-) -> tuple[list[TaskFactors], list[str]]:
-    """Start factors of each cell and where they come from."""
-    P, H = metaprompt.vectors.shape
-    pairs = metaprompt.factors
-    mean = mean_of_products(
-        torch.stack([pair.rows for pair in pairs.values()]),
-        torch.stack([pair.cols for pair in pairs.values()]),
-        rank=method.rank,
-    )
-    found, names = [], []
-    for cell in cells:
-        seed = derive(cell.seed, "factors", cell.name)
-        if method.factors == "neutral":
-            found.append(neutral_factors(P, H, method.rank, seed=seed))
-            names.append("neutral")
-            continue
-        options = {"mean": mean}
-        if method.factors == "select" and cell.train:
-            options |= {name: widen(pair, rank=method.rank, seed=seed) for name, pair in pairs.items()}
-        name = _lowest_loss(options, cell, metaprompt, opened)
-        found.append(options[name])
-        names.append(name)
-    return found, names
-
-
-@torch.no_grad()
-def _lowest_loss(
-    options: dict[str, TaskFactors], cell: Cell, metaprompt: Metaprompt, opened: Opened, *, most: int = 32
-) -> str:
-    """Of several factor pairs the one with which the cell's own examples are likeliest."""
-    if len(options) == 1:
-        return next(iter(options))
-    placement = Placement(metaprompt.card.placement)
-    notes = opened.backbone.note_cache() if placement is Placement.suffix else None
-    rows: list[Row] = opened.rows(cell.train[:most], cell.task, reserve=metaprompt.vectors.shape[0])
-    losses = {}
-    for name, pair in options.items():
-        prompt = compose(metaprompt.vectors, pair.rows, pair.cols)[None]
-        total, tokens = 0.0, 0
-        for at in range(0, len(rows), 8):
-            part = rows[at : at + 8]
-            prompts = PromptVectors(prompt, placement, owner=(0,) * len(part))
-            values = token_losses(opened.backbone.forward(part, prompts, notes=notes))
-            total, tokens = total + float(values.sum()), tokens + len(values)
-        losses[name] = total / tokens
-    return min(losses, key=losses.__getitem__)
+def _gang(
+    given: _Given, cells: Sequence[Cell], *, learns: bool = True, judge: bool = False, name: str = "gang"
+) -> _Gang:
+    """The cells' prompts, trained if they learn; ``name`` keeps the checkpoints of a run's gangs apart."""
+    method, budget, opened, metaprompt = given.method, given.budget, given.opened, given.metaprompt
+    copies = len(cells[0].tried(budget)) if learns else 1
+    if isinstance(method, Mpt):
+        assert metaprompt is not None
+        start = decomposed_prompts(method, opened, cells, metaprompt, copies=copies)
+        length = metaprompt.vectors.shape[0]
+    else:
+        length = given.settings.prompt.length
+        start = free_prompts(method, opened, cells, length=length, copies=copies)
+    seeds = [derive(cell.seed, "heads", cell.name) for cell in cells for _ in range(copies)]
+    heads = opened.heads(seeds, start=metaprompt.heads if metaprompt else None)
+    source, peaks = headed(start.source, heads), head_rates(heads, budget.head_rate)
+    members: list[Member] = []
+    result = TrainingResult()
+    if learns:
+        members = candidates(
+            opened, cells, budget, reserve=length, rates=lambda i, rate: {**start.rates(i, rate), **peaks}, judge=judge
+        )
+        with given.progress(f"adapt {method.kind}" + (f", {name}" if judge else ""), budget.steps) as advance:
+            result = train(
+                opened.backbone,
+                source,
+                members,
+                placement=Placement(given.placement),
+                tokens_per_forward=budget.tokens_per_forward,
+                dev_every=dev_every(budget),
+                checkpoint=given.run.checkpoints / f"{name}.safetensors",
+                watch=watcher(given.run, members, advance),
+            )
+    return _Gang(source, copies, start.factors, members, result)

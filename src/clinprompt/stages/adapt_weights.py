@@ -3,102 +3,220 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from clinprompt.backbones.protocol import Placement
-from clinprompt.stages.adapted import Adapted, Plan
+from clinprompt.prompts.bank import SoftPrompt, save_prompt
+from clinprompt.prompts.headed import Headed, head_rates, member_heads
+from clinprompt.prompts.source import PromptSource
+from clinprompt.stages.adapted import BESIDE, Adapted, Plan
 from clinprompt.stages.atomic import write_json
-from clinprompt.stages.cells import candidates, dev_every, measured, winners
-from clinprompt.stages.configs import AdaptSettings, FineTuning, Lora
+from clinprompt.stages.cards import prompt_card
+from clinprompt.stages.cells import Cell, candidates, dev_every, measured, member_name, winners
+from clinprompt.stages.configs import AdaptSettings
+from clinprompt.stages.folds import fold_cells, judged, lowest, mean_losses, recorded
+from clinprompt.stages.free_prompts import free_prompts
+from clinprompt.stages.methods import Budget, FineTuning, HardPrompt, Lora, SoftPromptUnfrozen
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Advance, Progress
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.watching import watcher
+from clinprompt.training.gang import Member
 from clinprompt.training.loop import train
 from clinprompt.training.lora import low_rank
 from clinprompt.training.outcome import TrainingResult
 from clinprompt.training.seeds import derive
 from clinprompt.training.weights import WeightSource, all_weights
 
+WeightMethod = Lora | FineTuning | HardPrompt | SoftPromptUnfrozen
+
 
 def adapt_weights(
     settings: AdaptSettings, plans: Sequence[Plan], *, opened: Opened, run: RunFolder, progress: Progress
 ) -> list[Adapted]:
-    """Train and save each cell with every rate of the budget; the rate with the lowest dev loss is kept."""
+    """Train and save each cell with every rate of the budget; the rate with the lowest dev loss is kept.
+
+    With folds the rate with the lowest mean loss over them is the only one that is trained on all examples.
+    """
     method = settings.method
-    assert isinstance(method, Lora | FineTuning)
+    assert isinstance(method, WeightMethod)
     budget = method.budget
-    tries = sum(len(budget.rates) for plan in plans if plan.cell.train)
-    done = []
-    with progress(f"adapt {method.kind}", tries * budget.steps) as advance:
-        for plan in plans:
-            done.append(_cell(settings, plan, opened=opened, run=run, advance=advance))
-    return done
+    folds = {
+        plan.cell.name: fold_cells(plan.cell, n=budget.folds) for plan in plans if plan.cell.train and budget.folds
+    }
+    trained = sum(bool(plan.cell.train) for plan in plans)
+    with progress(f"adapt {method.kind}", trained * _tries(budget) * budget.steps) as advance:
+        given = _Given(settings, budget, opened, run, advance)
+        return [_cell(given, plan, folds.get(plan.cell.name, ())) for plan in plans]
 
 
-def _cell(settings: AdaptSettings, plan: Plan, *, opened: Opened, run: RunFolder, advance: Advance) -> Adapted:
-    method = settings.method
-    assert isinstance(method, Lora | FineTuning)
-    cell, budget = plan.cell, method.budget
-    adapted = Adapted(cell.task.name, plan.shots, plan.draw, settings.seed, method.kind, trainable=0)
+def _tries(budget: Budget) -> int:
+    """How often a cell is trained."""
+    return len(budget.rates) if budget.folds is None else len(budget.rates) * budget.folds + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What is the same for all cells of a run."""
+
+    settings: AdaptSettings
+    budget: Budget
+    opened: Opened
+    run: RunFolder
+    advance: Advance
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """The backbone's weights after training, with what was trained beside them, while they are there."""
+
+    weights: WeightSource
+    source: PromptSource
+    member: Member
+    result: TrainingResult
+
+
+def _cell(given: _Given, plan: Plan, folds: Sequence[Cell]) -> Adapted:
+    settings, run, cell, budget = given.settings, given.run, plan.cell, given.budget
+    kind = settings.method.kind
+    adapted = Adapted(cell.task.name, plan.shots, plan.draw, settings.seed, kind, trainable=0)
     if not cell.train:
         return adapted
     record = run.outputs / cell.name / "cell.json"
     if record.is_file():  # an interrupted run keeps the cells it has
-        advance(len(budget.rates) * budget.steps)
+        given.advance(_tries(budget) * budget.steps)
         return Adapted(**json.loads(record.read_text(encoding="utf-8")))
-    name = "lora" if isinstance(method, Lora) else "weights.safetensors"
+    name = "lora" if kind == "lora" else "weights.safetensors"
     scratch = run.checkpoints / cell.name
+    means: dict[float, float] = {}
+    if folds:
+        means = mean_losses(folds, budget, _fold_losses(given, folds, scratch))
+        cell = replace(cell, rate=lowest(means, where=cell.name))
     members, together, trainable = [], TrainingResult(), 0
-    for number, rate in enumerate(budget.rates):
-        with _trainable(settings, plan, opened) as source:
-            peaks = dict.fromkeys([group.name for group in source.groups()], rate)
-            member = candidates(opened, [cell], budget, reserve=0, rates=lambda *_, peaks=peaks: peaks)[number]
-            result = train(
-                opened.backbone,
-                source,
-                [member],
-                placement=Placement.suffix,
-                tokens_per_forward=budget.tokens_per_forward,
-                dev_every=dev_every(budget),
-                checkpoint=scratch / f"{number}.safetensors",
-                save_every=300.0,  # a checkpoint of every weight is large
-                watch=watcher(run, [member], advance),
-            )
+    rates = cell.tried(budget)
+    for number, rate in enumerate(rates):
+        with _trained(given, cell, rate, judge=len(rates) > 1, checkpoint=scratch / f"{number}.safetensors") as made:
+            trainable = sum(group.tensor.numel() for group in made.source.groups())
             if run.writes:
-                source.save(scratch / str(number) / name)
-        members.append(member)
-        trainable = source.trainable
-        together.losses |= result.losses
-        together.dev_losses |= result.dev_losses
-        together.diverged += result.diverged
+                made.weights.save(scratch / str(number) / name)
+                if isinstance(made.source, Headed):
+                    prompt = _prompt(made.source, settings, plan, given.opened, run=run, trainable=trainable)
+                    save_prompt(scratch / str(number) / BESIDE, prompt)
+        members.append(made.member)
+        together.losses |= made.result.losses
+        together.dev_losses |= made.result.dev_losses
+        together.diverged += made.result.diverged
     [best] = winners(members, budget, together)
     found = replace(
         adapted,
         trainable=trainable,
-        rate=budget.rates[best],
+        rate=rates[best],
         loss=measured(together.losses[members[best].name]),
         dev_loss=measured(together.dev_losses[members[best].name]),
         train_examples=len(cell.train),
         file=f"{cell.name}/{name}",
+        fold_losses=recorded(means),
     )
     if run.writes:
-        _move(scratch / str(best) / name, run.outputs / found.file)
+        for part in (scratch / str(best)).iterdir():
+            _move(part, run.outputs / cell.name / part.name)
         write_json(record, asdict(found))
         shutil.rmtree(scratch)
     return found
 
 
-def _trainable(settings: AdaptSettings, plan: Plan, opened: Opened) -> AbstractContextManager[WeightSource]:
+def _fold_losses(given: _Given, folds: Sequence[Cell], scratch: Path) -> dict[str, float]:
+    """The dev loss of every fold and rate by name of the member; those of an interrupted run are not trained again."""
+    file = scratch / "folds.json"
+    known: dict[str, float | None] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    known = {name: math.inf if loss is None else loss for name, loss in known.items()}
+    given.run.processes.gather(0)  # nobody may add to the file before all have read it
+    for fold in folds:
+        for rate in given.budget.rates:
+            if member_name(fold, rate) in known:
+                given.advance(given.budget.steps)
+                continue
+            with _trained(given, fold, rate, judge=True, checkpoint=scratch / "fold.safetensors") as made:
+                known |= judged(made.result)
+            if given.run.writes:
+                write_json(file, {name: loss if math.isfinite(loss) else None for name, loss in known.items()})
+    return known
+
+
+@contextmanager
+def _trained(given: _Given, cell: Cell, rate: float, *, judge: bool, checkpoint: Path) -> Iterator[_Trained]:
+    """A cell trained with one rate, for the length of a ``with``; ``judge``: its dev loss is wanted."""
+    settings, opened, budget = given.settings, given.opened, given.budget
+    with _trainable(settings, cell, opened) as weights:
+        source, peaks = _beside(weights, rate, settings, cell, opened)
+        reserve, one = source.lengths[0], replace(cell, rate=rate)
+        [member] = candidates(opened, [one], budget, reserve=reserve, rates=lambda *_: peaks, judge=judge)
+        result = train(
+            opened.backbone,
+            source,
+            [member],
+            placement=_placement(settings),
+            tokens_per_forward=budget.tokens_per_forward,
+            dev_every=dev_every(budget),
+            checkpoint=checkpoint,
+            save_every=300.0,  # a checkpoint of every weight is large
+            watch=watcher(given.run, [member], given.advance),
+        )
+        yield _Trained(weights, source, member, result)
+
+
+def _trainable(settings: AdaptSettings, cell: Cell, opened: Opened) -> AbstractContextManager[WeightSource]:
     method = settings.method
     if isinstance(method, Lora):
-        seed = derive(settings.seed, "lora", plan.cell.name)
+        seed = derive(settings.seed, "lora", cell.name)
         return low_rank(opened.backbone, rank=method.rank, alpha=method.alpha, targets=method.targets, seed=seed)
     return all_weights(opened.backbone)
+
+
+def _beside(
+    weights: WeightSource, rate: float, settings: AdaptSettings, cell: Cell, opened: Opened
+) -> tuple[PromptSource, dict[str, float]]:
+    """The weights, with an encoder's scorers and the prompt of the method, if it has one; and their peak rates."""
+    method = settings.method
+    peaks = dict.fromkeys([group.name for group in weights.groups()], rate)
+    heads = opened.heads([derive(cell.seed, "heads", cell.name)])
+    if not heads:
+        return weights, peaks
+    prompts = None
+    if isinstance(method, SoftPromptUnfrozen):
+        free = free_prompts(method, opened, [cell], length=settings.prompt.length)
+        prompts = free.source
+        peaks |= free.rates(0, method.prompt_rate)
+    return Headed(prompts, heads, weights=weights.groups()), peaks | head_rates(heads, method.budget.head_rate)
+
+
+def _placement(settings: AdaptSettings) -> Placement:
+    return Placement(getattr(settings.method, "placement", None) or settings.prompt.placement)
+
+
+def _prompt(
+    source: Headed, settings: AdaptSettings, plan: Plan, opened: Opened, *, run: RunFolder, trainable: int
+) -> SoftPrompt:
+    """What belongs to the trained weights: scorers and prompt (of no vectors for methods without one)."""
+    vectors, heads, placement = source.folded()[0], member_heads(source, 0), _placement(settings)
+    card = prompt_card(
+        opened,
+        plan.prepared,
+        method=settings.method.kind,
+        vectors=vectors,
+        heads=heads,
+        placement=placement.value,
+        trainable=trainable,
+        run=run.id,
+        seed=settings.seed,
+        shots=None if plan.shots == "full" else int(plan.shots),
+    )
+    return SoftPrompt(vectors, card, heads)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -13,24 +13,32 @@ from torch import Tensor
 from clinprompt.backbones.protocol import Placement
 from clinprompt.data.fewshot import draw
 from clinprompt.errors import InputError
+from clinprompt.inference.predictor import Question
 from clinprompt.inference.reference import check_reference
 from clinprompt.prompts.bank import SoftPrompt, load_prompt, read_card
 from clinprompt.prompts.card import BackboneIdentity
-from clinprompt.schema.example import Split
+from clinprompt.schema.example import Example, Split
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.cells import Cell
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepared import Prepared
+from clinprompt.tasks.task import Task
+from clinprompt.tasks.template import Template
 from clinprompt.training.lora import low_rank_applied
 from clinprompt.training.method import method
 from clinprompt.training.weights import weights_applied
 
 FILE = "cells.json"
+BESIDE = "prompt.safetensors"
+"""Scorers, and the prompt, that belong to weights in the same folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """One finished cell. ``file`` is relative to the run's outputs; empty when nothing was trained."""
+    """One finished cell. ``file`` is relative to the run's outputs; empty when nothing was trained.
+
+    ``fold_losses`` are the mean losses of cross-validation by learning rate, ``None`` for a rate that diverged.
+    """
 
     task: str
     shots: str
@@ -44,6 +52,7 @@ class Adapted:
     train_examples: int = 0
     factors: str = ""
     file: str = ""
+    fold_losses: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
     @property
     def key(self) -> str:
@@ -124,24 +133,56 @@ def read_adapted(outputs: Path) -> list[Adapted]:
 
 
 def open_prompt(path: Path, opened: Opened) -> SoftPrompt:
-    """A finished prompt that belongs to the backbone and acts on it as it did when it was made."""
+    """A finished prompt that belongs to the backbone and acts on it as it did when it was made.
+
+    Raises :class:`InputError` for one that belongs to weights which were trained with it.
+    """
     prompt = load_prompt(path, backbone=opened.identity)
+    if method(prompt.card.method).weights != "frozen":
+        raise InputError(
+            f"this belongs to weights that were trained with it ({prompt.card.method}) and is of no use alone",
+            where=str(path),
+            fix="score it with `clinprompt evaluate` on its run, or adapt with a method on the frozen backbone",
+        )
     check_reference(opened.backbone, prompt, where=str(path))
     return prompt
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What answers a cell's questions beside the backbone as it is: a prompt or none, and an encoder's scorers."""
+
+    vectors: Tensor | None = None
+    placement: Placement = Placement.suffix
+    heads: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def question(self, example: Example, task: Task, template: Template, *, name: str) -> Question:
+        """The question about one example, put as the template says."""
+        return Question(example, task, self.vectors, self.placement, name, heads=self.heads, wording=template.wording)
+
+
+def answering(prompt: SoftPrompt) -> Applied:
+    """What a finished prompt answers with."""
+    return Applied(prompt.vectors, Placement(prompt.card.placement), prompt.heads)
+
+
 @contextmanager
-def applied(opened: Opened, outputs: Path, cell: Adapted) -> Iterator[tuple[Tensor | None, Placement]]:
-    """The backbone as the cell left it: gives prompt vectors ``[P, H]`` (or ``None``) and their placement."""
+def applied(opened: Opened, outputs: Path, cell: Adapted) -> Iterator[Applied]:
+    """The backbone as the cell left it, for the length of a ``with``, and what goes with it."""
     path = outputs / cell.file
     if not cell.file:
-        yield None, Placement.suffix
-    elif cell.method == "lora":
-        with low_rank_applied(opened.backbone, path):
-            yield None, Placement.suffix
-    elif cell.method == "fine-tuning":
-        with weights_applied(opened.backbone, path):
-            yield None, Placement.suffix
+        yield Applied(heads={name: tensor[0] for name, tensor in opened.heads([0]).items()})
+    elif method(cell.method).weights == "frozen":
+        yield answering(open_prompt(path, opened))
     else:
-        prompt = open_prompt(path, opened)
-        yield prompt.vectors, Placement(prompt.card.placement)
+        weights = low_rank_applied if cell.method == "lora" else weights_applied
+        with weights(opened.backbone, path):
+            yield _beside(path.with_name(BESIDE), opened)
+
+
+def _beside(path: Path, opened: Opened) -> Applied:
+    if not path.is_file():
+        return Applied()
+    prompt = load_prompt(path, backbone=opened.identity)
+    check_reference(opened.backbone, prompt, where=str(path))
+    return answering(prompt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import peft
 import torch
@@ -30,8 +30,9 @@ def prompt_card(
     rank: int | None = None,
     shots: int | None = None,
     sources: Sequence[str] = (),
+    heads: Mapping[str, Tensor] | None = None,
 ) -> PromptCard:
-    """The card of one task's finished prompt ``[P, H]``."""
+    """The card of one task's finished prompt ``[P, H]`` (or ``[L, P, H]``), with the ``heads`` of an encoder."""
     lineage = Lineage(
         data={prepared.task.name: prepared.digest},
         licences=(prepared.task.licence,) if prepared.task.licence else (),
@@ -44,7 +45,7 @@ def prompt_card(
         name=prepared.task.name,
         method=method,
         placement=placement,
-        length=vectors.shape[0],
+        length=vectors.shape[-2],
         rank=rank,
         trainable=trainable,
         backbone=opened.identity,
@@ -53,7 +54,7 @@ def prompt_card(
         task=prepared.task,
         extent=prepared.extent,
         lineage=lineage,
-        reference=reference(opened.backbone, vectors, Placement(placement)),
+        reference=reference(opened.backbone, vectors, Placement(placement), heads),
         made_with=versions(),
     )
 
@@ -68,8 +69,9 @@ def metaprompt_card(
     trainable: int,
     run: str,
     seed: int,
+    heads: Mapping[str, Tensor] | None = None,
 ) -> PromptCard:
-    """The card of a metaprompt ``[P, H]`` and its sources' factors."""
+    """The card of a metaprompt ``[P, H]`` and its sources' factors, with the ``heads`` of an encoder."""
     return PromptCard(
         name="metaprompt",
         method="mpt",
@@ -87,7 +89,7 @@ def metaprompt_card(
             run=run,
             seed=seed,
         ),
-        reference=reference(opened.backbone, vectors, Placement(placement)),
+        reference=reference(opened.backbone, vectors, Placement(placement), heads),
         made_with=versions(),
     )
 

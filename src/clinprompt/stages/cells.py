@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from clinprompt.errors import InputError
 from clinprompt.prompts.start import from_tokens, from_vocabulary
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece
-from clinprompt.stages.configs import Budget
+from clinprompt.stages.methods import Budget
 from clinprompt.stages.opened import Opened
 from clinprompt.tasks.task import Task
 from clinprompt.training.gang import Member
@@ -23,13 +24,26 @@ from clinprompt.training.seeds import derive
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One thing to train: a task with its training examples; ``dev`` chooses rates and steps."""
+    """One thing to train: a task with its training examples; ``dev`` chooses rates and steps.
+
+    ``rate`` is the learning rate where one is chosen already; ``None``: all of the budget are tried.
+    """
 
     name: str
     task: Task
     train: Sequence[Example]
     dev: Sequence[Example]
     seed: int
+    rate: float | None = None
+
+    def tried(self, budget: Budget) -> tuple[float, ...]:
+        """The learning rates that it is trained with."""
+        return budget.rates if self.rate is None else (self.rate,)
+
+
+def member_name(cell: Cell, rate: float) -> str:
+    """What the member is called that trains a cell with a rate."""
+    return f"{cell.name}@{rate:g}"
 
 
 def candidates(
@@ -39,33 +53,40 @@ def candidates(
     *,
     reserve: int,
     rates: Callable[[int, float], Mapping[str, float]],
+    judge: bool = False,
 ) -> list[Member]:
-    """One member per cell and learning rate, cell by cell; ``rates(cell, rate)`` gives peak rates by group."""
-    judged = budget.keep == "best" or len(budget.rates) > 1
+    """One member per cell and learning rate, cell by cell; ``rates(cell, rate)`` gives peak rates by group.
+
+    Dev rows are read where a cell has something to choose by them, and with ``judge``. Raises :class:`InputError` where
+    there are none.
+    """
     members = []
     for i, cell in enumerate(cells):
+        tried = cell.tried(budget)
+        judged = judge or budget.keep == "best" or len(tried) > 1
         if judged and not cell.dev:
             raise InputError(
                 "there is no dev part to choose the learning rate or the step by",
                 where=f"task {cell.task.name}",
-                fix="give one rate and `keep: last`, or import the data with a dev share",
+                fix="give one rate (or `folds`, to choose it) and `keep: last`, or import the data with a dev share",
             )
-        rows = opened.rows(cell.train, cell.task, reserve=reserve)
+        seed = derive(cell.seed, "rows", cell.name)
+        rows = opened.training_rows(cell.train, cell.task, reserve=reserve, impossible=budget.impossible, seed=seed)
         dev = opened.rows(cell.dev[: budget.dev_limit], cell.task, reserve=reserve) if judged else ()
         members += [
             Member(
-                name=f"{cell.name}@{rate:g}",
+                name=member_name(cell, rate),
                 rows=rows,
                 dev=dev,
                 steps=budget.steps,
                 batch=budget.batch,
-                seed=derive(cell.seed, "rows", cell.name),
+                seed=seed,
                 rates=rates(i, rate),
                 warmup=min(budget.warmup, budget.steps),
                 clip=budget.clip,
                 patience=budget.patience,
             )
-            for rate in budget.rates
+            for rate in tried
         ]
     return members
 
@@ -77,19 +98,18 @@ def dev_every(budget: Budget) -> int:
 
 def winners(members: Sequence[Member], budget: Budget, result: TrainingResult) -> list[int]:
     """For each cell the index of its member with the lowest dev loss; :class:`InputError` when all of them diverged."""
-    width = len(budget.rates)
 
     def rank(n: int) -> float:
         loss = result.dev_losses[members[n].name]
         return loss if math.isfinite(loss) else math.inf
 
     best = []
-    for at in range(0, len(members), width):
-        alive = [n for n in range(at, at + width) if members[n].name not in result.diverged]
+    for cell, of_cell in groupby(range(len(members)), key=lambda n: members[n].name.rpartition("@")[0]):
+        alive = [n for n in of_cell if members[n].name not in result.diverged]
         if not alive:
             raise InputError(
                 "training diverged with every learning rate",
-                where=members[at].name.rpartition("@")[0],
+                where=cell,
                 allowed="finite losses",
                 fix=f"give lower `budget.rates` than {', '.join(f'{rate:g}' for rate in budget.rates)}",
             )

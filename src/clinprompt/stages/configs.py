@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from clinprompt.maths.mixture import Mixing
-
-
-class Settings(BaseModel):
-    """Strict and frozen: an unknown field is an error, a loaded config never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from clinprompt.stages.methods import Budget, MethodSettings, Mpt, Settings
+from clinprompt.training.method import method
 
 
 class BackboneSettings(Settings):
@@ -23,7 +19,8 @@ class BackboneSettings(Settings):
     accelerators, ``sharded`` the weights of each layer among the processes of torchrun, ``recompute`` keeps one state
     per layer in training and computes the rest twice, ``compiled`` has torch compile the layers. Notes that were read
     once are kept in ``note_memory`` MiB, and in ``note_folder`` for later runs. ``template`` is a name of
-    `clinprompt show templates` or ``chat``, the backbone's own chat template.
+    `clinprompt show templates` or ``chat``, the backbone's own chat template. ``head_width`` is the width of the span
+    matcher of encoders.
     """
 
     path: str = "embedded"
@@ -37,6 +34,7 @@ class BackboneSettings(Settings):
     note_memory: int = Field(2048, ge=0)
     note_folder: Path | None = None
     template: str | None = None
+    head_width: int = Field(256, ge=1)
 
 
 class PromptSettings(Settings):
@@ -44,28 +42,6 @@ class PromptSettings(Settings):
 
     length: int = Field(16, ge=1, le=4096)
     placement: Literal["prefix", "suffix", "both"] = "suffix"
-
-
-class Budget(Settings):
-    """How long and how fast to train. ``rates`` of prompts are multiples of the start prompt's RMS.
-
-    With several ``rates`` each is tried and the one with the lowest dev loss is kept: every method of a
-    comparison gets the same number of tries. ``tokens_per_forward`` bounds what is run at once (null: 2,048 tokens on a
-    processor, whose caches hold no more, 8,192 on an accelerator); a step's gradients are added up. ``keep`` ``best``
-    looks at the dev loss before the first step and every ``dev_every`` steps; after ``patience`` looks in a row that
-    found nothing better training ends (null: it takes all ``steps``).
-    """
-
-    steps: int = Field(200, ge=1)
-    batch: int = Field(8, ge=1)
-    rates: tuple[float, ...] = Field((0.3,), min_length=1)
-    warmup: int = Field(10, ge=0)
-    clip: float = Field(1.0, gt=0)
-    keep: Literal["best", "last"] = "last"
-    dev_every: int = Field(50, ge=1)
-    dev_limit: int = Field(64, ge=1)
-    patience: int | None = Field(None, ge=1)
-    tokens_per_forward: int | None = Field(None, ge=64)
 
 
 class PrepareSettings(Settings):
@@ -117,58 +93,6 @@ class DistillSettings(Settings):
     seed: int = 1
 
 
-class Instruction(Settings):
-    """The task's words alone."""
-
-    kind: Literal["instruction"] = "instruction"
-
-
-class PromptTuning(Settings):
-    """A free prompt per task, started from the task's words or from sampled vocabulary.
-
-    ``placement`` is for comparisons: in place of the one in the prompt's settings.
-    """
-
-    kind: Literal["prompt-tuning"] = "prompt-tuning"
-    start: Literal["text", "vocabulary"] = "text"
-    placement: Literal["prefix", "suffix", "both"] | None = None
-    budget: Budget = Budget()
-
-
-class Mpt(Settings):
-    """The metaprompt times factors, started from the sources' mean, the best-matching source's, or neutral ones.
-
-    Rates are multiples of each part's own RMS; the factors' are ``factor_share`` of the metaprompt's.
-    """
-
-    kind: Literal["mpt"] = "mpt"
-    factors: Literal["mean", "select", "neutral"] = "mean"
-    rank: int = Field(1, ge=1)
-    train_metaprompt: bool = True
-    factor_share: float = Field(0.3, gt=0)
-    budget: Budget = Budget()
-
-
-class Lora(Settings):
-    """Low-rank updates; rates are absolute."""
-
-    kind: Literal["lora"] = "lora"
-    rank: int = Field(8, ge=1)
-    alpha: float = 16.0
-    targets: str = "all-linear"
-    budget: Budget = Budget(rates=(3e-3,))
-
-
-class FineTuning(Settings):
-    """Every weight; rates are absolute."""
-
-    kind: Literal["fine-tuning"] = "fine-tuning"
-    budget: Budget = Budget(rates=(1e-3,))
-
-
-MethodSettings = Annotated[Instruction | PromptTuning | Mpt | Lora | FineTuning, Field(discriminator="kind")]
-
-
 class AdaptSettings(Settings):
     """One method on every target, shot count and draw. A shot count of ``full`` uses all training examples.
 
@@ -187,7 +111,7 @@ class AdaptSettings(Settings):
 
     @model_validator(mode="after")
     def _weights_can_be_trained(self) -> AdaptSettings:
-        if self.method.kind == "fine-tuning" and self.backbone.weights != "full":
+        if method(self.method.kind).weights == "all" and self.backbone.weights != "full":
             raise ValueError("weights in fewer bits cannot be fine-tuned; set backbone.weights to full")
         return self
 
@@ -206,7 +130,8 @@ class DecodingSettings(Settings):
 
     ``choices`` is for classes and multiple choice; other tasks are then answered greedily. An answer also ends where
     one of the texts in ``stop`` begins. ``grounded`` answers are written within the task's form: words of the note,
-    labels of the task; others are written freely and only checked.
+    labels of the task; others are written freely and only checked. For encoders: with ``flat`` the spans of a label do
+    not overlap, with ``gold_heads`` relations are asked about the annotated heads, not about those that were found.
     """
 
     kind: Literal["greedy", "beams", "choices"] = "greedy"
@@ -214,6 +139,8 @@ class DecodingSettings(Settings):
     beams: int = Field(4, ge=2, le=64)
     length_penalty: float = 1.0
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    flat: bool = False
+    gold_heads: bool = False
 
 
 class LongNoteSettings(Settings):
@@ -235,7 +162,9 @@ class LongNoteSettings(Settings):
 class EvaluateSettings(Settings):
     """Scores of everything an adapt run made, on one part of each target.
 
-    With ``likelihood`` tasks with a closed list of answers are scored by the likeliest of them as well.
+    With ``likelihood`` tasks with a closed list of answers are scored by the likeliest of them as well. ``elsewhere``
+    names, for a target, prepared data of another place with the same labels: its cells, and no others, are scored on
+    that.
     """
 
     backbone: BackboneSettings = BackboneSettings()
@@ -246,6 +175,7 @@ class EvaluateSettings(Settings):
     answer_tokens: int = Field(128, ge=1)
     decoding: DecodingSettings = DecodingSettings()
     likelihood: bool = True
+    elsewhere: dict[str, Path] = Field(default_factory=dict)
     long_notes: LongNoteSettings = LongNoteSettings()
     resamples: int = Field(10_000, ge=100)
     seed: int = 0

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from clinprompt.backbones.protocol import Placement
 from clinprompt.errors import InputError
 from clinprompt.maths.decomposition import neutral_factors
 from clinprompt.maths.mixture import mixing_probabilities
-from clinprompt.prompts.bank import Metaprompt, read_card, save_metaprompt
+from clinprompt.prompts.bank import Metaprompt, SoftPrompt, save_metaprompt
 from clinprompt.prompts.decomposed import DecomposedPrompts
+from clinprompt.prompts.headed import head_rates, headed, member_heads
 from clinprompt.schema.example import Split
 from clinprompt.stages.cards import metaprompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts
 from clinprompt.stages.configs import DistillSettings
+from clinprompt.stages.folds import refuse_folds
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
@@ -25,7 +29,7 @@ from clinprompt.stages.teach import load_teachers
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Mixture
 from clinprompt.training.loop import train
-from clinprompt.training.objectives import Distillation
+from clinprompt.training.objectives import Distillation, ReadingDistillation
 from clinprompt.training.seeds import derive
 from clinprompt.training.truncation import measure_truncation
 
@@ -42,10 +46,12 @@ def distill(
     force: bool = False,
 ) -> RunFolder:
     """Train the shared metaprompt with all factor pairs; writes ``outputs/metaprompt.safetensors``."""
+    refuse_folds(settings.budget, where=STAGE)
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.sources]
     if len(settings.budget.rates) != 1:
         raise InputError("the metaprompt trains with one learning rate", where="distill.budget.rates")
+    opened = opened.suited("mpt", [item.task for item in prepared])
     run = open_run(
         runs,
         stage=STAGE,
@@ -62,22 +68,25 @@ def distill(
         names = [item.task.name for item in prepared]
         outputs = settings.teachers / "outputs"
         teachers = load_teachers(outputs, names, opened)
-        placement = read_card(outputs / f"{names[0]}.safetensors").placement
-        _, P, H = teachers.shape
+        placement = teachers[0].card.placement
+        P, H = teachers[0].vectors.shape
         cells = [
             Cell(item.task.name, item.task, item.part(Split.train), item.part(Split.dev), settings.seed)
             for item in prepared
         ]
         start = _start(opened, cells, teachers, settings)
         seeds = [derive(settings.seed, "factors", name) for name in names]
-        source = DecomposedPrompts(start, [neutral_factors(P, H, settings.rank, seed=s) for s in seeds], shared=True)
+        prompts = DecomposedPrompts(start, [neutral_factors(P, H, settings.rank, seed=s) for s in seeds], shared=True)
+        heads = _mean_heads(teachers)
+        source = headed(prompts, opened.heads([0], start=heads), shared=True)
         unit, factor_rate = rms(start), settings.factor_rate
+        peaks = head_rates(heads, settings.budget.head_rate)
         members = candidates(
             opened,
             cells,
             settings.budget,
             reserve=P,
-            rates=lambda _, rate: {"metaprompt": rate * unit, "rows": factor_rate, "cols": factor_rate},
+            rates=lambda _, rate: {"metaprompt": rate * unit, "rows": factor_rate, "cols": factor_rate, **peaks},
         )
         distillation = _distillation(settings, teachers, placement)
         with progress(STAGE, settings.budget.steps) as advance:
@@ -99,8 +108,8 @@ def distill(
                 where="distill.budget",
                 fix="give lower `rates` and `factor_rate`, or a lower `clip`",
             )
-        _save(run, opened, prepared, source, settings, placement)
-        lost = distillation and measure_truncation(
+        _save(run, opened, prepared, prompts, member_heads(source, 0), settings, placement)
+        lost = isinstance(distillation, Distillation) and measure_truncation(
             opened.backbone, source, members, distillation, placement=Placement(placement)
         )
         run.finish(
@@ -115,10 +124,16 @@ def distill(
     return run
 
 
-def _start(opened: Opened, cells: list[Cell], teachers: Tensor, settings: DistillSettings) -> Tensor:
+def _start(opened: Opened, cells: list[Cell], teachers: Sequence[SoftPrompt], settings: DistillSettings) -> Tensor:
+    vectors = torch.stack([teacher.vectors for teacher in teachers])
     if settings.start == "teachers":
-        return teachers.mean(dim=0)
-    return starts(opened, cells[:1], start=settings.start, length=teachers.shape[1])[0]
+        return vectors.mean(dim=0)
+    return starts(opened, cells[:1], start=settings.start, length=vectors.shape[1])[0]
+
+
+def _mean_heads(teachers: Sequence[SoftPrompt]) -> dict[str, Tensor]:
+    """Where an encoder's scorers, one set for all sources, begin: each has its teacher's, and these all start alike."""
+    return {name: torch.stack([one.heads[name] for one in teachers]).mean(dim=0) for name in teachers[0].heads}
 
 
 def _mixture(settings: DistillSettings, cells: list[Cell]) -> Mixture:
@@ -131,17 +146,21 @@ def _mixture(settings: DistillSettings, cells: list[Cell]) -> Mixture:
     return Mixture(probabilities, batch=settings.budget.batch, seed=derive(settings.seed, "mixture"))
 
 
-def _distillation(settings: DistillSettings, teachers: Tensor, placement: str) -> Distillation | None:
+def _distillation(
+    settings: DistillSettings, teachers: Sequence[SoftPrompt], placement: str
+) -> Distillation | ReadingDistillation | None:
     if settings.weight == 0:
         return None
-    return Distillation(
-        teachers,
-        Placement(placement),
-        weights=[settings.weight] * len(teachers),
-        temperature=settings.temperature,
-        hidden_layers=settings.hidden_layers,
-        top_k=settings.teacher_top_k,
-    )
+    given = {
+        "placement": Placement(placement),
+        "weights": [settings.weight] * len(teachers),
+        "temperature": settings.temperature,
+        "hidden_layers": settings.hidden_layers,
+    }
+    if teachers[0].heads:
+        return ReadingDistillation(teachers, **given)
+    vectors = torch.stack([teacher.vectors for teacher in teachers])
+    return Distillation(vectors, top_k=settings.teacher_top_k, **given)
 
 
 def _save(
@@ -149,6 +168,7 @@ def _save(
     opened: Opened,
     prepared: list[Prepared],
     source: DecomposedPrompts,
+    heads: Mapping[str, Tensor],
     settings: DistillSettings,
     placement: str,
 ) -> None:
@@ -160,9 +180,10 @@ def _save(
         vectors=vectors,
         placement=placement,
         rank=settings.rank,
-        trainable=sum(group.tensor.numel() for group in source.groups()),
+        trainable=sum(group.tensor.numel() for group in source.groups()) + sum(map(Tensor.numel, heads.values())),
         run=run.id,
         seed=settings.seed,
+        heads=heads,
     )
     if run.writes:
-        save_metaprompt(run.outputs / FILE, Metaprompt(vectors, factors, card))
+        save_metaprompt(run.outputs / FILE, Metaprompt(vectors, factors, card, heads))

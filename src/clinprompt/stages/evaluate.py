@@ -6,7 +6,8 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine, errors_of
 from clinprompt.evaluation.score import check_metrics, score_task, task_counts
 from clinprompt.inference.coverage import across, coverage
 from clinprompt.inference.long_notes import WHOLE, Plan
-from clinprompt.inference.predictor import Question
+from clinprompt.registry import unknown_name
 from clinprompt.schema.example import Example, Split
 from clinprompt.schema.prediction import Prediction
 from clinprompt.stages.adapted import Adapted, applied, open_adapted
@@ -46,7 +47,7 @@ def evaluate(
 ) -> RunFolder:
     """Score every cell of an adapt run; writes ``outputs/scores.json``; predictions, counts and errors per cell."""
     opened = opened or open_backbone(settings.backbone)
-    prepared = {item.task.name: item for item in map(open_prepared, settings.targets)}
+    prepared = _prepared(settings)
     run = open_run(
         runs,
         stage=STAGE,
@@ -61,6 +62,7 @@ def evaluate(
         return run
     with run:
         outputs, cells = open_adapted(settings.adapted, opened.identity)
+        cells = [cell for cell in cells if not settings.elsewhere or cell.task in settings.elsewhere]
         missing = sorted({cell.task for cell in cells} - set(prepared))
         if missing:
             raise InputError(f"the run has cells of tasks that are not among the targets: {', '.join(missing)}")
@@ -68,14 +70,17 @@ def evaluate(
         for item in prepared.values():
             check_metrics(item.task)
         records = []
+        unaskable = cache(lambda name: opened.unaskable(parts[name], prepared[name].task))
         with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
             for cell in cells:
                 item, examples = prepared[cell.task], parts[cell.task]
-                plans, predictions, likeliest = _predict(opened, outputs, cell, item, examples, settings, advance)
+                said = _predict(opened, outputs, cell, item, examples, settings, advance)
                 records.append(
-                    _record(run, cell, item, examples, predictions, settings)
-                    | _likelihood(item, examples, likeliest, settings)
-                    | {"long_notes": _long_notes(run, cell, plans, predictions)}
+                    _record(run, cell, item, examples, said.predictions, settings)
+                    | _beside("likelihood", item, examples, said.likeliest, settings)
+                    | _beside("gold_heads", item, examples, said.gold_heads, settings)
+                    | {"long_notes": _long_notes(run, cell, said.plans, said.predictions)}
+                    | ({"unaskable": asdict(found)} if (found := unaskable(cell.task)) else {})
                 )
         if run.writes:
             reason = opened.unconstrained(settings.decoding)
@@ -126,6 +131,24 @@ def _scores(run: Path) -> dict[str, Any]:
     return json.loads((run / "outputs" / FILE).read_text(encoding="utf-8"))
 
 
+def _prepared(settings: EvaluateSettings) -> dict[str, Prepared]:
+    """The targets by name; one that is scored elsewhere has the examples from there and its own words."""
+    found = {item.task.name: item for item in map(open_prepared, settings.targets)}
+    for name, path in settings.elsewhere.items():
+        if name not in found:
+            raise unknown_name("target", name, found)
+        other, task = open_prepared(path), found[name].task
+        if (other.task.kind, set(other.task.labels)) != (task.kind, set(task.labels)):
+            raise InputError(
+                f"{other.task.name} has other labels than {name}, so its examples cannot be asked in the same words",
+                where="elsewhere",
+                allowed=", ".join(task.labels) or task.kind.value,
+                fix="map the labels with `data.label_map` in the task file",
+            )
+        found[name] = replace(other, task=task)
+    return found
+
+
 def _rules(settings: EvaluateSettings) -> dict[str, Path]:
     return {"sections": settings.long_notes.sections} if settings.long_notes.sections else {}
 
@@ -141,6 +164,19 @@ def _part(item: Prepared, settings: EvaluateSettings) -> list[Example]:
     return examples[: settings.limit]
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """How each example was read, and the answers.
+
+    Beside them the likeliest ones of classes and multiple choice, and relations of the annotated heads by encoders.
+    """
+
+    plans: list[Plan]
+    predictions: list[Prediction]
+    likeliest: Sequence[Prediction | None] = ()
+    gold_heads: Sequence[Prediction | None] = ()
+
+
 def _predict(
     opened: Opened,
     outputs: Path,
@@ -149,11 +185,11 @@ def _predict(
     examples: list[Example],
     settings: EvaluateSettings,
     advance: Advance,
-) -> tuple[list[Plan], list[Prediction], list[Prediction | None]]:
-    """How each example was read, the answers, and for classes and multiple choice the likeliest ones beside them."""
-    with applied(opened, outputs, cell) as (vectors, placement):
+) -> _Said:
+    opened = opened.suited(cell.method, [item.task])
+    with applied(opened, outputs, cell) as given:
         notes = reader(opened.predictor(settings.decoding, tokens=settings.answer_tokens), settings.long_notes)
-        questions = [Question(example, item.task, vectors, placement, cell.key) for example in examples]
+        questions = [given.question(example, item.task, opened.template, name=cell.key) for example in examples]
         window = item.task.data.window if item.task.data else None
         plans = [
             planned(notes, question, settings.long_notes, longest=window, extent=item.extent) for question in questions
@@ -166,8 +202,14 @@ def _predict(
             left -= min(rows, left)
 
         predictions = notes.answers(plans, watch=watch)
-        twice = settings.likelihood and settings.decoding.kind != "choices"
-        return plans, predictions, notes.likeliest(plans) if twice else []
+        likeliest: Sequence[Prediction | None] = ()
+        if settings.likelihood and settings.decoding.kind != "choices":
+            likeliest = notes.likeliest(plans)
+        heads: Sequence[Prediction | None] = ()
+        if opened.asks_twice(item.task) and all(plan.strategy == WHOLE for plan in plans):
+            gold = settings.decoding.model_copy(update={"gold_heads": True})
+            heads = opened.predictor(gold, tokens=settings.answer_tokens).predict(questions)
+        return _Said(plans, predictions, likeliest, heads)
 
 
 def _long_notes(run: RunFolder, cell: Adapted, plans: list[Plan], predictions: list[Prediction]) -> dict[str, Any]:
@@ -210,12 +252,12 @@ def _record(
     }
 
 
-def _likelihood(
-    item: Prepared, examples: list[Example], likeliest: list[Prediction | None], settings: EvaluateSettings
+def _beside(
+    name: str, item: Prepared, examples: list[Example], said: Sequence[Prediction | None], settings: EvaluateSettings
 ) -> dict[str, Any]:
-    """The scores of the likeliest answers where every example has a closed list of them."""
-    found = [prediction for prediction in likeliest if prediction is not None]
+    """The scores of another way to answer, where it answers every example."""
+    found = [prediction for prediction in said if prediction is not None]
     if not found or len(found) < len(examples):
         return {}
     scores = score_task(item.task, examples, found, resamples=settings.resamples, seed=settings.seed)
-    return {"likelihood": scores.record()["scores"]}
+    return {name: scores.record()["scores"]}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.chat import chat_frame
+from clinprompt.backbones.encoder_loading import load_encoder, reads
 from clinprompt.backbones.loading import load_backbone
 from clinprompt.backbones.protocol import Generation, Row
 from clinprompt.errors import InputError
@@ -17,8 +20,10 @@ from clinprompt.registry import unknown_name
 from clinprompt.schema.example import Example
 from clinprompt.stages.configs import BackboneSettings, DecodingSettings
 from clinprompt.tasks.formulations.generative import formulate
+from clinprompt.tasks.formulations.unaskable import Unaskable
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import CHAT, TEMPLATES, Template, chat_template
+from clinprompt.training.method import method
 from clinprompt.training.parallel import world
 
 
@@ -64,9 +69,60 @@ class Opened:
             for example in examples
         ]
 
+    def training_rows(
+        self, examples: Sequence[Example], task: Task, *, reserve: int, impossible: float | None, seed: int
+    ) -> list[Row]:
+        """The rows that a budget trains on: all; ``impossible`` is for encoders, else :class:`InputError`."""
+        if impossible is not None:
+            raise InputError(
+                "only questions to an encoder can be impossible",
+                where="budget.impossible",
+                fix="leave it out, or give an encoder as --backbone",
+            )
+        return self.rows(examples, task, reserve=reserve)
+
+    def unaskable(self, examples: Sequence[Example], task: Task) -> Unaskable | None:
+        """What of the answers no question can have as its answer; ``None``: a decoder writes answers."""
+        return None
+
+    def suited(self, kind: str, tasks: Sequence[Task]) -> Opened:
+        """As a method needs it; raises :class:`InputError` for methods of encoders."""
+        if method(kind).backbones == "encoder":
+            raise InputError(
+                f"{kind} is a method for encoders, and {self.backbone.name} is a decoder",
+                where="method",
+                fix="take prompt-tuning, mpt, lora or fine-tuning, or an encoder as --backbone",
+            )
+        return self
+
+    def templated(self, name: str) -> Opened:
+        """With the template of this name; see :func:`template_of`."""
+        return replace(self, template=template_of(self.backbone, name))
+
+    def layer_starts(self, start: Tensor) -> Tensor:
+        """Raises :class:`InputError`: a decoder takes prompts at its input only."""
+        raise InputError(
+            "prompts in every layer are for encoders",
+            where="method.layers",
+            fix="leave it out, or give an encoder as --backbone",
+        )
+
+    def asks_twice(self, task: Task) -> bool:
+        """Whether a task's second questions depend on the answers to its first ones: never for a decoder."""
+        return False
+
+    def heads(self, seeds: Sequence[int], *, start: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """What a member brings besides a prompt: nothing, a decoder answers with its own words."""
+        return {}
+
 
 def open_backbone(settings: BackboneSettings) -> Opened:
-    """Load what the settings name; the template is the one they name, else the backbone's own."""
+    """Load what the settings name; the template is the one they name, else the backbone's own.
+
+    An encoder is opened as :class:`~clinprompt.stages.opened_encoder.OpenedEncoder`.
+    """
+    if reads(settings.path):
+        return _encoder(settings)
     # Joined first: each process takes its own GPU before anything is put there.
     if world().size > 1 and settings.device == "spread":
         raise InputError(
@@ -87,6 +143,17 @@ def open_backbone(settings: BackboneSettings) -> Opened:
         note_folder=settings.note_folder,
     )
     return Opened(backbone, template_of(backbone, settings.template or backbone.template))
+
+
+def _encoder(settings: BackboneSettings) -> Opened:
+    from clinprompt.stages.opened_encoder import OpenedEncoder
+
+    plain = {"weights": "full", "sharded": False, "recompute": False, "compiled": False, "template": None}
+    for name, value in plain.items():
+        if getattr(settings, name) != value:
+            raise InputError(f"backbone.{name} is for decoders, and this is an encoder", where=settings.path)
+    backbone = load_encoder(settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast)
+    return OpenedEncoder(backbone, head_width=settings.head_width)
 
 
 def template_of(backbone: CausalBackbone, name: str) -> Template:

@@ -9,24 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from clinprompt import __version__
-from clinprompt.backbones.protocol import Placement
 from clinprompt.data.files import file_hash
 from clinprompt.data.writers import FOLDERS
 from clinprompt.errors import InputError
 from clinprompt.inference.coverage import Coverage, coverage
 from clinprompt.inference.long_notes import WHOLE, LongNotes, Plan
-from clinprompt.inference.predictor import Question
 from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import SPAN_KINDS, Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
-from clinprompt.stages.adapted import open_prompt
+from clinprompt.stages.adapted import answering, open_prompt
 from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.exporting import check_output, holds_answers, rehearse, write_documents
 from clinprompt.stages.gathered import gathered, marked, with_sections, written_answers
 from clinprompt.stages.importing import reader_of
 from clinprompt.stages.mention_answers import attributed
-from clinprompt.stages.opened import Opened, open_backbone, template_of
+from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.reading import LEDGER, WINDOW, planned, reader, write_ledger
 from clinprompt.tasks.task import Task
@@ -84,16 +82,16 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     opened = opened or open_backbone(settings.backbone)
     prompts = [open_prompt(path, opened) for path in settings.prompts]
     tasks = [_task(prompt, path) for prompt, path in zip(prompts, settings.prompts, strict=True)]
-    template = _template(prompts, settings.prompts, opened)
+    opened = _templated(prompts, settings.prompts, opened)
     _check_output(settings, tasks)
     read = reader_of(settings.reader, settings.reader_options)
     items = list(read(settings.notes, **settings.reader_options))
     _check_mentions(tasks, items)
     _rehearse(settings, tasks, items)
-    predictor = replace(opened, template=template).predictor(settings.decoding, tokens=settings.answer_tokens)
+    predictor = opened.predictor(settings.decoding, tokens=settings.answer_tokens)
     notes = reader(predictor, settings.long_notes)
     asks = [
-        _Ask(_plan(notes, item, prompt, task, settings), i)
+        _Ask(_plan(notes, item, prompt, task, opened.template, settings), i)
         for i, item in enumerate(items)
         if isinstance(item, Example) or item.text.strip()
         for prompt, task in zip(prompts, tasks, strict=True)
@@ -117,8 +115,9 @@ def _task(prompt: SoftPrompt, path: Path) -> Task:
     return prompt.card.task
 
 
-def _template(prompts: Sequence[SoftPrompt], paths: Sequence[Path], opened: Opened) -> Template:
-    template = template_of(opened.backbone, prompts[0].card.template)
+def _templated(prompts: Sequence[SoftPrompt], paths: Sequence[Path], opened: Opened) -> Opened:
+    opened = opened.templated(prompts[0].card.template)
+    template = opened.template
     for prompt, path in zip(prompts, paths, strict=True):
         if prompt.card.template_hash != template.hash:
             raise InputError(
@@ -127,7 +126,7 @@ def _template(prompts: Sequence[SoftPrompt], paths: Sequence[Path], opened: Open
                 allowed=f"{template.name}, {template.hash}",
                 fix="predict with prompts of one template at a time, made by this version",
             )
-    return template
+    return opened
 
 
 def _check_output(settings: PredictSettings, tasks: Sequence[Task]) -> None:
@@ -173,7 +172,12 @@ def _check_mentions(tasks: Sequence[Task], items: Sequence[Document | Example]) 
 
 
 def _plan(
-    notes: LongNotes, item: Document | Example, prompt: SoftPrompt, task: Task, settings: PredictSettings
+    notes: LongNotes,
+    item: Document | Example,
+    prompt: SoftPrompt,
+    task: Task,
+    template: Template,
+    settings: PredictSettings,
 ) -> Plan:
     """The question of one task about one note: spans in windows as in training, the rest in as few as there can be."""
     example = item
@@ -183,7 +187,7 @@ def _plan(
     if task.kind in SPAN_KINDS:
         trained = task.data.window if task.data else None
         longest = settings.window or (None if settings.long_notes.window_tokens else trained or WINDOW)
-    question = Question(example, task, prompt.vectors, Placement(prompt.card.placement), prompt.card.name)
+    question = answering(prompt).question(example, task, template, name=prompt.card.name)
     return planned(notes, question, settings.long_notes, longest=longest, extent=prompt.card.extent)
 
 

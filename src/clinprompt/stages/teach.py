@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from clinprompt.backbones.protocol import Placement
 from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
+from clinprompt.prompts.headed import head_rates, headed, member_heads
 from clinprompt.prompts.plain import PlainPrompts
 from clinprompt.schema.example import Split
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts, winners
 from clinprompt.stages.configs import TeachSettings
+from clinprompt.stages.folds import refuse_folds
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.stages.watching import watcher
 from clinprompt.training.loop import train
+from clinprompt.training.seeds import derive
 
 STAGE, VERSION = "teach", 1
 
@@ -32,8 +33,10 @@ def teach(
     force: bool = False,
 ) -> RunFolder:
     """Train the teachers; ``outputs/<task>.safetensors`` each, a table of losses in the summary."""
+    refuse_folds(settings.budget, where=STAGE)
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.sources]
+    opened = opened.suited("prompt-tuning", [item.task for item in prepared])
     run = open_run(
         runs,
         stage=STAGE,
@@ -53,10 +56,15 @@ def teach(
         ]
         length, budget = settings.prompt.length, settings.budget
         start = starts(opened, cells, start=settings.start, length=length)
+        heads = opened.heads([derive(cell.seed, "heads", cell.name) for cell in cells for _ in budget.rates])
+        source = headed(PlainPrompts(start.repeat_interleave(len(budget.rates), dim=0)), heads)
         members = candidates(
-            opened, cells, budget, reserve=length, rates=lambda i, rate: {"prompt": rate * rms(start[i])}
+            opened,
+            cells,
+            budget,
+            reserve=length,
+            rates=lambda i, rate: {"prompt": rate * rms(start[i]), **head_rates(heads, budget.head_rate)},
         )
-        source = PlainPrompts(start.repeat_interleave(len(budget.rates), dim=0))
         with progress(STAGE, budget.steps) as advance:
             result = train(
                 opened.backbone,
@@ -77,13 +85,15 @@ def teach(
                 item,
                 method="prompt-tuning",
                 vectors=folded[best],
+                heads=member_heads(source, best),
                 placement=settings.prompt.placement,
-                trainable=folded[best].numel(),
+                trainable=source.trainable(best),
                 run=run.id,
                 seed=settings.seed,
             )
             if run.writes:
-                save_prompt(run.outputs / f"{item.task.name}.safetensors", SoftPrompt(folded[best], card))
+                prompt = SoftPrompt(folded[best], card, member_heads(source, best))
+                save_prompt(run.outputs / f"{item.task.name}.safetensors", prompt)
             table[item.task.name] = {
                 "member": name, "loss": result.losses[name], "dev_loss": result.dev_losses[name]
             }  # fmt: skip
@@ -91,7 +101,6 @@ def teach(
     return run
 
 
-def load_teachers(folder: Path, tasks: list[str], opened: Opened) -> torch.Tensor:
-    """The teachers' vectors ``[K, P, H]`` in the order of the tasks, checked against the backbone."""
-    prompts = [load_prompt(folder / f"{task}.safetensors", backbone=opened.identity) for task in tasks]
-    return torch.stack([prompt.vectors for prompt in prompts])
+def load_teachers(folder: Path, tasks: list[str], opened: Opened) -> list[SoftPrompt]:
+    """The teachers in the order of the tasks, checked against the backbone."""
+    return [load_prompt(folder / f"{task}.safetensors", backbone=opened.identity) for task in tasks]

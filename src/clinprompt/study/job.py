@@ -15,13 +15,7 @@ from clinprompt.schema.example import Split
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import cell_key
 from clinprompt.stages.atomic import write_json, write_text
-from clinprompt.stages.configs import (
-    AdaptSettings,
-    DistillSettings,
-    EvaluateSettings,
-    PrepareSettings,
-    TeachSettings,
-)
+from clinprompt.stages.configs import AdaptSettings, DistillSettings, EvaluateSettings, PrepareSettings, TeachSettings
 from clinprompt.stages.distill import FILE as METAPROMPT
 from clinprompt.stages.distill import distill
 from clinprompt.stages.evaluate import COUNTS, evaluate, read_scores
@@ -37,6 +31,9 @@ from clinprompt.study.recipe import Recipe
 from clinprompt.study.replicates import replicates
 from clinprompt.study.score_table import TRIVIAL
 from clinprompt.study.table import Cell, Line, lines
+
+ACROSS = "across"
+"""The group of what was trained on one task and scored on another."""
 
 Say = Callable[[str, str], None]
 """``say("teach", "6 tasks …")``: one line per stage."""
@@ -76,6 +73,8 @@ def run_job(
     if recipe.sources is not None:
         taught, distilled = _source_stage(recipe, sources, runs, opened, progress, say)
         metaprompt = distilled.outputs / METAPROMPT
+    pairs = [(target, other) for target, several in recipe.across.items() for other in several]
+    others = _prepared([*dict.fromkeys(other for _, other in pairs)], recipe, runs, progress, say) if pairs else {}
     cells = _trivial_cells(recipe, targets, runs)
     adapted: dict[tuple[str, int], Path] = {}
     for name, method in recipe.methods.items():
@@ -103,7 +102,17 @@ def run_job(
             )
             scored = evaluate(scoring, runs=runs, opened=opened, progress=progress)
             cells += [Cell(name, seed, record, scored.outputs / _key(record)) for record in read_scores(scored.path)]
+            for target, other in pairs:
+                there = scoring.model_copy(update={"elsewhere": {target: others[other].path}})
+                scored = evaluate(there, runs=runs, opened=opened, progress=progress)
+                for record in read_scores(scored.path):
+                    named = record | {"task": across_name(target, other), "group": ACROSS}
+                    cells.append(Cell(name, seed, named, scored.outputs / _key(record)))
     tasks = {name: item.task for name, item in targets.items()}
+    tasks |= {
+        across_name(*pair): tasks[pair[0]].model_copy(update={"name": across_name(*pair), "group": ACROSS})
+        for pair in pairs
+    }
     table = lines(cells, tasks, resamples=recipe.score.resamples)
     drawn = replicates(cells, tasks, resamples=recipe.score.resamples)
     groups = group_table(table, drawn)
@@ -221,6 +230,15 @@ def _trivial_cells(recipe: Recipe, targets: Mapping[str, Prepared], runs: Path) 
         }  # fmt: skip
         cells.append(Cell(TRIVIAL, 0, record, folder))
     return cells
+
+
+def across_name(target: str, other: str) -> str:
+    """The name in the table of what was trained on ``target`` and scored on ``other``.
+
+    >>> across_name("site-a", "site-b")
+    'site-a on site-b'
+    """
+    return f"{target} on {other}"
 
 
 def _key(record: Mapping[str, Any]) -> str:

@@ -8,15 +8,8 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from clinprompt.registry import unknown_name
-from clinprompt.stages.configs import (
-    BackboneSettings,
-    Budget,
-    DecodingSettings,
-    Instruction,
-    MethodSettings,
-    PromptSettings,
-    Settings,
-)
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, PromptSettings
+from clinprompt.stages.methods import Budget, Instruction, MethodSettings, Settings
 
 
 class Sources(Settings):
@@ -57,7 +50,9 @@ class Recipe(Settings):
     Every seed of training sees the same few-shot draws, or with ``own_draws`` draws of its own: then runs differ in
     both, and few runs show the spread of both.
 
-    ``compare`` names methods and, for each, those whose scores are subtracted from its own.
+    ``across`` names, for a target, other tasks with the same labels: what was trained on the target is scored on their
+    examples too, as a line of its own. ``compare`` names methods and, for each, those whose scores are subtracted from
+    its own.
     """
 
     name: str
@@ -70,12 +65,24 @@ class Recipe(Settings):
     targets: tuple[str, ...] = Field(min_length=1)
     limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
     methods: dict[str, MethodSettings] = Field(default_factory=lambda: {"instruction": Instruction()}, min_length=1)
+    across: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     compare: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
     draws: int = Field(1, ge=1)
     own_draws: bool = False
     seeds: tuple[int, ...] = Field((1,), min_length=1)
     score: Scoring = Scoring()
+
+    @field_validator("across")
+    @classmethod
+    def _targets_of_the_recipe(
+        cls, across: dict[str, tuple[str, ...]], info: ValidationInfo
+    ) -> dict[str, tuple[str, ...]]:
+        targets = info.data.get("targets", ())
+        for name in across:
+            if targets and name not in targets:
+                raise ValueError(str(unknown_name("target of this recipe", name, targets)))
+        return across
 
     @field_validator("compare")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from clinprompt.errors import InputError, raise_all
 from clinprompt.registry import unknown_name
 from clinprompt.schema.example import SPAN_KINDS, TaskKind
 from clinprompt.tasks.codecs import CODECS
-from clinprompt.tasks.task import Task
+from clinprompt.tasks.task import HEAD, Task
 
 CATALOG_ROOT = Path(__file__).parent / "catalog"
 
@@ -138,6 +139,7 @@ def _contradictions(task: Task, *, where: str) -> list[InputError]:
             if not labels or set(labels) - set(task.labels):
                 fault(f"relations.{name}.{end} must name labels of the task", allowed=", ".join(task.labels))
     faults += _attribute_contradictions(task, where=where)
+    faults += _question_contradictions(task, where=where)
     if task.data:
         faults += _data_contradictions(task, where=where)
     return faults
@@ -166,6 +168,29 @@ def _attribute_contradictions(task: Task, *, where: str) -> list[InputError]:
     elif task.attributes and len(task.forms()) < sum(_combinations(task, label) for label in task.labels):
         faults.append(InputError("two combinations of label and values share the same words", where=where,
                                  fix="give the values other words in verbalizer"))  # fmt: skip
+    return faults
+
+
+def _question_contradictions(task: Task, *, where: str) -> list[InputError]:
+    if task.questions and task.codec not in ("entities", "relations"):
+        return [InputError("the field 'questions' is for the codecs 'entities' and 'relations' only", where=where)]
+    faults: list[InputError] = []
+    for name, text in task.questions.items():
+        allowed = {HEAD} if name in task.relations else set()
+        strange = sorted(set(re.findall(r"\{[^{}]*\}", text)) - allowed)
+        if name not in (*task.labels, *task.relations):
+            known = ", ".join([*task.labels, *task.relations])
+            faults.append(InputError(f"questions names {name!r}", where=where, allowed=known))
+        elif not text.strip():
+            faults.append(InputError(f"questions.{name} has no words", where=where, fix="write it or leave it out"))
+        elif strange:
+            faults.append(
+                InputError(
+                    f"questions.{name} has the slots {', '.join(strange)}",
+                    where=where,
+                    allowed=f"{HEAD}, in questions of relations" if name in task.labels else HEAD,
+                )
+            )
     return faults
 
 

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
 
 from clinprompt.schema.example import TaskKind
 
+HEAD = "{head}"
+"""Stands in a written question for the words of the mention that it is about."""
+
 
 def _is_empty(value: object) -> bool:
     return not value
@@ -88,6 +91,8 @@ class Task(_Strict):
     for them in answers (the label itself when absent; those of one attribute's value under ``name=value``),
     ``metrics`` names from the metric table, primary first.
     ``attributes`` are asked for with the entities, in one answer; ``about`` asks for an attribute of one mention.
+    ``questions`` are what reading comprehension asks for a label or a relation, in full words; in those of relations
+    ``{head}`` stands for the words of the mention that is asked about; a name that is both is the relation's.
     """
 
     name: StrictStr
@@ -99,6 +104,7 @@ class Task(_Strict):
     relations: dict[StrictStr, RelationSchema] = Field(default_factory=dict)
     attributes: dict[StrictStr, AttributeSchema] = Field(default_factory=dict, exclude_if=_is_empty)
     about: MentionQuestion | None = Field(None, exclude_if=_is_empty)
+    questions: dict[StrictStr, StrictStr] = Field(default_factory=dict, exclude_if=_is_empty)
     metrics: tuple[StrictStr, ...] = Field(min_length=1)
     data: DataSource | None = None
     group: StrictStr = ""

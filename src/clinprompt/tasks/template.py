@@ -46,6 +46,11 @@ class Template:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @property
+    def wording(self) -> str:
+        """Of a template of ``READING``, ``label`` or ``words``: how an encoder is asked."""
+        return self.context.partition(":")[0]
+
+    @property
     def slots(self) -> frozenset[str]:
         """The slots that this template shows."""
         return frozenset(_SLOT.findall(self.context + self.cue))
@@ -160,3 +165,8 @@ TEMPLATES = Registry(
         "plain-first": "clinprompt.tasks.template:PLAIN_FIRST",
     },
 )
+
+READING_LABEL = Template(name="reading-label", context="label: {note}", cue="")
+READING_WORDS = Template(name="reading-words", context="words: {note}", cue="")
+READING = {one.name: one for one in (READING_LABEL, READING_WORDS)}
+"""How an encoder is asked: with the label's words alone, or with the question in full."""

@@ -82,9 +82,10 @@ def rows_for_step(
 
 
 def batch_prompts(source: PromptSource, members: Sequence[int], placement: Placement) -> PromptVectors | None:
-    """Each member's prompt once, however many of the rows are its; ``members`` holds one member per row."""
+    """Each member's prompt and heads once, however many of the rows are its; ``members`` holds one member per row."""
     present = sorted(set(members))
-    vectors = source.vectors(torch.tensor(present))
+    chosen = torch.tensor(present)
+    vectors = source.vectors(chosen)
     if vectors is None:
         return None
     place = {n: i for i, n in enumerate(present)}
@@ -93,6 +94,7 @@ def batch_prompts(source: PromptSource, members: Sequence[int], placement: Place
         placement,
         owner=tuple(place[n] for n in members),
         lengths=tuple(source.lengths[n] for n in present),
+        heads=source.heads(chosen),
     )
 
 

@@ -22,7 +22,7 @@ def refuse_silence(groups: Sequence[ParameterGroup], names: Sequence[str], losse
     for group in groups:
         if group.tensor.grad is not None:
             nonzero = group.tensor.grad.ne(0)
-            moved |= (nonzero.flatten(1).any(dim=1) if group.per_member else nonzero.any()).cpu()
+            moved |= (nonzero.reshape(len(names), -1).any(dim=1) if group.per_member else nonzero.any()).cpu()
     silent = new & ~moved & losses.isfinite() & (losses > 0)
     if bool(silent.any()):
         raise InputError(

@@ -19,12 +19,12 @@ from clinprompt.prompts.source import ParameterGroup, PromptSource
 from clinprompt.training.checkpoint import load_checkpoint, save_checkpoint
 from clinprompt.training.gang import Cursors, Member, Mixture, batch_prompts, rows_for_step
 from clinprompt.training.gradients import refuse_silence
-from clinprompt.training.objectives import Distillation, Targets, token_losses
+from clinprompt.training.kept_targets import Parts
+from clinprompt.training.objectives import Teaching
 from clinprompt.training.optimiser import GangAdamW
 from clinprompt.training.outcome import StepReport, TrainingResult
 from clinprompt.training.parallel import even_runs, world
 from clinprompt.training.selection import Selection
-from clinprompt.training.teacher_targets import TeacherTargets
 
 
 def train(
@@ -34,7 +34,7 @@ def train(
     *,
     placement: Placement,
     mixture: Mixture | None = None,
-    distillation: Distillation | None = None,
+    distillation: Teaching | None = None,
     tokens_per_forward: int | None = None,
     dev_every: int = 50,
     checkpoint: Path | None = None,
@@ -95,7 +95,7 @@ class _Loop:
         members: Sequence[Member],
         placement: Placement,
         mixture: Mixture | None,
-        distillation: Distillation | None,
+        distillation: Teaching | None,
         tokens_per_forward: int | None,
     ) -> None:
         self.world = world()
@@ -106,8 +106,8 @@ class _Loop:
         self.groups: list[ParameterGroup] = list(source.groups())
         # In lockstep, processes that lack different notes would wait for each other for ever.
         self.notes = backbone.note_cache() if placement is Placement.suffix and not self.lockstep else None
-        self.teachers = distillation and TeacherTargets(
-            backbone, members, distillation, tokens_per_forward=self.tokens_per_forward, notes=self.notes
+        self.teachers = distillation and distillation.targets(
+            backbone, members, tokens_per_forward=self.tokens_per_forward, notes=self.notes
         )
         self.optimiser = GangAdamW(self.groups, n_members=len(members))
         self.selection = Selection(self.groups, n_members=len(members))
@@ -123,7 +123,7 @@ class _Loop:
         self.step = step + 1
         tokens = [0] * len(self.members)
         for n, row in picked:
-            tokens[n] += len(row.answer)
+            tokens[n] += row.units
         counts = torch.tensor(tokens, dtype=torch.float32)
         answer = torch.zeros(len(self.members))
         chunks = self._shared(picked)
@@ -164,7 +164,7 @@ class _Loop:
                 group.tensor.grad = torch.zeros_like(group.tensor)
         self.world.sum([answer, *(group.tensor.grad for group in self.groups)])
 
-    def _targets(self, chunks: Sequence[tuple[list[tuple[int, Row]], bool]]) -> Iterable[Targets | None]:
+    def _targets(self, chunks: Sequence[tuple[list[tuple[int, Row]], bool]]) -> Iterable[Parts | None]:
         """What the teachers say of each chunk; in lockstep of all at once, with as many runs on every process."""
         if self.teachers is None:
             return [None] * len(chunks)
@@ -175,9 +175,9 @@ class _Loop:
         with even_runs(self.backbone, self.world, idle=lambda: self._forward([shortest])):
             return list(targets)
 
-    def _backward(self, chunk: list[tuple[int, Row]], targets: Targets | None, counts: Tensor) -> Tensor:
+    def _backward(self, chunk: list[tuple[int, Row]], targets: Parts | None, counts: Tensor) -> Tensor:
         output = self._forward(chunk, hidden_layers=self.distillation.hidden_layers if self.distillation else ())
-        answer = token_losses(output)
+        answer = output.losses
         values = answer
         if self.teachers:
             values = values + self.teachers.losses(chunk, output, targets)
@@ -237,7 +237,7 @@ class _Loop:
             output = self._forward(chunk)
             if not counted:
                 continue
-            losses, owner = token_losses(output).double().cpu(), self._owners(chunk, output).cpu()
+            losses, owner = output.losses.double().cpu(), self._owners(chunk, output).cpu()
             totals.index_add_(0, owner, losses)
             counts.index_add_(0, owner, torch.ones_like(losses))
         self.world.sum([totals, counts])

@@ -23,7 +23,14 @@ def low_rank(backbone: CausalBackbone, *, rank: int, alpha: float, targets: str,
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         modules = targets if targets == "all-linear" else targets.split(",")
-        config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=modules, task_type="CAUSAL_LM")
+        writes = backbone.model.get_output_embeddings() is not None
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=alpha,
+            lora_dropout=0.0,
+            target_modules=modules,
+            task_type="CAUSAL_LM" if writes else "FEATURE_EXTRACTION",
+        )
         with _known_warning_silenced():
             wrapped = get_peft_model(backbone.model, config)
     backbone.altered = True

@@ -12,19 +12,20 @@ from clinprompt.registry import unknown_name
 class Method:
     """A row of the method table.
 
-    ``prompt``: ``none``, ``free`` vectors, or ``decomposed`` (metaprompt ∘ factors). ``weights`` of the backbone:
-    ``frozen``, ``lora`` or ``all``.
+    ``prompt``: ``none``, the question in full ``words`` (encoders), ``free`` vectors, or ``decomposed`` (metaprompt ∘
+    factors). ``weights`` of the backbone: ``frozen``, ``lora`` or ``all``. ``backbones``: the kind it is for.
     """
 
     name: str
-    prompt: Literal["none", "free", "decomposed"]
+    prompt: Literal["none", "words", "free", "decomposed"]
     weights: Literal["frozen", "lora", "all"]
     role: str
+    backbones: Literal["any", "decoder", "encoder"] = "any"
 
     @property
     def trains(self) -> bool:
         """Whether there is anything to train."""
-        return self.prompt != "none" or self.weights != "frozen"
+        return self.prompt in ("free", "decomposed") or self.weights != "frozen"
 
     @property
     def gangs(self) -> bool:
@@ -33,11 +34,13 @@ class Method:
 
 
 _ROWS = (
-    Method("instruction", "none", "frozen", "zero-shot reference: the task's words, no training"),
+    Method("instruction", "none", "frozen", "zero-shot reference: the task's words, no training", "decoder"),
     Method("prompt-tuning", "free", "frozen", "single-task baseline; how teachers are made"),
     Method("mpt", "decomposed", "frozen", "multitask prompt distillation and decomposition, the method of 2604.06650"),
     Method("lora", "none", "lora", "low-rank weight updates, through peft"),
     Method("fine-tuning", "none", "all", "every weight trains"),
+    Method("hard-prompt", "words", "all", "every weight, the question in full words: 2310.06239", "encoder"),
+    Method("soft-prompt-unfrozen", "free", "all", "every weight and a soft prompt: 2310.06239", "encoder"),
 )
 METHODS: dict[str, Method] = {row.name: row for row in _ROWS}
 

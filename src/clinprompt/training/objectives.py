@@ -1,15 +1,34 @@
-"""What a step minimises: the answer's negative log-likelihood, and what a teacher adds to it."""
+"""What a teacher adds to what a step minimises, which without one is the answer's loss alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
-from clinprompt.backbones.protocol import Output, Placement
-from clinprompt.maths.distillation import Softened, hidden_distance, logit_divergence
+from clinprompt.backbones.note_cache import NoteCache
+from clinprompt.backbones.protocol import Backbone, Placement
+from clinprompt.training.gang import Member
+from clinprompt.training.kept_targets import KeptTargets
+from clinprompt.training.reading_targets import ReadingTargets
+from clinprompt.training.teacher_targets import TeacherTargets
+
+
+class Teaching(Protocol):
+    """Teachers of all members: which hidden states they compare, and where training finds what they say."""
+
+    @property
+    def hidden_layers(self) -> tuple[int, ...]:
+        """The layers whose states are compared."""
+        ...
+
+    def targets(
+        self, backbone: Backbone, members: Sequence[Member], *, tokens_per_forward: int, notes: NoteCache | None
+    ) -> KeptTargets[Any]:
+        """What the teachers say of the members' training rows, at most ``tokens_per_forward`` tokens at a time."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,26 +49,47 @@ class Distillation:
     top_k: int | None = None
     budget: int = 2 * 1024**3
 
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """What a teacher says of ``A`` answer tokens: softened distributions and hidden states ``[A, M]``, if compared."""
-
-    softened: Softened
-    hidden: Tensor | None
+    def targets(
+        self, backbone: Backbone, members: Sequence[Member], *, tokens_per_forward: int, notes: NoteCache | None
+    ) -> TeacherTargets:
+        """What the teachers say of each answer token."""
+        return TeacherTargets(backbone, members, self, tokens_per_forward=tokens_per_forward, notes=notes)
 
 
-def token_losses(output: Output) -> Tensor:
-    """Negative log-likelihood of each answer token ``[A]``, in nats."""
-    return torch.nn.functional.cross_entropy(output.logits, output.targets, reduction="none")
+class HeadedPrompt(Protocol):
+    """A finished prompt of an encoder: ``vectors`` ``[P, H]`` or ``[L, P, H]`` (P may be 0) and its own ``heads``."""
+
+    @property
+    def vectors(self) -> Tensor:
+        """The prompt."""
+        ...
+
+    @property
+    def heads(self) -> Mapping[str, Tensor]:
+        """The head's tensors by name, without a dimension of members."""
+        ...
 
 
-def teacher_losses(logits: Tensor, hidden: Tensor | None, targets: Targets, *, temperature: float) -> Tensor:
-    """Divergence and hidden distance of each answer token ``[A]`` from its teacher, before any weight.
+@dataclass(frozen=True)
+class ReadingDistillation:
+    """Teachers of members that read: loss of a question = its own + λ · mean over its context tokens of (divergence +
+    hidden distance).
 
-    ``logits`` ``[A, V]`` and ``hidden`` ``[A, M]`` are the student's.
+    The divergence is T² KL(teacher ‖ student), summed over the two indicators of a first and a last token; a teacher
+    speaks with its own head, the student with its own. The published methods of distillation into prompts
+    (arXiv 2303.02861) are of decoders; this is the same for answers that are places. The other fields are those of
+    :class:`Distillation`.
     """
-    losses = logit_divergence(logits, targets.softened, temperature=temperature)
-    if hidden is not None and targets.hidden is not None:
-        losses = losses + hidden_distance(hidden, targets.hidden)
-    return losses
+
+    teachers: Sequence[HeadedPrompt]
+    placement: Placement
+    weights: Sequence[float]
+    temperature: float = 1.0
+    hidden_layers: tuple[int, ...] = (-1,)
+    budget: int = 2 * 1024**3
+
+    def targets(
+        self, backbone: Backbone, members: Sequence[Member], *, tokens_per_forward: int, notes: NoteCache | None
+    ) -> ReadingTargets:
+        """What the teachers say of each context token."""
+        return ReadingTargets(backbone, members, self, tokens_per_forward=tokens_per_forward, notes=notes)

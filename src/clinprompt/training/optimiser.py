@@ -109,7 +109,7 @@ class GangAdamW:
                 continue
             exact = torch.promote_types(gradient.dtype, torch.float32)
             if group.per_member:
-                squares += torch.linalg.vector_norm(gradient.flatten(1), dim=1, dtype=exact).square().cpu()
+                squares += torch.linalg.vector_norm(gradient.reshape(len(clip), -1), dim=1, dtype=exact).square().cpu()
             else:
                 shared += torch.linalg.vector_norm(gradient, dtype=exact).square().cpu()
         return tuple(

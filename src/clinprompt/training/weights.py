@@ -26,6 +26,10 @@ class WeightSource:
     def vectors(self, members: Tensor) -> None:
         """No prompt."""
 
+    def heads(self, members: Tensor) -> dict[str, Tensor]:
+        """None of its own."""
+        return {}
+
     def groups(self) -> Sequence[ParameterGroup]:
         """Every trainable weight, shared by nobody but the one member."""
         return [ParameterGroup(name, weight, per_member=False) for name, weight in self.named.items()]

@@ -69,7 +69,7 @@ class RelationsCodec:
         walk, forms = _Walk(Grounder(example.note)), task.forms()
         items: list[str] = []
         for link in links:
-            _check(link, example, task)
+            check_link(link, example, task)
             label, head, tail = link
             schema = task.relations[label]
             head_mention = walk.grounder.mention(head[1], start=walk.start)
@@ -111,13 +111,13 @@ class RelationsCodec:
                 links.add(link)
                 walk.step(link)
         found = linked(links)
-        ambiguous = tuple(span.id for span in found.spans if _end(span, span.attributes) in unsure)
+        ambiguous = tuple(span.id for span in found.spans if end_of(span, span.attributes) in unsure)
         return Prediction(example=example.id, answer=found, report=report, raw=answer, ambiguous=ambiguous)
 
 
 def gold_links(answer: Answer, task: Task) -> set[Link]:
     """The relations of an answer by label and what their ends say instead of span ids."""
-    ends = {span.id: _end(span, asked_of(span, task)) for span in answer.spans}
+    ends = {span.id: end_of(span, asked_of(span, task)) for span in answer.spans}
     return {(relation.label, ends[relation.head], ends[relation.tail]) for relation in answer.relations}
 
 
@@ -147,7 +147,8 @@ def _end_order(end: End) -> tuple[object, ...]:
     return (*text_order(place), said)
 
 
-def _end(span: Span, said: Mapping[str, str]) -> End:
+def end_of(span: Span, said: Mapping[str, str]) -> End:
+    """A mention as the end of a relation, with these values of its attributes."""
     return (*span.key, tuple(sorted(said.items())))
 
 
@@ -156,7 +157,8 @@ def _span(end: End, *, id: str = "") -> Span:
     return Span(label=label, fragments=fragments, id=id, attributes=dict(said))
 
 
-def _check(link: Link, example: Example, task: Task) -> None:
+def check_link(link: Link, example: Example, task: Task) -> None:
+    """Raise :class:`InputError` unless a relation and the labels of its ends are those of the task."""
     label, head, tail = link
     where = f"example {example.id}, characters {head[1][0][0]} and {tail[1][0][0]}"
     if label not in task.relations:

@@ -1,0 +1,251 @@
+"""An encoder language model of any Hugging Face family with a different soft prompt and scorers in every row."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clinprompt.backbones.encoder_batch import EncoderBatch, collate_questions
+from clinprompt.backbones.heads import edge_logits, match_logits, question_losses
+from clinprompt.backbones.layer_prompts import inputs_changed, layers_of
+from clinprompt.backbones.protocol import PromptVectors, ReadingOutput, ReadingRow, TokenSpan
+from clinprompt.backbones.question_row import PairLayout, context_tokens, question_row, spelled
+from clinprompt.errors import InputError
+from clinprompt.maths.span_decoding import candidates, decode
+from clinprompt.schema.document import Fragment
+from clinprompt.schema.formulated import Piece, SpanQuestion
+
+
+class EncoderBackbone:
+    """A frozen encoder with its tokenizer, reading questions about contexts.
+
+    The stock transformers model over rows padded on the right. Special tokens, token types and positions are what the
+    tokenizer and the network say of themselves. ``autocast`` runs the network's products in that dtype; prompts,
+    scorers and losses stay float32 at least.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        fingerprint: str,
+        tokenizer_fingerprint: str,
+        name: str,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.fingerprint, self.tokenizer_fingerprint = fingerprint, tokenizer_fingerprint
+        self.template = "reading"
+        self.autocast = autocast
+        self.hidden_size, self.n_layers = model.config.hidden_size, model.config.num_hidden_layers
+        self.layers = layers_of(model)
+        self.layout = PairLayout.of(tokenizer)
+        self.max_tokens = _most_positions(model)
+        self.pad = tokenizer.pad_token_id or 0
+        kinds = getattr(model.config, "type_vocab_size", 0) or 0
+        self.has_types = kinds > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
+        self.altered = False
+        self.freeze()
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The input embedding table ``[V, H]``."""
+        return self.model.get_input_embeddings().weight
+
+    @property
+    def device(self) -> torch.device:
+        """Where the embedding table lives and batches are sent."""
+        return self.embeddings.device
+
+    @property
+    def tokens_at_once(self) -> int:
+        """How many tokens to run at once: as many as a processor's caches hold, or an accelerator fills."""
+        return 2048 if self.device.type == "cpu" else 16384
+
+    def freeze(self) -> None:
+        """Take every weight out of training and turn dropout off."""
+        self.model.eval()
+        self.model.requires_grad_(False)
+
+    def tokens(self, piece: Piece) -> list[int]:
+        """Token ids of one piece; special tokens are recognised only in trusted pieces."""
+        return spelled(self.tokenizer, piece.text, trusted=piece.trusted)[0]
+
+    def ask(self, question: SpanQuestion, *, name: str, reserve: int = 0) -> ReadingRow:
+        """Token ids of a question about a context, neither of them trusted.
+
+        ``reserve`` is the room to keep for prompt vectors. Raises :class:`InputError` when the row does not fit the
+        backbone's context; nothing is ever cut off.
+        """
+        row = question_row(self.tokenizer, self.layout, question, name=name)
+        if row.length + reserve > self.max_tokens:
+            raise InputError(
+                f"the question and its context need {row.length + reserve} tokens with the prompt, more than the "
+                "backbone's context",
+                where=f"example {name}",
+                allowed=f"at most {self.max_tokens} tokens for backbone {self.name}",
+                fix="read long notes in smaller windows (`--window`, or `data.window` in the task file), or use a "
+                "backbone with a longer context",
+            )
+        return row
+
+    def borders(self, context: str) -> Callable[[Fragment], bool]:
+        """What tells whether a place of this context begins and ends where tokens do, so that it can be an answer."""
+        read = context_tokens(self.tokenizer, context, None)
+        return lambda place: bool(read.gold((place,))[0])
+
+    def note_cache(self) -> None:
+        """No cache: in an encoder every token sees the prompt, so no context can be read once for all prompts."""
+
+    def forward(
+        self,
+        rows: Sequence[ReadingRow],
+        prompts: PromptVectors,
+        *,
+        hidden_layers: Sequence[int] = (),
+        notes: None = None,
+    ) -> ReadingOutput:
+        """Losses of a batch of questions, edge logits of their context tokens, and states of the layers asked for.
+
+        Layers count from 0 (the embeddings) to L; negative numbers count from the end. Raises ``ValueError`` when the
+        prompts come without heads.
+        """
+        batch, states, hidden = self._states(rows, prompts, hidden_layers)
+        owners = prompts.owners(len(rows))
+        edges = self._edges(states, batch, owners, prompts)
+        return ReadingOutput(
+            losses=question_losses(states, edges, batch.counted, rows, owners, self._heads(prompts)),
+            row=torch.arange(len(rows), device=self.device),
+            edges=edges,
+            owner=batch.owner,
+            hidden=hidden,
+        )
+
+    @torch.no_grad()
+    def layer_inputs(self, vectors: Tensor) -> Tensor:
+        """What each layer takes in when the network runs on vectors ``[N, P, H]`` alone: ``[N, L, P, H]``, float32."""
+        found = []
+        for one in vectors:  # one by one: as many as there are cells may not fit
+            with self.precision():
+                states = self.model(
+                    inputs_embeds=one[None].to(self.device, self.embeddings.dtype), output_hidden_states=True
+                ).hidden_states
+            found.append(torch.cat([state.float().cpu() for state in states[: self.n_layers]]))
+        return torch.stack(found)
+
+    @torch.no_grad()
+    def read(self, rows: Sequence[ReadingRow], prompts: PromptVectors, *, flat: bool = False) -> list[list[TokenSpan]]:
+        """The answers to each question, in text order; ``flat`` keeps of overlapping answers the best.
+
+        Any number of rows: they are run by length, at most ``tokens_at_once`` tokens together.
+        """
+        answers: list[list[TokenSpan]] = [[] for _ in rows]
+        owners = prompts.owners(len(rows))
+        for part in self._parts(rows, owners, prompts):
+            chosen = PromptVectors(
+                prompts.vectors, prompts.placement, tuple(owners[b] for b in part), prompts.lengths, prompts.heads
+            )
+            for b, found in zip(part, self._read([rows[b] for b in part], chosen, flat=flat), strict=True):
+                answers[b] = found
+        return answers
+
+    def _read(self, rows: Sequence[ReadingRow], prompts: PromptVectors, *, flat: bool) -> list[list[TokenSpan]]:
+        batch, states, _ = self._states(rows, prompts, ())
+        owners, heads = prompts.owners(len(rows)), self._heads(prompts)
+        edges = self._edges(states, batch, owners, prompts)
+        answers, start = [], 0
+        for row, owner in zip(rows, owners, strict=True):
+            own = slice(start, start + row.last - row.first)
+            pairs = candidates(edges[own], batch.counted[own])
+            match = match_logits(states[own], pairs, torch.full_like(pairs[:, 0], owner), heads)
+            pairs, match = _one_per_place(row, pairs, match)
+            answers.append([TokenSpan(*span) for span in decode(pairs, match, flat=flat)])
+            start = own.stop
+        return answers
+
+    def _parts(self, rows: Sequence[ReadingRow], owners: Sequence[int], prompts: PromptVectors) -> list[list[int]]:
+        """Numbers of rows of similar length, at most ``tokens_at_once`` tokens with padding in a part."""
+        lengths = [row.length + prompts.length(owner) for row, owner in zip(rows, owners, strict=True)]
+        parts: list[list[int]] = []
+        for b in sorted(range(len(rows)), key=lambda b: -lengths[b]):  # so the first of a part is its longest
+            if not parts or lengths[parts[-1][0]] * (len(parts[-1]) + 1) > self.tokens_at_once:
+                parts.append([])
+            parts[-1].append(b)
+        return parts
+
+    def _states(
+        self, rows: Sequence[ReadingRow], prompts: PromptVectors, hidden_layers: Sequence[int]
+    ) -> tuple[EncoderBatch, Tensor, Tensor | None]:
+        """The batch, the last states ``[A, H]`` of its context tokens, and those of the layers asked for."""
+        batch = collate_questions(rows, prompts, lead=len(self.layout.before), pad=self.pad, device=self.device)
+        deep = prompts.vectors.ndim == 4
+        if deep and prompts.vectors.shape[1] != self.n_layers:
+            raise ValueError(f"prompts for {prompts.vectors.shape[1]} layers on a network of {self.n_layers}")
+        embeds = self.model.get_input_embeddings()(batch.ids)  # [B, T, H]
+        change: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        if deep:
+            change = inputs_changed(self.layers, lambda layer, x: batch.placed(x, prompts.vectors[:, layer]))
+        else:
+            embeds = batch.placed(embeds, prompts.vectors)
+        types = {"token_type_ids": batch.types} if self.has_types else {}
+        with self.precision(), change:
+            result = self.model(
+                inputs_embeds=embeds, attention_mask=batch.mask, output_hidden_states=bool(hidden_layers), **types
+            )
+        at = (batch.owner, batch.column)
+        last = _at_least_float32(result.last_hidden_state[at])
+        if not hidden_layers:
+            return batch, last, None
+        hidden = [
+            last if layer in (-1, self.n_layers) else _at_least_float32(result.hidden_states[layer][at])
+            for layer in hidden_layers
+        ]
+        return batch, last, torch.cat(hidden, dim=-1)
+
+    def _edges(self, states: Tensor, batch: EncoderBatch, owners: Sequence[int], prompts: PromptVectors) -> Tensor:
+        member = torch.tensor(owners, device=self.device)[batch.owner]
+        return edge_logits(states, member, self._heads(prompts))
+
+    def _heads(self, prompts: PromptVectors) -> dict[str, Tensor]:
+        if not prompts.heads:
+            raise ValueError("an encoder needs heads beside its prompts")
+        return {name: value.to(self.device) for name, value in prompts.heads.items()}
+
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """What the network's products run in, for a ``with``."""
+        if self.autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.autocast)
+
+
+def _most_positions(model: Any) -> int:
+    """How many tokens a row may have: RoBERTa's positions begin behind that of padding."""
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    if isinstance(table, nn.Embedding) and table.padding_idx is not None:
+        return table.num_embeddings - table.padding_idx - 1
+    return int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
+
+
+def _one_per_place(row: ReadingRow, pairs: Tensor, match: Tensor) -> tuple[Tensor, Tensor]:
+    """Of pairs that stand for the same characters (letters of several tokens) the one that matches best."""
+    best: dict[tuple[int, int], int] = {}
+    scores = match.tolist()
+    for k, (first, last) in enumerate(pairs.tolist()):
+        start, end = row.places[first], row.places[last]
+        if scores[k] > 0 and start and end:
+            here = (start[0], end[1])
+            if here not in best or scores[k] > scores[best[here]]:
+                best[here] = k
+    kept = torch.tensor(sorted(best.values()), dtype=torch.long, device=pairs.device)
+    return pairs[kept], match[kept]
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    """Scorers and losses never run in half precision; a float64 backbone (tests) keeps its own."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

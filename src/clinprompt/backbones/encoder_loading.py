@@ -1,0 +1,112 @@
+"""Opens encoder folders: BERT, RoBERTa, MegatronBert (GatorTron), DeBERTa-v2/v3, ModernBERT and their relatives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from clinprompt.backbones.encoder import EncoderBackbone
+from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
+from clinprompt.backbones.loading import DTYPES, check_room, check_safetensors, devices, model_type, resolve
+from clinprompt.backbones.published import ENCODER_TYPES, PUBLISHED, meta_network, without_pooler
+from clinprompt.backbones.quantised import weight_bytes
+from clinprompt.errors import InputError
+
+_FIX = "give --backbone a folder of an encoder with config.json, tokenizer.json and *.safetensors"
+
+
+def reads(backbone: str) -> bool:
+    """Whether a backbone is an encoder, which reads questions, and no decoder, which writes answers.
+
+    Takes what :func:`~clinprompt.backbones.loading.resolve` takes and raises like it; a folder is told by the
+    ``model_type`` of its ``config.json``. Names of published backbones need not be here.
+    """
+    found = PUBLISHED[backbone][0].model_type if backbone in PUBLISHED else model_type(resolve(backbone))
+    return found in ENCODER_TYPES
+
+
+def load_encoder(
+    backbone: str, *, dtype: str = "float32", device: str = "auto", autocast: str = "none"
+) -> EncoderBackbone:
+    """Load a frozen encoder with its tokenizer.
+
+    ``dtype`` is that of the weights, ``autocast`` that of the products (``none`` or a dtype), ``device`` one device.
+    Only safetensors are read and no code of the folder is run; a pooler and the head of a language model are left
+    out. Raises :class:`InputError` for a folder that cannot be read, is no encoder, lacks weights, does not fit into
+    memory, or has no tokenizer that tells which characters a token comes from.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # the caller's own bars say what is going on
+    folder = resolve(backbone)
+    check_safetensors(folder)
+    found = model_type(folder)
+    if found not in ENCODER_TYPES:
+        raise InputError(
+            f"this backbone is no encoder (model type {found or 'unknown'})",
+            where=str(folder),
+            allowed=", ".join(sorted(ENCODER_TYPES)),
+            fix=_FIX,
+        )
+    place = devices(device)[0]
+    number = DTYPES[dtype]
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        check_room(weight_bytes(meta_network(config), weights="full", dtype=number), [place], dtype, backbone=backbone)
+        model, info = AutoModel.from_pretrained(
+            folder,
+            dtype=number,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except ImportError as error:
+        raise InputError(
+            "reading this backbone needs a package that is not installed",
+            where=str(folder),
+            fix=str(error).splitlines()[0],  # transformers says which one
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"the backbone cannot be opened ({type(error).__name__})", where=str(folder), fix=_FIX
+        ) from error
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise InputError(
+            f"{len(missing)} weights are missing from the backbone, the first is {missing[0]}",
+            where=str(folder),
+            fix=_FIX,
+        )
+    _check_usable(model, tokenizer, folder)
+    return EncoderBackbone(
+        without_pooler(model).to(place),
+        tokenizer,
+        fingerprint=folder_fingerprint(folder),
+        tokenizer_fingerprint=tokenizer_fingerprint(folder),
+        name=folder.name,
+        autocast=None if autocast == "none" else DTYPES[autocast],
+    )
+
+
+def _check_usable(model: Any, tokenizer: Any, folder: Path) -> None:
+    if not tokenizer.is_fast:
+        raise InputError(
+            "the tokenizer of this backbone does not tell which characters a token comes from",
+            where=str(folder),
+            fix="take a folder with a tokenizer.json",
+        )
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        raise InputError("the tokenizer has more tokens than the network has vectors", where=str(folder), fix=_FIX)
+    if model.get_input_embeddings().embedding_dim != model.config.hidden_size:
+        raise InputError(
+            "the word vectors of this network are narrower than its states, so that a prompt fits none of the two",
+            where=str(folder),
+            allowed="encoders with word vectors as wide as their states",
+        )
+    if not bool(torch.isfinite(model.get_input_embeddings().weight).all()):
+        raise InputError("the word vectors of this backbone hold numbers that are not finite", where=str(folder))

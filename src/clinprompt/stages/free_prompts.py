@@ -1,0 +1,54 @@
+"""Free prompts of cells side by side, in the shape that a method asks for, with their peak rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from clinprompt.prompts.encoded import EncodedPrompts
+from clinprompt.prompts.per_layer import PerLayerPrompts
+from clinprompt.prompts.plain import PlainPrompts
+from clinprompt.prompts.source import FoldableSource
+from clinprompt.stages.cells import Cell, rms, starts
+from clinprompt.stages.methods import PromptTuning, SoftPromptUnfrozen
+from clinprompt.stages.opened import Opened
+from clinprompt.training.seeds import derive
+
+ENCODER_SHARE = 0.1
+"""An encoder's weights train at this share of the prompt's rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellPrompts:
+    """Prompts before training; ``rates(cell, rate)`` are the peak rates of their groups.
+
+    ``factors`` says where the factors of each cell's decomposed prompt are from; empty for free ones.
+    """
+
+    source: FoldableSource
+    rates: Callable[[int, float], Mapping[str, float]]
+    factors: Sequence[str]
+
+
+def free_prompts(
+    method: PromptTuning | SoftPromptUnfrozen, opened: Opened, cells: Sequence[Cell], *, length: int, copies: int = 1
+) -> CellPrompts:
+    """Every cell's start prompt, ``copies`` times; rates are multiples of the start's RMS."""
+    start = starts(opened, cells, start=method.start, length=length)
+    if method.layers == "every":
+        start = opened.layer_starts(start)
+    none = [""] * len(cells)
+    many = start.repeat_interleave(copies, dim=0)
+    if method.layers == "every":
+        return CellPrompts(PerLayerPrompts(many), lambda i, rate: {"prompt": rate * rms(start[i])}, none)
+    if method.encoder == "none":
+        return CellPrompts(PlainPrompts(many), lambda i, rate: {"prompt": rate * rms(start[i])}, none)
+    seeds = [derive(cell.seed, "encoder", cell.name) for cell in cells for _ in range(copies)]
+    width = opened.backbone.hidden_size
+    source = EncodedPrompts(many, encoder=method.encoder, width=width + width % 2, seed=seeds, residual=True)
+    names = [group.name for group in source.groups() if group.name != "prompt"]
+    return CellPrompts(
+        source,
+        lambda i, rate: {"prompt": rate * rms(start[i]), **dict.fromkeys(names, ENCODER_SHARE * rate * rms(start[i]))},
+        none,
+    )

@@ -1,0 +1,80 @@
+"""A whole job on a tiny random encoder, its results on one site scored at the other too."""
+
+import pytest
+
+from clinprompt.backbones.tiny import write_tiny
+from clinprompt.stages.configs import BackboneSettings, PromptSettings
+from clinprompt.stages.methods import Budget, HardPrompt, Mpt, PromptTuning
+from clinprompt.stages.opened import open_backbone
+from clinprompt.study.job import across_name, run_job, write_table
+from clinprompt.study.recipe import Recipe, Scoring, Sources
+from clinprompt.study.score_table import TRIVIAL
+from tests.made_backbones import change_json
+
+SHORT = Budget(steps=2, batch=2, rates=(0.1,), dev_limit=2)
+SITE_A, SITE_B = "cause-of-event", "cause-of-event-site-b"
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    # Letters are tokens of the tiny model, and this family's positions need no table that would be too short for them.
+    folder = write_tiny(tmp_path_factory.mktemp("backbone") / "modern", family="modernbert")
+    change_json(folder / "config.json", max_position_embeddings=1024)
+    return Recipe(
+        name="encoders",
+        backbone=BackboneSettings(path=str(folder), head_width=8),
+        prompt=PromptSettings(length=4, placement="prefix"),
+        sources=Sources(tasks=("medications", "problems", "labs"), teach=SHORT, distill=SHORT),
+        targets=(SITE_A, SITE_B),
+        limits={"train": 4, "dev": 2, "test": 3},
+        methods={
+            "hard prompt": HardPrompt(budget=SHORT.model_copy(update={"rates": (1e-4,)})),
+            "soft prompt, frozen": PromptTuning(budget=SHORT),
+            "mpt": Mpt(budget=SHORT),
+        },
+        across={SITE_A: (SITE_B,), SITE_B: (SITE_A,)},
+        compare={"mpt": ("soft prompt, frozen",)},
+        score=Scoring(limit=2, resamples=100),
+    )
+
+
+@pytest.fixture(scope="module")
+def result(recipe, tmp_path_factory):
+    return run_job(recipe, runs=tmp_path_factory.mktemp("runs"), opened=open_backbone(recipe.backbone))
+
+
+def test_every_method_is_scored_on_its_own_site_and_on_the_other(result, recipe):
+    found = {(line.method, line.target) for line in result.lines}
+    for target, other in ((SITE_A, SITE_B), (SITE_B, SITE_A)):
+        assert (TRIVIAL, target) in found
+        for method in recipe.methods:
+            assert {(method, target), (method, across_name(target, other))} <= found
+    assert {line.group for line in result.lines if " on " in line.target} == {"across"}
+
+
+def test_what_is_scored_elsewhere_reads_the_other_sites_notes(result):
+    def examples(target, name):
+        [cell] = [cell for cell in result.cells if cell.method == "mpt" and cell.record["task"] == name]
+        lines = (cell.folder / "predictions.jsonl").read_text().splitlines()
+        assert len(lines) == cell.record["scores"][0]["n"] == 2
+        return {one.id for one in result.targets[target].part("test")[:2]}, lines
+
+    for name, place in ((SITE_A, SITE_A), (across_name(SITE_A, SITE_B), SITE_B)):
+        ids, lines = examples(place, name)
+        assert all(any(f'"{one}"' in line for line in lines) for one in ids)
+
+
+def test_relations_are_scored_with_annotated_heads_too(result):
+    cells = [cell for cell in result.cells if cell.method != TRIVIAL]
+    assert len(cells) == 3 * 4 and all(cell.record["gold_heads"] for cell in cells)
+
+
+def test_the_table_is_written(result, recipe, tmp_path):
+    write_table(tmp_path, result)
+    assert across_name(SITE_A, SITE_B) in (tmp_path / "table.csv").read_text()
+
+
+def test_a_finished_job_is_reused(recipe, result, monkeypatch):
+    monkeypatch.setattr("clinprompt.training.loop._Loop.advance", lambda *_: pytest.fail("something was trained anew"))
+    again = run_job(recipe, runs=result.teach.path.parents[1], opened=open_backbone(recipe.backbone))
+    assert again.lines == result.lines
