@@ -53,7 +53,7 @@ class Instruction(Settings):
 class PromptTuning(Settings):
     """A free prompt per task, started from the task's words or from sampled vocabulary.
 
-    ``placement`` is for comparisons: in place of the one in the prompt's settings. An ``encoder`` (two layers, or an
+    ``placement`` and ``length`` are for comparisons: in place of those in the prompt's settings. An ``encoder`` (two layers, or an
     LSTM and two layers) makes the vectors while they train and is folded into them afterwards. ``layers`` ``every``
     has vectors of their own in every layer (encoders only).
     """
@@ -61,6 +61,7 @@ class PromptTuning(Settings):
     kind: Literal["prompt-tuning"] = "prompt-tuning"
     start: Literal["text", "vocabulary"] = "text"
     placement: Literal["prefix", "suffix", "both"] | None = None
+    length: int | None = Field(None, ge=1, le=4096)
     encoder: Literal["none", "mlp", "lstm"] = "none"
     layers: Literal["input", "every"] = "input"
     budget: Budget = Budget()
@@ -119,6 +120,7 @@ class SoftPromptUnfrozen(Settings):
     kind: Literal["soft-prompt-unfrozen"] = "soft-prompt-unfrozen"
     start: Literal["text", "vocabulary"] = "text"
     placement: Literal["prefix", "suffix", "both"] | None = None
+    length: int | None = Field(None, ge=1, le=4096)
     encoder: Literal["none", "mlp", "lstm"] = "none"
     layers: Literal["input", "every"] = "input"
     prompt_rate: float = Field(0.1, gt=0)
