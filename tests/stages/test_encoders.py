@@ -61,6 +61,7 @@ METHODS = {
     "prompt-tuning, lstm": PromptTuning(budget=SHORT, encoder="lstm"),
     "lora": Lora(rank=2, budget=SHORT),
 }
+WORDED = ("prompt-tuning", "hard-prompt")
 RUNS = [("bert", name) for name in METHODS] + [("roberta", name) for name in ("prompt-tuning", "hard-prompt", "lora")]
 
 
@@ -351,3 +352,12 @@ def test_flat_and_gold_heads_are_settings_of_decoding(adapted, backbones, data, 
         said = json.loads(line)["provenance"]["decoding"]
         assert ("best places" in said, "gold heads" in said) == (decoding.flat, decoding.gold_heads)
     shutil.rmtree(tmp_path / "evaluate")
+
+
+def test_the_wording_is_the_method_s_or_the_one_that_is_asked_for(backbones, folders):
+    _, opened = backbones["bert"]
+    asked = open_backbone(BackboneSettings(path=str(folders["bert"]), template="reading-words"))
+    wordings = {name: [one.suited(name, []).template.wording for one in (opened, asked)] for name in WORDED}
+    assert wordings == {"prompt-tuning": ["label", "words"], "hard-prompt": ["words", "words"]}
+    with pytest.raises(InputError, match="no template named 'reading-word'"):
+        open_backbone(BackboneSettings(path=str(folders["bert"]), template="reading-word"))

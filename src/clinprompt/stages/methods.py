@@ -53,9 +53,9 @@ class Instruction(Settings):
 class PromptTuning(Settings):
     """A free prompt per task, started from the task's words or from sampled vocabulary.
 
-    ``placement`` and ``length`` are for comparisons: in place of those in the prompt's settings. An ``encoder`` (two layers, or an
-    LSTM and two layers) makes the vectors while they train and is folded into them afterwards. ``layers`` ``every``
-    has vectors of their own in every layer (encoders only).
+    ``placement`` and ``length`` are for comparisons: in place of those in the prompt's settings. An ``encoder`` (two
+    layers, or an LSTM and two layers) makes the vectors while they train and is folded into them afterwards.
+    ``layers`` ``every`` has vectors of their own in every layer (encoders only).
     """
 
     kind: Literal["prompt-tuning"] = "prompt-tuning"
