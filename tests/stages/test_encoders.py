@@ -297,9 +297,7 @@ def test_what_an_encoder_cannot_do_is_refused(backbones, data, tmp_path):
     for name in ("hard-prompt", "soft-prompt-unfrozen"):
         given = {"targets": (data / "meds",), "method": METHODS[name]}
         with pytest.raises(InputError, match="is a decoder"):
-            adapt(
-                AdaptSettings(backbone=backbones["llama"][0], **given), runs=tmp_path, opened=backbones["llama"][1]
-            )
+            adapt(AdaptSettings(backbone=backbones["llama"][0], **given), runs=tmp_path, opened=backbones["llama"][1])
     with pytest.raises(InputError, match=r"backbone\.weights is for decoders"):
         open_backbone(settings.model_copy(update={"weights": "int8"}))
 
