@@ -30,6 +30,7 @@ NAMES = (
     "distillation",
     "peak",
     "grounding",
+    "reading",
     "scaling",
     "streaming",
 )
