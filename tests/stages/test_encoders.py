@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from clinprompt.errors import InputError
 from clinprompt.prompts.bank import load_prompt
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import BESIDE, read_adapted
