@@ -31,6 +31,7 @@ NAMES = (
     "peak",
     "grounding",
     "long_notes",
+    "reading",
     "scaling",
     "streaming",
 )

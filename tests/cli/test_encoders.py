@@ -32,9 +32,7 @@ def here(tmp_path, monkeypatch, clinprompt):
 
 
 def test_from_notes_to_notes(here, clinprompt):
-    adapted = clinprompt(
-        "adapt", "links", "meds", "-b", "bert", "--method", "prompt-tuning", "--out", "bank", *SHORT
-    )
+    adapted = clinprompt("adapt", "links", "meds", "-b", "bert", "--method", "prompt-tuning", "--out", "bank", *SHORT)
     assert adapted.code == 0, adapted.err
     card = json.loads(clinprompt("show", "prompt", "bank/links.safetensors", "--json").out)
     assert (card["backbone"]["name"], card["template"], card["length"]) == ("bert", "reading-label", 4)

