@@ -85,3 +85,10 @@ def test_a_long_note_with_thousands_of_repeats_stays_quick():
         taken.add(found.fragments)
     assert len(taken) == 1000
     assert time.perf_counter() - began < 5
+
+
+def test_a_fragment_leaves_room_for_the_one_behind_it():
+    grounder = Grounder('chest pain4.1"\\n')
+    assert grounder.locate(words("e", "n")).fragments == ((2, 3), (15, 16))  # alone: the place at word borders
+    assert grounder.earliest_end(words("e", "n")) == 10
+    assert grounder.locate(words("e", "n", "4")).fragments == ((2, 3), (9, 10), (10, 11))

@@ -105,7 +105,7 @@ class Grounder:
 
     def earliest_end(self, mention: Mention) -> int | None:
         """Where the text begins in which :meth:`locate` finds a further fragment; ``None`` for a mention not there."""
-        found = (self._followed(first, mention[1:]) for first in self._first_places(mention[0], 0))
+        found = (self._followed(first, mention[1:], further=True) for first in self._first_places(mention[0], 0))
         return min((fragments[-1][1] for fragments in found if fragments is not None), default=None)
 
     def occurrences(self, before: Mention, words: str) -> list[tuple[int, Fragment]]:
@@ -131,17 +131,21 @@ class Grounder:
             yield from tier[split:]
             yield from reversed(tier[:split])
 
-    def _followed(self, first: Fragment, rest: Mention) -> tuple[Fragment, ...] | None:
-        """The first fragment and the rest, each the next place of its words after the fragment before it."""
+    def _followed(self, first: Fragment, rest: Mention, *, further: bool = False) -> tuple[Fragment, ...] | None:
+        """The first fragment and the rest, each the next place of its words after the fragment before it.
+
+        A fragment with another behind it is not put at the end of the note where there is a place before that; with
+        ``further`` the last one has another behind it, too.
+        """
         fragments = [first]
-        for part in rest:
-            begin = fragments[-1][1]
+        for left, part in zip(range(len(rest) - 1, -1, -1), rest, strict=True):
+            begin, most = fragments[-1][1], len(self.note) - (left > 0 or further)
             marked = self._marked(part)
             if marked is not None:
                 place = marked if marked[0] >= begin else None
             else:
                 places = self._places(part.words)
-                place = _next(places.bordered, begin) or _next(places.all, begin)
+                place = _next(places.bordered, begin, most) or _next(places.all, begin, most)
             if place is None:
                 return None
             fragments.append(place)
@@ -154,9 +158,10 @@ class Grounder:
         return self._known[words]
 
 
-def _next(places: tuple[Fragment, ...], begin: int) -> Fragment | None:
+def _next(places: tuple[Fragment, ...], begin: int, most: int) -> Fragment | None:
+    """The first of the places from ``begin`` on, if it ends by ``most``."""
     index = bisect_left(places, (begin, begin))
-    return places[index] if index < len(places) else None
+    return places[index] if index < len(places) and places[index][1] <= most else None
 
 
 def _exact(note: str, words: str) -> Iterator[Fragment]:
