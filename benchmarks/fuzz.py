@@ -38,7 +38,7 @@ RELATIONS = Task(
     },
 )  # fmt: skip
 LONGEST, WALKS = 80, 40
-LONG = 0.1
+LONG = 0.03
 """Share of notes of up to 120 pieces; the others are short, where every way to go wrong is met more often."""
 SIGNS = (b" |", b" #", b"|", b"#", b";", b" ", b":")
 
