@@ -9,7 +9,7 @@ from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.encoder import EncoderBackbone
-from clinprompt.backbones.heads import match_logits
+from clinprompt.backbones.heads import EDGE_START, match_logits
 from clinprompt.backbones.protocol import Placement, PromptVectors, ReadingRow
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import SoftPrompt
@@ -90,10 +90,13 @@ def _logits(
 
 
 def _scores(backbone: EncoderBackbone, row: ReadingRow, prompts: PromptVectors) -> Tensor:
-    """Of each token of a context the logits of being a first one, a last one, and both: ``[3, T]``."""
+    """Of each token of a context the logits of being a first one, a last one, and both: ``[3, T]``.
+
+    The first two are counted from where training starts, else that constant would drown what a prompt changes.
+    """
     output = backbone.forward([row], prompts, hidden_layers=(-1,))
     assert output.hidden is not None
     alone = torch.arange(len(output.edges), device=output.edges.device)
     heads = {name: tensor.to(output.edges.device) for name, tensor in prompts.heads.items()}
     both = match_logits(output.hidden, torch.stack([alone, alone], dim=1), torch.zeros_like(alone), heads)
-    return torch.cat([output.edges.T, both[None]]).float().cpu()
+    return torch.cat([output.edges.T - EDGE_START, both[None]]).float().cpu()
