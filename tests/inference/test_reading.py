@@ -263,3 +263,12 @@ def test_of_a_real_encoder_a_mixed_batch_says_what_each_question_says_alone(tmp_
         assert relation_keys(one.answer) == relation_keys(other.answer)
         scores = [[item["score"] for item in json.loads(found.raw)] for found in (one, other)]
         assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+
+
+def test_of_too_many_heads_the_surest_are_asked_about_and_the_rest_is_counted(monkeypatch):
+    monkeypatch.setattr("clinprompt.inference.reading.MOST_HEADS", 1)
+    said = {"Drug": [(A, 1.0), (W, 2.0)], "dose of": [(DOSE, 1.0)]}
+    backbone = MadeReader(lambda name, question: said.get(question.label, []))
+    [found] = ReadingPredictor(backbone).predict([asked(example(NOTE, Answer()), DRUGS)])
+    assert relation_keys(found.answer) == {("dose of", ("Dose", (DOSE,)), ("Drug", (W,)))}
+    assert found.report.truncated == 1

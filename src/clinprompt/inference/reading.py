@@ -33,6 +33,9 @@ from clinprompt.tasks.task import HEAD
 if TYPE_CHECKING:
     from clinprompt.backbones.encoder import EncoderBackbone
 
+MOST_HEADS = 100
+"""Mentions of one example that are asked about: scorers that have learned little find them everywhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:
@@ -62,7 +65,8 @@ class ReadingPredictor:
 
         ``watch`` hears how many examples are done. Raises :class:`InputError` for an example that does not fit the
         backbone's context, a task that cannot be read and a prompt without scorers. A question about a head that does
-        not fit although the others did is left unasked, and the answer counts as truncated.
+        not fit although the others did is left unasked, as are those about all but the ``MOST_HEADS`` surest heads of
+        an example; the answer then counts as truncated.
         """
         twice = {i for i, one in enumerate(questions) if asks_twice(one.task)}
         known = {i for i in twice if self.gold_heads}
@@ -72,7 +76,9 @@ class ReadingPredictor:
         unasked: set[int] = set()
         for i in sorted(twice):
             example, task = questions[i].example, questions[i].task
-            heads = gold_heads(example, task) if i in known else heads_found(found[i])
+            heads, left_out = (gold_heads(example, task), 0) if i in known else heads_found(found[i], most=MOST_HEADS)
+            if left_out:
+                unasked.add(i)
             for asked in second_pass(example, task, heads, wording=questions[i].wording):
                 try:
                     second.append(self._line(i, questions[i], asked))

@@ -137,9 +137,14 @@ def assemble(example: Example, task: Task, found: Iterable[Found]) -> tuple[Answ
     return Answer(spans=numbered({place: one.asked.ask.attributes for place, one in best.items()})), 0
 
 
-def heads_found(found: Iterable[Found]) -> list[End]:
-    """The mentions that the second pass asks about, from the answers to the first; each with its surest values."""
-    return [(*place, _said(one.asked.ask)) for place, one in _surest(found, _place).items()]
+def heads_found(found: Iterable[Found], *, most: int) -> tuple[list[End], int]:
+    """The mentions that the second pass asks about, from the answers to the first, and how many were left out.
+
+    Each has its surest values; of more than ``most`` the surest are kept, in the order in which they were found.
+    """
+    several = _surest(found, _place)
+    kept = {place for place, _ in sorted(several.items(), key=lambda item: -item[1].score)[:most]}
+    return [(*place, _said(one.asked.ask)) for place, one in several.items() if place in kept], len(several) - len(kept)
 
 
 _Said = tuple[tuple[str, str], ...]
