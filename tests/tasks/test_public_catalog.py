@@ -24,6 +24,7 @@ SIZES = {
     "aci-bench": {"train": 67, "dev": 20, "test": 40},
     "bc5cdr-cid": {"train": 500, "dev": 500, "test": 500},
     "bc5cdr-entities": {"train": 4560, "dev": 4581, "test": 4797},
+    "bc5cdr-disease": {"train": 4560, "dev": 4581, "test": 4797},
     "bionlp13cg": {"train": 3033, "dev": 1003, "test": 1906},
     "biored-entities": {"train": 400, "dev": 100, "test": 100},
     "biored-relations": {"train": 400, "dev": 100, "test": 100},
