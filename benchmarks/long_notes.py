@@ -106,8 +106,9 @@ def _asked(name: str, quick: bool) -> _Asked:
         outputs, [cell] = open_adapted(adapted.path, _opened().identity)
         prepared = open_prepared(data.path)
         others = tuple(one for one in prepared.part(Split.test) if _tokens(one.note) <= WINDOW)
-        with applied(_opened(), outputs, cell) as (vectors, placement):
-            questions = tuple(Question(one, prepared.task, vectors, placement) for one in others)
+        with applied(_opened(), outputs, cell) as given:
+            template = _opened().template
+            questions = tuple(given.question(one, prepared.task, template, name=name) for one in others)
         return _Asked(questions, others, prepared.extent)
 
 
