@@ -12,7 +12,7 @@ from clinprompt.backbones.encoder import EncoderBackbone
 from clinprompt.backbones.heads import match_logits
 from clinprompt.backbones.protocol import Placement, PromptVectors, ReadingRow
 from clinprompt.errors import InputError
-from clinprompt.prompts.bank import SoftPrompt
+from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.prompts.card import Reference
 from clinprompt.schema.formulated import Piece, SpanQuestion, TextPair
 

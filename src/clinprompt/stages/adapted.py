@@ -15,7 +15,7 @@ from clinprompt.data.fewshot import draw
 from clinprompt.errors import InputError
 from clinprompt.inference.predictor import Question
 from clinprompt.inference.reference import check_reference
-from clinprompt.prompts.bank import SoftPrompt, load_prompt, read_card
+from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, read_card
 from clinprompt.prompts.card import BackboneIdentity
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.atomic import write_json

@@ -14,7 +14,7 @@ from clinprompt.data.writers import FOLDERS
 from clinprompt.errors import InputError
 from clinprompt.inference.coverage import Coverage, coverage
 from clinprompt.inference.long_notes import WHOLE, LongNotes, Plan
-from clinprompt.prompts.bank import SoftPrompt
+from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import SPAN_KINDS, Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction

@@ -4,8 +4,8 @@ from safetensors.torch import load_file, save_file
 
 from clinprompt.errors import InputError
 from clinprompt.maths.decomposition import TaskFactors
-from clinprompt.prompts import bank
-from clinprompt.prompts.bank import (
+from clinprompt.prompts import prompt_file
+from clinprompt.prompts.prompt_file import (
     Metaprompt,
     SoftPrompt,
     load_metaprompt,
@@ -57,7 +57,7 @@ def test_a_failing_save_leaves_the_old_file_and_nothing_else(path, card, vectors
         part.write_bytes(b"half of a file")
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(bank, "save_file", half)
+    monkeypatch.setattr(prompt_file, "save_file", half)
     with pytest.raises(OSError, match="disk"):
         save_prompt(path, SoftPrompt(vectors + 1, card))
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
