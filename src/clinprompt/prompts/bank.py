@@ -5,19 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from clinprompt.data.atomic import is_unfinished
 from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError, raise_all
+from clinprompt.prompts.banked import Banked, parsed_reference
 from clinprompt.prompts.card import BackboneIdentity, PromptCard
 from clinprompt.prompts.fit import check_backbone, check_replaces, check_template, check_tensors
-from clinprompt.prompts.manifest import FILE, NAME, BankManifest, PromptVersion, read_manifest, write_manifest
+from clinprompt.prompts.manifest import (
+    FILE,
+    NAME,
+    BankManifest,
+    PromptVersion,
+    manifest_content,
+    read_manifest,
+    write_manifest,
+)
 from clinprompt.prompts.prompt_file import SoftPrompt, parsed, read_content, save_tensors, soft_prompt
 from clinprompt.prompts.signature import Signature
 from clinprompt.prompts.verify import Difference, differences
@@ -27,27 +34,6 @@ LOCK = ".lock"
 SUFFIX = ".safetensors"
 WAIT = 30.0
 """Seconds that a writer waits for another one."""
-
-_SETTLED = 100_000_000
-"""Nanoseconds after which two changes of a file cannot have the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Banked:
-    """A version of a prompt in a bank: where it is, its hash and length in bytes, whether its bare name means it."""
-
-    name: str
-    version: int
-    promoted: bool
-    path: Path
-    sha256: str
-    bytes: int
-    card: PromptCard
-
-    @property
-    def reference(self) -> str:
-        """``name@version``."""
-        return f"{self.name}@{self.version}"
 
 
 class PromptBank:
@@ -60,7 +46,7 @@ class PromptBank:
 
     def __init__(self, folder: Path, *, key: bytes | None = None) -> None:
         self.folder, self.key = Path(folder), key
-        self._read: tuple[tuple[int, ...], BankManifest, Signature | None] | None = None
+        self._read: tuple[bytes, BankManifest, Signature | None] | None = None
 
     @property
     def manifest(self) -> BankManifest:
@@ -205,7 +191,6 @@ class PromptBank:
             return self._differences()
 
     def _add(self, given: Sequence[tuple[Path, str]], *, promote: bool) -> list[Banked]:
-        self.folder.mkdir(parents=True, exist_ok=True)
         written: list[Path] = []
         with self._writing(new=True):
             manifest = self.manifest if (self.folder / FILE).exists() else BankManifest()
@@ -218,7 +203,8 @@ class PromptBank:
                 for path in written:
                     path.unlink(missing_ok=True)
                 raise
-        return [self.find(path.name.removesuffix(SUFFIX)) for path in written]
+        paths = set(written)
+        return [one for one in self.listed() if one.path in paths]
 
     def _added(self, manifest: BankManifest, file: Path, name: str, *, promote: bool) -> tuple[BankManifest, Path]:
         """The manifest with the prompt of a file, and that prompt's new file, which nothing names yet."""
@@ -268,14 +254,9 @@ class PromptBank:
         return self.folder / f"{name}@{number}{SUFFIX}"
 
     def _current(self) -> tuple[BankManifest, Signature | None]:
-        try:
-            found = (self.folder / FILE).stat()
-            settled = time.time_ns() - found.st_mtime_ns > _SETTLED
-            state = (found.st_ino, found.st_mtime_ns, found.st_size) if settled else ()
-        except OSError:
-            state = ()  # read_manifest says what is wrong
-        if self._read is None or not state or self._read[0] != state:
-            self._read = (state, *read_manifest(self.folder, key=self.key))
+        content = manifest_content(self.folder)
+        if self._read is None or self._read[0] != content:
+            self._read = (content, *read_manifest(content, key=self.key, where=str(self.folder / FILE)))
         return self._read[1:]
 
     def _differences(self) -> list[Difference]:
@@ -287,13 +268,17 @@ class PromptBank:
     @contextmanager
     def _writing(self, *, new: bool = False, resign: bool = False) -> Iterator[None]:
         """Alone in the bank for the length of a ``with``."""
-        if not new or (self.folder / FILE).exists():
-            self._current()
-        elif any(path.name != LOCK and not is_unfinished(path.name) for path in self.folder.iterdir()):
-            raise InputError(
-                f"the folder holds other files and no {FILE}", where=str(self.folder), fix="give an empty or new folder"
-            )
+        exists = (self.folder / FILE).exists()
+        if exists or not new:
+            self._current()  # what is no bank stays untouched
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not exists and any(path.name != LOCK and not is_unfinished(path.name) for path in self.folder.iterdir()):
+                raise InputError(
+                    f"the folder holds other files and no {FILE}",
+                    where=str(self.folder),
+                    fix="give an empty or new folder",
+                )
             with self._lock().waited_for(WAIT):
                 if self.key is None and not resign and (self.folder / FILE).exists() and self.signature is not None:
                     raise InputError("the bank is signed", where=str(self.folder), fix="give its key with --key")
@@ -308,15 +293,3 @@ class PromptBank:
         self._read = None
         revised = manifest.model_copy(update={"revision": manifest.revision + 1})
         write_manifest(self.folder, revised, key=self.key)
-
-
-def parsed_reference(reference: str, *, where: str = "") -> tuple[str, int | None]:
-    """The name and the version number of ``name@version`` or ``name``.
-
-    >>> parsed_reference("meds@3"), parsed_reference("meds")
-    (('meds', 3), ('meds', None))
-    """
-    found = re.fullmatch(rf"({NAME})(?:@([1-9][0-9]{{0,8}}))?", reference)
-    if found is None:
-        raise InputError(f"{reference!r} names no prompt of a bank", where=where, allowed="NAME or NAME@VERSION")
-    return found[1], int(found[2]) if found[2] else None

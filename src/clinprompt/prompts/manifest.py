@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -48,7 +48,7 @@ class PromptName(_Strict):
     versions: dict[int, PromptVersion] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self) -> PromptName:
         if not set(self.promoted) <= set(self.versions):
             raise ValueError("a version is promoted that is not there")
         if any(not 1 <= number <= self.last for number in self.versions):
@@ -69,7 +69,7 @@ class BankManifest(_Strict):
     prompts: dict[Annotated[str, Field(pattern=f"^{NAME}$")], PromptName] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _named(self) -> Self:
+    def _named(self) -> BankManifest:
         for name, entry in self.prompts.items():
             for number, version in entry.versions.items():
                 if (version.card.name, version.card.version) != (name, number):
@@ -125,38 +125,39 @@ class BankManifest(_Strict):
         return self.model_copy(update={"prompts": self.prompts | {name: entry}})
 
 
-def read_manifest(folder: Path, *, key: bytes | None) -> tuple[BankManifest, Signature | None]:
-    """The manifest of a bank and its signature, which is checked when there is a ``key``.
-
-    Raises :class:`InputError` when the folder is no bank, the manifest is damaged or of another format, or the
-    signature is missing or wrong.
-    """
-    path = folder / FILE
+def manifest_content(folder: Path) -> bytes:
+    """The bytes of a bank's manifest; :class:`InputError` when the folder is no bank."""
     try:
-        whole = json.loads(path.read_bytes())
+        return (folder / FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"there is no bank here: no {FILE}", where=str(folder), fix="make one with `clinprompt bank add`"
         ) from None
     except OSError as error:
-        raise InputError(f"the bank cannot be read: {error.strerror}", where=str(path)) from None
-    except ValueError as error:
-        raise _damaged(error, path) from None
-    if not isinstance(whole, dict):
-        raise _damaged(ValueError(), path)
+        raise InputError(f"the bank cannot be read: {error.strerror}", where=str(folder / FILE)) from None
+
+
+def read_manifest(content: bytes, *, key: bytes | None, where: str) -> tuple[BankManifest, Signature | None]:
+    """The manifest in these bytes and its signature, which is checked when there is a ``key``.
+
+    Raises :class:`InputError` when the manifest is damaged or of another format, or the signature missing or wrong.
+    """
     try:
+        whole = json.loads(content)
+        if not isinstance(whole, dict):
+            raise ValueError
         given = whole.pop("signature", None)
         signature = None if given is None else Signature.model_validate(given)
-        content = _canonical(whole)  # what is signed is what is read
+        plain = _canonical(whole)  # what is signed is what is read
         if key is not None:
-            check_signature(content, signature, key, where=str(path))
+            check_signature(plain, signature, key, where=where)
         if whole.get("format") != MANIFEST_FORMAT:
             raise InputError(
-                f"the manifest has format {whole.get('format')}", where=str(path), allowed=f"format {MANIFEST_FORMAT}"
+                f"the manifest has format {whole.get('format')}", where=where, allowed=f"format {MANIFEST_FORMAT}"
             )
-        return BankManifest.model_validate_json(content), signature
-    except ValidationError as error:
-        raise _damaged(error, path) from None
+        return BankManifest.model_validate_json(plain), signature
+    except (ValueError, RecursionError) as error:  # a validation error is a ValueError
+        raise _damaged(error, where) from None
 
 
 def write_manifest(folder: Path, manifest: BankManifest, *, key: bytes | None) -> None:
@@ -172,9 +173,9 @@ def _canonical(whole: dict[str, Any]) -> bytes:
     return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
 
-def _damaged(error: Exception, path: Path) -> InputError:
+def _damaged(error: Exception, where: str) -> InputError:
     what = "the manifest of the bank is damaged"
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False)[0]
-        what += f": {'.'.join(map(str, first['loc']))}: {first['msg']}".rstrip(": ")
-    return InputError(what, where=str(path), fix=_RESTORE)
+        what += f": {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return InputError(what, where=where, fix=_RESTORE)
