@@ -33,6 +33,7 @@ NAMES = (
     "reading",
     "scaling",
     "streaming",
+    "bank",
 )
 
 

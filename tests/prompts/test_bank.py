@@ -46,6 +46,7 @@ def test_the_card_in_the_bank_has_the_name_and_version_there_and_else_nothing_is
     assert one.card == card.model_copy(update={"name": "meds-site-b", "version": 2})
     assert read_card(one.path) == one.card == bank.open("meds-site-b@2").card
     assert one.bytes == one.path.stat().st_size
+    assert one.card.model_dump_json() == read_card(one.path).model_dump_json()  # the order of mappings too
 
 
 def test_replace_adds_and_promotes_and_rollback_goes_back_step_by_step(bank, prompt_file):
