@@ -8,7 +8,7 @@ import shlex
 from clinprompt.cli.bank import app
 from tests.cli.conftest import clinprompt  # noqa: F401 (the command line as a fixture)
 
-QUICK = {"adapt": ("--set", "method.budget.steps=2", "--set", "method.budget.dev_limit=2"),
+QUICK = {"adapt": ("--set", "method.budget.steps=2", "--set", "method.budget.dev_limit=2", "--shots", "2"),
          "predict": ("--answer-tokens", "4"),
          "evaluate": ("--limit", "2", "--set", "resamples=100", "--set", "answer_tokens=4")}  # fmt: skip
 

@@ -84,7 +84,7 @@ def list_(
         record | {"card": one.card.model_dump(mode="json", exclude=hidden)}
         for one, record in zip(listed, _records(listed), strict=True)
     ]
-    console.result({"bank": bank, "revision": opened.manifest.revision, "signed": opened.signature is not None,
+    console.result({"bank": bank, "revision": opened.manifest.revision, "signed": opened.manifest.signature is not None,
                     "prompts": records})  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def verify(bank: Bank, key: Key = None) -> None:
 
     opened = open_bank(bank, key=key)
     found = opened.verify()
-    counted, signature = len(opened.listed()), opened.signature
+    counted, signature = len(opened.listed()), opened.manifest.signature
     said = "not signed" if signature is None else f"signed with key {signature.key}"
     checked = "" if signature is None else ", checked" if key else ", not checked: no --key given"
     if console.json:
@@ -153,7 +153,7 @@ def sign(bank: Bank, key: Annotated[Path, typer.Option("--key", help="Key file: 
 
     opened = open_bank(bank)
     opened.sign(read_key(key))
-    signature = opened.signature
+    signature = opened.manifest.signature
     assert signature is not None
     console.line(f"signed with key {signature.key} ({signature.algorithm})")
     console.result({"bank": bank, "signature": signature.model_dump()})

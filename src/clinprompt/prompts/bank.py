@@ -26,7 +26,6 @@ from clinprompt.prompts.manifest import (
     write_manifest,
 )
 from clinprompt.prompts.prompt_file import SoftPrompt, parsed, read_content, save_tensors, soft_prompt
-from clinprompt.prompts.signature import Signature
 from clinprompt.prompts.verify import Difference, differences
 from clinprompt.registry import unknown_name
 
@@ -46,17 +45,18 @@ class PromptBank:
 
     def __init__(self, folder: Path, *, key: bytes | None = None) -> None:
         self.folder, self.key = Path(folder), key
-        self._read: tuple[bytes, BankManifest, Signature | None] | None = None
+        self._read: tuple[ManifestState | None, bytes, BankManifest] | None = None
 
     @property
     def manifest(self) -> BankManifest:
         """What the bank says it holds now."""
-        return self._current()[0]
-
-    @property
-    def signature(self) -> Signature | None:
-        """The signature of the bank as it is now, checked when this object has the key."""
-        return self._current()[1]
+        state = manifest_state(self.folder)
+        if self._read is None or state is None or state != self._read[0]:
+            content = manifest_content(self.folder)
+            manifest = self._read[2] if self._read is not None and self._read[1] == content else None
+            manifest = manifest or read_manifest(content, key=self.key, where=str(self.folder / FILE))
+            self._read = (state, content, manifest)
+        return self._read[2]
 
     def listed(self) -> list[Banked]:
         """Every version of every prompt with its card, by name and version; no prompt file is opened."""
@@ -185,7 +185,7 @@ class PromptBank:
 
         Where this process may write, writers wait until it is done, so that no file of theirs is taken for an extra.
         """
-        self._current()
+        _ = self.manifest  # what is no bank stays untouched
         writable = os.access(self.folder, os.W_OK)
         with self._lock().waited_for(WAIT) if writable else nullcontext():
             return self._differences()
@@ -253,12 +253,6 @@ class PromptBank:
     def _path(self, name: str, number: int) -> Path:
         return self.folder / f"{name}@{number}{SUFFIX}"
 
-    def _current(self) -> tuple[BankManifest, Signature | None]:
-        content = manifest_content(self.folder)
-        if self._read is None or self._read[0] != content:
-            self._read = (content, *read_manifest(content, key=self.key, where=str(self.folder / FILE)))
-        return self._read[1:]
-
     def _differences(self) -> list[Difference]:
         return differences(self.folder, {one.path.name: one.sha256 for one in self.listed()}, apart={FILE, LOCK})
 
@@ -270,7 +264,7 @@ class PromptBank:
         """Alone in the bank for the length of a ``with``."""
         exists = (self.folder / FILE).exists()
         if exists or not new:
-            self._current()  # what is no bank stays untouched
+            _ = self.manifest  # what is no bank stays untouched
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not exists and any(path.name != LOCK and not is_unfinished(path.name) for path in self.folder.iterdir()):
@@ -280,7 +274,7 @@ class PromptBank:
                     fix="give an empty or new folder",
                 )
             with self._lock().waited_for(WAIT):
-                if self.key is None and not resign and (self.folder / FILE).exists() and self.signature is not None:
+                if self.key is None and not resign and (self.folder / FILE).exists() and self.manifest.signature:
                     raise InputError("the bank is signed", where=str(self.folder), fix="give its key with --key")
                 for left in self.folder.iterdir():  # by a writer that was killed
                     if is_unfinished(left.name):

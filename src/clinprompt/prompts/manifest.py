@@ -6,8 +6,9 @@ It is one file, written whole: whoever reads it sees the bank before a change or
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,10 +18,14 @@ from clinprompt.prompts.card import PromptCard
 from clinprompt.prompts.signature import Signature, check_signature, signed
 
 FILE = "bank.json"
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT: Literal[1] = 1
+ManifestState = tuple[int, int, int]
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 _HASH = "^[0-9a-f]{64}$"
+_SETTLED = 100_000_000
+"""Nanoseconds after which a file that is written again cannot have the same time."""
+
 _RESTORE = "restore the bank from a copy, or make a new one from prompt files with `clinprompt bank add`"
 
 
@@ -61,12 +66,14 @@ class PromptName(_Strict):
 class BankManifest(_Strict):
     """A bank's prompts by name; ``revision`` counts its changes.
 
-    A name whose versions were all removed stays, so that no version number is ever given twice.
+    A name whose versions were all removed stays, so that no version number is ever given twice. The signature is of
+    all the rest.
     """
 
-    format: int = MANIFEST_FORMAT
+    format: Literal[1] = MANIFEST_FORMAT
     revision: int = Field(0, ge=0)
     prompts: dict[Annotated[str, Field(pattern=f"^{NAME}$")], PromptName] = Field(default_factory=dict)
+    signature: Signature | None = None
 
     @model_validator(mode="after")
     def _named(self) -> BankManifest:
@@ -137,36 +144,48 @@ def manifest_content(folder: Path) -> bytes:
         raise InputError(f"the bank cannot be read: {error.strerror}", where=str(folder / FILE)) from None
 
 
-def read_manifest(content: bytes, *, key: bytes | None, where: str) -> tuple[BankManifest, Signature | None]:
-    """The manifest in these bytes and its signature, which is checked when there is a ``key``.
+def manifest_state(folder: Path) -> ManifestState | None:
+    """What two different manifests of a bank differ in; ``None`` where that is not sure."""
+    try:
+        found = (folder / FILE).stat()
+    except OSError:
+        return None
+    if time.time_ns() - found.st_mtime_ns < _SETTLED:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def read_manifest(content: bytes, *, key: bytes | None, where: str) -> BankManifest:
+    """The manifest in these bytes; with a ``key`` its signature is checked.
 
     Raises :class:`InputError` when the manifest is damaged or of another format, or the signature missing or wrong.
     """
     try:
-        whole = json.loads(content)
-        if not isinstance(whole, dict):
-            raise ValueError
-        given = whole.pop("signature", None)
-        signature = None if given is None else Signature.model_validate(given)
-        plain = _canonical(whole)  # what is signed is what is read
         if key is not None:
-            check_signature(plain, signature, key, where=where)
-        if whole.get("format") != MANIFEST_FORMAT:
-            raise InputError(
-                f"the manifest has format {whole.get('format')}", where=where, allowed=f"format {MANIFEST_FORMAT}"
-            )
-        return BankManifest.model_validate_json(plain), signature
+            content = _checked(content, key, where)
+        return BankManifest.model_validate_json(content)
     except (ValueError, RecursionError) as error:  # a validation error is a ValueError
         raise _damaged(error, where) from None
 
 
 def write_manifest(folder: Path, manifest: BankManifest, *, key: bytes | None) -> None:
     """Write the manifest whole, signed when there is a ``key``."""
-    whole = json.loads(manifest.model_dump_json())
+    whole = json.loads(manifest.model_dump_json(exclude={"signature"}))
     if key is not None:
         whole["signature"] = signed(_canonical(whole), key).model_dump()
     with whole_file(folder / FILE, sole=True) as part:
         part.write_bytes(_canonical(whole) + b"\n")
+
+
+def _checked(content: bytes, key: bytes, where: str) -> bytes:
+    """The manifest as it was signed, with its signature: what is checked is what is read."""
+    whole = json.loads(content)
+    if not isinstance(whole, dict):
+        raise ValueError
+    given = whole.pop("signature", None)
+    signature = None if given is None else Signature.model_validate(given)
+    check_signature(_canonical(whole), signature, key, where=where)
+    return _canonical(whole | {"signature": given})
 
 
 def _canonical(whole: dict[str, Any]) -> bytes:
@@ -178,5 +197,7 @@ def _damaged(error: Exception, where: str) -> InputError:
     what = "the manifest of the bank is damaged"
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False)[0]
+        if first["loc"] == ("format",):
+            return InputError("the manifest has another format", where=where, allowed=f"format {MANIFEST_FORMAT}")
         what += f": {'.'.join(map(str, first['loc']))}: {first['msg']}"
     return InputError(what, where=where, fix=_RESTORE)
