@@ -20,8 +20,10 @@ from clinprompt.prompts.manifest import (
     FILE,
     NAME,
     BankManifest,
+    ManifestState,
     PromptVersion,
     manifest_content,
+    manifest_state,
     read_manifest,
     write_manifest,
 )
