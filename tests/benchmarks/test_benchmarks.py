@@ -34,6 +34,7 @@ NAMES = (
     "reading",
     "scaling",
     "streaming",
+    "bank",
 )
 
 

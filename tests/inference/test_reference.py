@@ -6,8 +6,8 @@ import torch
 from clinprompt.backbones.protocol import Placement
 from clinprompt.errors import InputError
 from clinprompt.inference.reference import check_reference, reference
-from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.prompts.card import BackboneIdentity, PromptCard
+from clinprompt.prompts.prompt_file import SoftPrompt
 
 
 @pytest.fixture(params=list(Placement))

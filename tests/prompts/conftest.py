@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from clinprompt.prompts.card import BackboneIdentity, PromptCard, Reference
+from clinprompt.prompts.prompt_file import SoftPrompt, save_prompt
 from clinprompt.tasks.catalog import load_task
 
 
@@ -31,3 +32,15 @@ def card(identity):
 @pytest.fixture
 def vectors():
     return torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def prompt_file(tmp_path, card, vectors):
+    """Writes a prompt file whose vectors are the usual ones plus a number, its card with these changes."""
+
+    def write(name="medications", *, plus=0.0, **changes):
+        path = tmp_path / "files" / f"{name}-{plus}.safetensors"
+        save_prompt(path, SoftPrompt(vectors + plus, card.model_copy(update={"name": name, **changes})))
+        return path
+
+    return write

@@ -1,131 +1,299 @@
+from __future__ import annotations
+
+import json
+
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
+from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError
-from clinprompt.maths.decomposition import TaskFactors
-from clinprompt.prompts import bank
-from clinprompt.prompts.bank import (
-    Metaprompt,
-    SoftPrompt,
-    load_metaprompt,
-    load_prompt,
-    read_card,
-    save_metaprompt,
-    save_prompt,
-)
+from clinprompt.prompts import bank as bank_module
+from clinprompt.prompts.bank import LOCK, PromptBank
+from clinprompt.prompts.manifest import FILE
+from clinprompt.prompts.prompt_file import load_metaprompt, load_prompt, read_card
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "bank" / "medications.safetensors"
+def bank(tmp_path):
+    return PromptBank(tmp_path / "bank")
 
 
-@pytest.fixture
-def metaprompt(card, vectors):
-    factors = {name: TaskFactors(torch.randn(4, 2), torch.randn(2, 6)) for name in card.tasks}
-    return Metaprompt(vectors, factors, card)
+def names(bank):
+    return [(one.reference, one.promoted) for one in bank.listed()]
 
 
-def test_a_prompt_comes_back_bit_for_bit_with_its_card(path, card, vectors, identity):
-    save_prompt(path, SoftPrompt(vectors.requires_grad_(), card))
-    found = load_prompt(path, backbone=identity)
-    assert torch.equal(found.vectors, vectors) and not found.vectors.requires_grad
-    assert found.card == card and read_card(path) == card
-
-
-def test_vectors_are_kept_in_float32_whatever_they_were(path, card, vectors):
-    save_prompt(path, SoftPrompt(vectors.double().T.contiguous().T, card))
-    found = load_prompt(path).vectors
-    assert found.dtype is torch.float32 and torch.equal(found, vectors)
-
-
-def test_a_metaprompt_comes_back_with_every_factor_pair_in_the_order_of_its_tasks(path, metaprompt, identity):
-    save_metaprompt(path, metaprompt)
-    found = load_metaprompt(path, backbone=identity)
-    assert torch.equal(found.vectors, metaprompt.vectors) and found.card == metaprompt.card
-    assert list(found.factors) == list(metaprompt.card.tasks)
-    for name, pair in metaprompt.factors.items():
-        assert torch.equal(found.factors[name].rows, pair.rows) and torch.equal(found.factors[name].cols, pair.cols)
-
-
-def test_a_failing_save_leaves_the_old_file_and_nothing_else(path, card, vectors, monkeypatch):
-    save_prompt(path, SoftPrompt(vectors, card))
-    before = path.read_bytes()
-
-    def half(tensors, part, **_):
-        part.write_bytes(b"half of a file")
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr(bank, "save_file", half)
-    with pytest.raises(OSError, match="disk"):
-        save_prompt(path, SoftPrompt(vectors + 1, card))
-    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
-
-
-def test_whoever_is_reading_the_old_file_goes_on_reading_it_whole(path, card, vectors):
-    save_prompt(path, SoftPrompt(vectors, card))
-    before = path.read_bytes()
-    with path.open("rb") as file:
-        save_prompt(path, SoftPrompt(vectors + 1, card))
-        assert file.read() == before
-    assert torch.equal(load_prompt(path).vectors, vectors + 1)
-
-
-def refused(path, load=load_prompt, **options) -> str:
+def refused(call, *arguments, **options) -> str:
     with pytest.raises(InputError) as caught:
-        load(path, **options)
-    assert str(path) in str(caught.value)
+        call(*arguments, **options)
     return str(caught.value)
 
 
-@pytest.mark.parametrize("load", [load_prompt, load_metaprompt, read_card])
-def test_files_of_another_kind(path, vectors, load, tmp_path):
-    assert "no prompt file" in refused(path, load)
-    assert "no prompt file" in refused(tmp_path, load)
-    path.parent.mkdir()
-    path.write_bytes(b"PK\x03\x04 this is a zip")
-    assert "not a clinprompt prompt file" in refused(path, load)
-    save_file({"vectors": vectors}, path)  # safetensors, but no card
-    assert "not a clinprompt prompt file" in refused(path, load)
-    save_file({"vectors": vectors}, path, metadata={"card": '{"name": "x"}'})
-    assert "not a clinprompt prompt file" in refused(path, load)
+def test_the_first_version_is_promoted_and_later_ones_wait(bank, prompt_file, vectors, identity):
+    [first] = bank.add([prompt_file()])
+    assert (first.reference, first.promoted) == ("medications@1", True)
+    [second] = bank.add([prompt_file(plus=1.0)])
+    assert (second.reference, second.promoted) == ("medications@2", False)
+    assert torch.equal(bank.open("medications").vectors, vectors)
+    assert torch.equal(bank.open("medications@2", backbone=identity).vectors, vectors + 1)
+    assert bank.promote("medications@2").reference == "medications@2"
+    assert torch.equal(PromptBank(bank.folder).open("medications").vectors, vectors + 1)
+    assert bank.verify() == []
 
 
-def test_a_truncated_prompt(path, card, vectors):
-    save_prompt(path, SoftPrompt(vectors, card))
-    path.write_bytes(path.read_bytes()[:-10])
-    assert "not a clinprompt prompt file" in refused(path)
+def test_the_card_in_the_bank_has_the_name_and_version_there_and_else_nothing_is_changed(bank, prompt_file, card):
+    bank.add([prompt_file()], name="meds-site-b")
+    [one] = bank.add([prompt_file(plus=2.0)], name="meds-site-b")
+    assert one.card == card.model_copy(update={"name": "meds-site-b", "version": 2})
+    assert read_card(one.path) == one.card == bank.open("meds-site-b@2").card
+    assert one.bytes == one.path.stat().st_size
+    assert one.card.model_dump_json() == read_card(one.path).model_dump_json()  # the order of mappings too
 
 
-def test_a_card_of_a_later_format(path, card, vectors):
-    save_prompt(path, SoftPrompt(vectors, card.model_copy(update={"format": 99})))
-    message = refused(path)
-    assert "format 99" in message and "Allowed: format 1" in message
+def test_replace_adds_and_promotes_and_rollback_goes_back_step_by_step(bank, prompt_file):
+    bank.add([prompt_file()])
+    bank.replace("medications", prompt_file(plus=1.0))
+    bank.add([prompt_file(plus=2.0)])
+    bank.promote("medications@3")
+    bank.promote("medications@3")  # once more changes nothing
+    assert bank.rollback("medications").version == 2
+    assert bank.rollback("medications").version == 1
+    message = refused(bank.rollback, "medications")
+    assert "before medications@1" in message and "medications@3" in message and "bank promote" in message
+    assert "names a version" in refused(bank.rollback, "medications@2")
+    assert "versions never change" in refused(bank.replace, "medications@2", prompt_file())
+    assert "Did you mean medications" in refused(bank.replace, "medication", prompt_file())
 
 
-def test_a_file_without_vectors(path, card, vectors):
-    path.parent.mkdir()
-    save_file({"other": vectors}, path, metadata={"card": card.model_dump_json()})
-    assert "lacks the tensor 'vectors'" in refused(path)
+def test_a_removed_version_is_gone_and_its_number_is_not_given_again(bank, prompt_file):
+    bank.add([prompt_file(), prompt_file(plus=1.0), prompt_file(plus=2.0)])
+    bank.promote("medications@3")
+    bank.promote("medications@1")
+    [gone] = bank.remove("medications@3")
+    assert not gone.path.exists() and names(bank) == [("medications@1", True), ("medications@2", False)]
+    assert "before medications@1" in refused(bank.rollback, "medications")  # 3 left the history, and 1 is there once
+    assert "promoted version" in refused(bank.remove, "medications@1")
+    assert "no version 3" in refused(bank.open, "medications@3")
+    assert len(bank.remove("medications")) == 2
+    assert names(bank) == [] and "medications" in refused(bank.open, "medications")
+    assert bank.add([prompt_file()])[0].reference == "medications@4"
+    assert sorted(path.name for path in bank.folder.iterdir()) == [FILE, "medications@4.safetensors"]
 
 
-def test_a_metaprompt_without_the_factors_of_a_task(path, metaprompt):
-    save_metaprompt(path, metaprompt)
-    tensors = load_file(path)
-    del tensors["cols/impression"]
-    save_file(tensors, path, metadata={"card": metaprompt.card.model_dump_json()})
-    assert "lacks the factors of the source task impression" in refused(path, load_metaprompt)
+def test_names_are_answered_with_near_ones_and_odd_ones_refused(bank, prompt_file):
+    bank.add([prompt_file(), prompt_file("impression")])
+    assert "Did you mean medications" in refused(bank.find, "medicatons")
+    assert "Allowed: medications@1" in refused(bank.find, "medications@2")
+    for odd in ("../x@1", "medications@0", "medications@-1", "medications@", "@1", "", "a/b", "medications@1@1", "a\n"):
+        assert "names no prompt" in refused(bank.find, odd)
+    for odd in ("../x", ".hidden", "a b", "a@2", "x" * 65, "a\n"):
+        assert "cannot be called" in refused(bank.add, [prompt_file()], name=odd)
+    assert "in case only" in refused(bank.add, [prompt_file()], name="Medications")
 
 
-def test_a_prompt_does_not_load_onto_another_backbone_or_tokenizer(path, card, vectors, identity):
-    save_prompt(path, SoftPrompt(vectors, card))
+def test_a_version_must_be_able_to_stand_in_for_the_others(bank, prompt_file, identity):
+    bank.add([prompt_file()])
+    changes = {
+        "backbone": {"backbone": identity.model_copy(update={"fingerprint": "a" * 16})},
+        "tokenizer": {"backbone": identity.model_copy(update={"tokenizer": "b" * 16})},
+        "template": {"template_hash": "9" * 16},
+        "placement": {"placement": "prefix"},
+    }
+    for what, change in changes.items():
+        for call in (lambda file: bank.add([file]), lambda file: bank.replace("medications", file)):
+            message = refused(call, prompt_file(plus=1.0, **change))
+            assert f"its {what} is" in message and "--name" in message and "\n" not in message
+            assert all(other == what or f"its {other} is" not in message for other in changes)
+        bank.add([prompt_file(plus=1.0, **change)], name=f"other-{what}")
+    assert names(bank)[0] == ("medications@1", True) and len(names(bank)) == 5
+
+
+def test_a_prompt_is_refused_for_another_use(bank, prompt_file, identity):
+    bank.add([prompt_file()])
     other = identity.model_copy(update={"fingerprint": "a" * 16, "name": "other"})
-    message = refused(path, backbone=other)
-    for shown in ("do not carry over", "f" * 16, "a" * 16, "clinprompt adapt"):
-        assert shown in message
+    assert "do not carry over" in refused(bank.open, "medications", backbone=other)
     words = identity.model_copy(update={"tokenizer": "b" * 16})
-    message = refused(path, backbone=words)
-    assert "t" * 16 in message and "b" * 16 in message
-    renamed = identity.model_copy(update={"name": "the same in another folder"})
-    assert torch.equal(load_prompt(path, backbone=renamed).vectors, vectors)
+    assert "tokenizer" in refused(bank.open, "medications", backbone=words)
+    message = refused(bank.open, "medications", template=("chat", "8" * 16))
+    assert "another template (markers, 0000000000000000)" in message and "chat, 8888" in message
+    assert "place is suffix" in refused(bank.open, "medications", placement="prefix")
+    fits = {"backbone": identity, "template": ("markers", "0" * 16), "placement": "suffix"}
+    assert bank.open("medications", **fits).card.version == 1
+
+
+def test_what_is_no_sound_prompt_is_not_added_and_of_several_files_none(bank, prompt_file, card, vectors, tmp_path):
+    bank.add([prompt_file("impression")])
+    before = (bank.folder / FILE).read_bytes()
+    note = tmp_path / "note.safetensors"
+    note.write_text("no prompt")
+    broken = prompt_file(plus=float("nan"))
+    longer = prompt_file("longer", length=9)
+    for wrong, word in ((note, "not a clinprompt prompt"), (broken, "not finite"), (longer, "shape [4, 6]")):
+        assert word in refused(bank.add, [prompt_file(), wrong])
+        assert (bank.folder / FILE).read_bytes() == before and bank.verify() == []
+    assert "no prompt file" in refused(bank.add, [tmp_path / "none"])
+
+
+def test_a_metaprompt_is_kept_whole(bank, tmp_path, card, vectors):
+    from clinprompt.maths.decomposition import TaskFactors
+    from clinprompt.prompts.prompt_file import Metaprompt, save_metaprompt
+
+    factors = {name: TaskFactors(torch.randn(4, 2), torch.randn(2, 6)) for name in card.tasks}
+    heads = {"start": torch.randn(3)}
+    made = Metaprompt(vectors, factors, card.model_copy(update={"name": "metaprompt", "task": None}), heads)
+    save_metaprompt(tmp_path / "m.safetensors", made)
+    [one] = bank.add([tmp_path / "m.safetensors"])
+    found = load_metaprompt(one.path)
+    assert torch.equal(found.factors["impression"].cols, factors["impression"].cols)
+    assert torch.equal(found.heads["start"], heads["start"])
+
+
+def test_a_changed_file_is_never_opened_and_verify_tells_all(bank, prompt_file):
+    bank.add([prompt_file(name, plus=plus) for name in ("a", "b", "c") for plus in (0.0, 1.0)])
+    content = bytearray(bank.find("a@2").path.read_bytes())
+    content[-1] ^= 1
+    bank.find("a@2").path.write_bytes(content)
+    bank.find("b@1").path.unlink()
+    (bank.folder / "c@3.safetensors").write_bytes(b"x")
+    (bank.folder / "below").mkdir()
+    link = bank.find("c@1").path
+    link.rename(bank.folder.parent / "elsewhere")
+    link.symlink_to(bank.folder.parent / "elsewhere")
+    assert load_prompt(bank.find("a@2").path).card.version == 2  # as a plain file it is sound
+    assert "not the one that the manifest names" in refused(bank.open, "a@2")
+    assert "file of b@1 is missing" in refused(bank.open, "b")
+    assert bank.open("a").card.version == 1
+    assert [(one.kind, one.file.partition(".")[0]) for one in bank.verify()] == [
+        ("changed", "a@2"), ("missing", "b@1"), ("changed", "c@1"), ("extra", "below"), ("extra", "c@3")
+    ]  # fmt: skip
+    assert all("\n" not in str(one) and one.file in str(one) for one in bank.verify())
+
+
+def edited(bank, change):
+    path = bank.folder / FILE
+    whole = json.loads(path.read_bytes())
+    change(whole)
+    path.write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda whole: whole["prompts"].update({"../x": whole["prompts"]["medications"]}),
+        lambda whole: whole["prompts"].update({"other": whole["prompts"]["medications"]}),
+        lambda whole: whole["prompts"]["medications"].update(promoted=[2]),
+        lambda whole: whole["prompts"]["medications"].update(promoted=[]),
+        lambda whole: whole["prompts"]["medications"]["versions"]["1"].update(sha256="0"),
+        lambda whole: whole["prompts"]["medications"]["versions"].update({"7": {}}),
+        lambda whole: whole.update(prompts=[]),
+        lambda whole: whole.update(more=1),
+    ],
+)
+def test_a_damaged_manifest_is_refused(bank, prompt_file, change):
+    bank.add([prompt_file()])
+    edited(bank, change)
+    for call in (bank.listed, bank.verify, lambda: bank.open("medications"), lambda: bank.add([prompt_file()])):
+        message = refused(call)
+        assert "damaged" in message and FILE in message and "\n" not in message
+
+
+def test_other_manifests_are_refused(bank, prompt_file):
+    assert "no bank here" in refused(bank.listed)
+    bank.add([prompt_file()])
+    edited(bank, lambda whole: whole.update(format=2))
+    assert "another format" in refused(bank.listed)
+    for content in (b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000):
+        (bank.folder / FILE).write_bytes(content)
+        assert "damaged" in refused(bank.listed)
+
+
+def test_a_forged_hash_does_not_bring_another_card_in(bank, prompt_file):
+    bank.add([prompt_file()])
+    edited(bank, lambda whole: whole["prompts"]["medications"]["versions"]["1"]["card"].update(placement="prefix"))
+    assert "not the one in the manifest" in refused(bank.open, "medications")
+
+
+def test_a_folder_with_other_files_does_not_become_a_bank(bank, prompt_file):
+    bank.folder.mkdir()
+    (bank.folder / "notes.txt").write_text("x")
+    assert "holds other files" in refused(bank.add, [prompt_file()])
+    assert [path.name for path in bank.folder.iterdir()] == ["notes.txt"]
+    assert "cannot be changed" in refused(PromptBank(bank.folder / "notes.txt" / "x").add, [prompt_file()])
+    assert "no bank here" in refused(PromptBank(bank.folder / "notes.txt").listed)
+    for call in (bank.promote, bank.rollback, bank.remove):
+        assert "no bank here" in refused(call, "medications")
+
+
+def test_what_a_killed_writer_left_is_swept_and_its_number_given_to_the_next(bank, prompt_file, monkeypatch):
+    bank.add([prompt_file()])
+    for left in (f".{FILE}.part", ".0a1b.part"):
+        (bank.folder / left).write_bytes(b"half")
+    (bank.folder / "medications@2.safetensors").write_bytes(b"whole, but named by no manifest")
+    assert [one.file for one in bank.verify()] == ["medications@2.safetensors"]
+    bank.replace("medications", prompt_file(plus=1.0))
+    assert bank.verify() == [] and bank.find("medications").version == 2
+    assert not [path for path in bank.folder.iterdir() if path.name.endswith(".part")]
+
+
+def test_a_full_disk_changes_nothing(bank, prompt_file, monkeypatch):
+    bank.add([prompt_file()])
+    before = {path.name: path.read_bytes() for path in bank.folder.iterdir()}
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bank_module, "write_manifest", full)
+    assert "cannot be changed: No space left" in refused(bank.add, [prompt_file(plus=1.0)])
+    assert {path.name: path.read_bytes() for path in bank.folder.iterdir()} == before
+
+
+def test_writers_wait_for_each_other_and_then_say_who_it_is(bank, prompt_file, monkeypatch):
+    bank.add([prompt_file()])
+    monkeypatch.setattr(bank_module, "WAIT", 0.05)
+    with Lock(bank.folder / LOCK).waited_for(0):
+        assert "is working on this bank" in refused(bank.promote, "medications@1")
+        assert bank.open("medications").card.version == 1  # readers do not wait
+    bank.promote("medications@1")
+
+
+def test_a_reader_that_meets_a_removal_takes_the_new_version(bank, prompt_file, monkeypatch):
+    bank.add([prompt_file(), prompt_file(plus=1.0)])
+    reader, find = PromptBank(bank.folder), PromptBank.find
+    turns = iter([True])
+
+    def late(self, reference):
+        found = find(self, reference)
+        if self is reader and next(turns, False):
+            bank.promote("medications@2")
+            bank.remove("medications@1")
+        return found
+
+    monkeypatch.setattr(PromptBank, "find", late)
+    assert reader.open("medications").card.version == 2
+    assert not list(turns)
+
+
+def test_a_signed_bank_is_changed_with_its_key_only(bank, prompt_file):
+    key, other = b"k" * 32, b"o" * 32
+    bank.add([prompt_file()])
+    assert bank.manifest.signature is None
+    assert "not signed" in refused(PromptBank(bank.folder, key=key).listed)
+    PromptBank(bank.folder).sign(key)
+    assert names(bank) == [("medications@1", True)] and bank.manifest.signature is not None
+    for call in (lambda: bank.add([prompt_file()]), lambda: bank.remove("medications")):
+        assert "the bank is signed" in refused(call)
+    trusted = PromptBank(bank.folder, key=key)
+    trusted.replace("medications", prompt_file(plus=1.0))
+    assert trusted.find("medications").version == 2 and PromptBank(bank.folder, key=key).verify() == []
+    assert "signed with the key" in refused(PromptBank(bank.folder, key=other).listed)
+    edited(bank, lambda whole: whole["prompts"]["medications"].update(promoted=[1]))
+    assert names(bank)[0] == ("medications@1", True)  # without the key nobody can tell
+    for call in (trusted.listed, trusted.verify, lambda: trusted.open("medications")):
+        assert "changed after it was signed" in refused(call)
+
+
+def test_only_a_sound_bank_is_signed(bank, prompt_file):
+    bank.add([prompt_file()])
+    path = bank.find("medications").path
+    path.write_bytes(path.read_bytes() + b"x")
+    assert "changed: medications@1" in refused(bank.sign, b"k" * 32)
+    assert bank.manifest.signature is None

@@ -5,7 +5,7 @@ import torch
 
 from clinprompt.backbones.protocol import Placement
 from clinprompt.errors import InputError
-from clinprompt.prompts.bank import SoftPrompt, save_prompt
+from clinprompt.prompts.prompt_file import SoftPrompt, save_prompt
 from clinprompt.schema.example import Split
 from clinprompt.stages.adapted import Adapted, applied, cell_key, open_adapted, plan_cells, read_adapted, write_adapted
 from clinprompt.stages.cards import metaprompt_card, prompt_card

@@ -5,7 +5,7 @@ import torch
 
 from clinprompt.errors import InputError
 from clinprompt.inference.reference import check_reference
-from clinprompt.prompts.bank import SoftPrompt, load_metaprompt, load_prompt
+from clinprompt.prompts.prompt_file import SoftPrompt, load_metaprompt, load_prompt
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import BESIDE
 from clinprompt.stages.configs import (

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from clinprompt.errors import InputError
-from clinprompt.prompts.bank import load_prompt
+from clinprompt.prompts.prompt_file import load_prompt
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import BESIDE, read_adapted
 from clinprompt.stages.configs import (

@@ -12,7 +12,7 @@ import torch
 from clinprompt.backbones.protocol import RawAnswer
 from clinprompt.data.extent import longest_item
 from clinprompt.inference.engines.local import LocalEngine
-from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
+from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, save_prompt
 from clinprompt.schema.example import Split, TaskKind
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.configs import BackboneSettings, EvaluateSettings, LongNoteSettings

@@ -8,7 +8,7 @@ import pytest
 from clinprompt.backbones.loading import load_backbone
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
-from clinprompt.prompts.bank import load_metaprompt, load_prompt
+from clinprompt.prompts.prompt_file import load_metaprompt, load_prompt
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.evaluate import read_errors
 from clinprompt.stages.methods import Budget, FineTuning, Instruction, Lora, Mpt, PromptTuning

@@ -10,7 +10,7 @@ from clinprompt.backbones.protocol import RawAnswer
 from clinprompt.data.readers import brat
 from clinprompt.errors import InputError
 from clinprompt.inference.engines.local import LocalEngine
-from clinprompt.prompts.bank import SoftPrompt, save_prompt
+from clinprompt.prompts.prompt_file import SoftPrompt, save_prompt
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.configs import BackboneSettings, PredictSettings
 from clinprompt.stages.importing import import_data

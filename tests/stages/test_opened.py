@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from clinprompt.errors import InputError
-from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
+from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, save_prompt
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.configs import AdaptSettings, BackboneSettings, PredictSettings
 from clinprompt.stages.importing import import_data

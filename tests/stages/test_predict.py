@@ -15,7 +15,7 @@ from clinprompt.data.readers import brat
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Unconstrainable
 from clinprompt.inference.engines.local import LocalEngine
-from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
+from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, save_prompt
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LongNoteSettings, PredictSettings

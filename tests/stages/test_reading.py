@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from clinprompt.data.readers import brat, jsonl
-from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
+from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, save_prompt
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.configs import LongNoteSettings
 from clinprompt.stages.predict import predict

@@ -15,7 +15,9 @@ from clinprompt.cli.options import Backbone, Config, Decoding, Flat, Force, Grou
 def evaluate(
     data: Annotated[list[Path] | None, typer.Argument(help="Prepared tasks to score on.")] = None,
     prompt: Annotated[
-        Path | None, typer.Option("--prompt", "-p", help="A prompt file, or the run folder of `clinprompt adapt`.")
+        Path | None,
+        typer.Option("--prompt", "-p", help="A prompt file, BANK:NAME[@VERSION], or the run folder of `clinprompt "
+                     "adapt`."),
     ] = None,
     part: Annotated[str | None, typer.Option(help="dev or test.", show_default="test")] = None,
     limit: Annotated[int | None, typer.Option(help="Score only the first so many examples.")] = None,

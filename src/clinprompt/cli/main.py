@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Main job",
         "Run the stages of a recipe, resuming what stopped.",
     ),
+    "bank": ("clinprompt.cli.bank:app", "Models", "Keep prompts in versions: add, promote, roll back, verify, sign."),
     "backbone": ("clinprompt.cli.backbone:app", "Models", "Pretrain a small backbone."),
 }
 """Command name: (module and attribute, panel of the help page, line of help)."""

@@ -13,7 +13,8 @@ from clinprompt.cli.options import Backbone, Decoding, Flat, Grounded
 
 def predict(
     notes: Annotated[Path, typer.Argument(help="Folder (or file) of notes.")],
-    prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file; repeat for several tasks.")],
+    prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file, or one of a bank: BANK:NAME or "
+                                                    "BANK:NAME@VERSION; repeat for several tasks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file to write; must not exist.")],
     to: Annotated[str, typer.Option(help="Format to write; see `clinprompt show writers`.")] = "brat",
     to_option: Annotated[list[str] | None, typer.Option(help="Option of the format, such as unit=utf16.")] = None,
@@ -39,6 +40,7 @@ def predict(
     decoding: Decoding = None,
     grounded: Grounded = None,
     flat: Flat = None,
+    bank_key: Annotated[Path | None, typer.Option(help="Key that the banks must be signed with.")] = None,
     backbone: Backbone = None,
 ) -> None:  # fmt: skip
     """Read notes with one prompt or several: every returned span is in the note at the offsets given.
@@ -59,7 +61,7 @@ def predict(
         long_notes__summaries=long_summaries, long_notes__sections=sections, mark_sections=mark_sections or None,
         mark_ambiguous=mark_ambiguous or None,
         answer_tokens=answer_tokens, decoding__kind=decoding, decoding__grounded=grounded, decoding__flat=flat,
-        backbone__path=backbone,
+        bank_key=bank_key, backbone__path=backbone,
     )  # fmt: skip
     settings = load_config(None, PredictSettings, flags)
     console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")

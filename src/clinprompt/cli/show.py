@@ -46,7 +46,7 @@ def _show_card(name: str | None) -> None:
     from pathlib import Path
 
     from clinprompt.errors import InputError
-    from clinprompt.prompts.bank import read_card
+    from clinprompt.prompts.prompt_file import read_card
 
     if name is None:
         raise InputError("which prompt?", fix="give the path of a prompt file: `clinprompt show prompt FILE`")

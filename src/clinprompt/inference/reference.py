@@ -12,8 +12,8 @@ from clinprompt.backbones.encoder import EncoderBackbone
 from clinprompt.backbones.heads import EDGE_START, match_logits
 from clinprompt.backbones.protocol import Placement, PromptVectors, ReadingRow
 from clinprompt.errors import InputError
-from clinprompt.prompts.bank import SoftPrompt
 from clinprompt.prompts.card import Reference
+from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.schema.formulated import Piece, SpanQuestion, TextPair
 
 SENTENCE = "MEDICATIONS: takes aspirin 81 mg PO daily for angina."

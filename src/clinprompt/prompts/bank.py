@@ -1,141 +1,291 @@
-"""Prompts as files: one safetensors file each, tensors and card together, so that neither is ever without the other."""
+"""A bank: a folder of prompts in immutable versions, for one backbone or several, changed atomically."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from clinprompt.data.atomic import is_unfinished
+from clinprompt.data.lock import Lock
+from clinprompt.errors import InputError, raise_all
+from clinprompt.prompts.banked import Banked, parsed_reference
+from clinprompt.prompts.card import BackboneIdentity, PromptCard
+from clinprompt.prompts.fit import check_backbone, check_replaces, check_template, check_tensors
+from clinprompt.prompts.manifest import (
+    FILE,
+    NAME,
+    BankManifest,
+    ManifestState,
+    PromptVersion,
+    manifest_content,
+    manifest_state,
+    read_manifest,
+    write_manifest,
+)
+from clinprompt.prompts.prompt_file import SoftPrompt, parsed, read_content, save_tensors, soft_prompt
+from clinprompt.prompts.verify import Difference, differences
+from clinprompt.registry import unknown_name
 
-from clinprompt.errors import InputError
-from clinprompt.maths.decomposition import TaskFactors
-from clinprompt.prompts.card import CARD_FORMAT, BackboneIdentity, PromptCard
+LOCK = ".lock"
+SUFFIX = ".safetensors"
+WAIT = 30.0
+"""Seconds that a writer waits for another one."""
 
-_HEAD = "head/"
 
+class PromptBank:
+    """The prompts in a folder, by ``name@version`` or by ``name``, which means the promoted version.
 
-@dataclass(frozen=True, slots=True)
-class SoftPrompt:
-    """Finished vectors ``[P, H]`` (float32; ``[L, P, H]`` for one set per layer) and their card.
-
-    ``heads`` are the span scorers of an encoder's prompt, by name and without member dimension.
+    Every read is of the bank as it is then: the manifest is read again when it has changed. A change is one renaming
+    of the manifest, so a reader sees all of it or nothing; writers wait for each other. With ``key`` the signature is
+    checked at every read, and changes are signed.
     """
 
-    vectors: Tensor
-    card: PromptCard
-    heads: Mapping[str, Tensor] = field(default_factory=dict)
+    def __init__(self, folder: Path, *, key: bytes | None = None) -> None:
+        self.folder, self.key = Path(folder), key
+        self._read: tuple[ManifestState | None, bytes, BankManifest] | None = None
 
+    @property
+    def manifest(self) -> BankManifest:
+        """What the bank says it holds now."""
+        state = manifest_state(self.folder)
+        if self._read is None or state is None or state != self._read[0]:
+            content = manifest_content(self.folder)
+            manifest = self._read[2] if self._read is not None and self._read[1] == content else None
+            manifest = manifest or read_manifest(content, key=self.key, where=str(self.folder / FILE))
+            self._read = (state, content, manifest)
+        return self._read[2]
 
-@dataclass(frozen=True, slots=True)
-class Metaprompt:
-    """The shared vectors ``[P, H]``, the source tasks' factor pairs by task name, the card; an encoder's scorers."""
+    def listed(self) -> list[Banked]:
+        """Every version of every prompt with its card, by name and version; no prompt file is opened."""
+        return [
+            self._banked(name, number, entry.promoted[-1], version)
+            for name, entry in sorted(self.manifest.prompts.items())
+            for number, version in sorted(entry.versions.items())
+        ]
 
-    vectors: Tensor
-    factors: dict[str, TaskFactors]
-    card: PromptCard
-    heads: Mapping[str, Tensor] = field(default_factory=dict)
+    def find(self, reference: str) -> Banked:
+        """The version that ``name@version`` or ``name`` means; :class:`InputError` with near names when there is
+        none.
+        """
+        name, number = parsed_reference(reference, where=str(self.folder))
+        prompts = self.manifest.prompts
+        entry = prompts.get(name)
+        if entry is None or not entry.versions:
+            raise unknown_name(
+                "prompt of the bank", name, sorted(known for known in prompts if prompts[known].versions)
+            )
+        promoted = entry.promoted[-1]
+        number = number or promoted
+        if number not in entry.versions:
+            raise InputError(
+                f"the bank has no version {number} of {name}",
+                where=str(self.folder),
+                allowed=", ".join(f"{name}@{held}" for held in sorted(entry.versions)),
+            )
+        return self._banked(name, number, promoted, entry.versions[number])
 
+    def content(self, reference: str) -> tuple[Banked, bytes]:
+        """A prompt and the bytes of its file, which have the hash that the manifest names."""
+        while True:
+            found = self.find(reference)
+            try:
+                content = read_content(found.path)
+            except InputError as error:
+                if self.find(reference) == found:
+                    raise InputError(
+                        f"the file of {found.reference} is missing", where=str(found.path), fix="restore it from a copy"
+                    ) from error
+                continue  # removed by a writer since the manifest was read
+            if hashlib.sha256(content).hexdigest() != found.sha256:
+                raise InputError(
+                    f"the file of {found.reference} is not the one that the manifest names",
+                    where=str(found.path),
+                    fix="do not use it; restore it from a copy, or remove the version and add the prompt again",
+                )
+            return found, content
 
-def save_prompt(path: Path, prompt: SoftPrompt) -> None:
-    """Write a prompt file; a reader sees the old file or the new one, never half of one."""
-    _save(path, {"vectors": prompt.vectors.contiguous()} | _named(prompt.heads), prompt.card)
+    def open(
+        self,
+        reference: str,
+        *,
+        backbone: BackboneIdentity | None = None,
+        template: tuple[str, str] | None = None,
+        placement: str | None = None,
+    ) -> SoftPrompt:
+        """A prompt, checked against the manifest and against whatever of its use is given.
 
+        ``template`` is a name and a hash. Reference logits need the backbone itself: they are checked by
+        :func:`clinprompt.inference.reference.check_reference`.
+        Raises :class:`InputError` for an unknown name, a changed file, and any mismatch.
+        """
+        found, content = self.content(reference)
+        where = str(found.path)
+        if backbone is not None:
+            check_backbone(found.card, backbone, where=where)
+        if template is not None:
+            check_template(found.card, *template, where=where)
+        if placement is not None and placement != found.card.placement:
+            raise InputError(f"the prompt's place is {found.card.placement}", where=where, allowed=placement)
+        tensors, card = parsed(content, where=where)
+        if card != found.card:
+            raise InputError("the card in the file is not the one in the manifest", where=where)
+        return soft_prompt(tensors, card)
 
-def load_prompt(path: Path, *, backbone: BackboneIdentity | None = None) -> SoftPrompt:
-    """Read a prompt file; with ``backbone`` given, refuse a prompt that was trained for another one."""
-    tensors, card = _load(path, expected={"vectors"})
-    if backbone is not None:
-        check_backbone(card, backbone, where=str(path))
-    return SoftPrompt(tensors["vectors"], card, _heads(tensors))
+    def add(self, files: Sequence[Path], *, name: str = "") -> list[Banked]:
+        """Add prompt files, each as a new version of ``name`` or of its card's name; all of them or none.
 
+        The first version of a name is promoted, later ones wait for :meth:`promote`. Raises :class:`InputError` for
+        what is no prompt, and for a version that could not stand in for the others of its name.
+        """
+        return self._add([(file, name) for file in files], promote=False)
 
-def save_metaprompt(path: Path, metaprompt: Metaprompt) -> None:
-    """Write a metaprompt with all its factor pairs into one file."""
-    tensors = {"vectors": metaprompt.vectors.contiguous()} | _named(metaprompt.heads)
-    for task, pair in metaprompt.factors.items():
-        tensors[f"rows/{task}"] = pair.rows.contiguous()
-        tensors[f"cols/{task}"] = pair.cols.contiguous()
-    _save(path, tensors, metaprompt.card)
+    def replace(self, name: str, file: Path) -> Banked:
+        """Add a new version of a name that is there and promote it, in one change."""
+        if self.find(name).reference == name:
+            raise InputError(f"{name!r} names a version, and versions never change", allowed="a name")
+        return self._add([(file, name)], promote=True)[0]
 
+    def promote(self, reference: str) -> Banked:
+        """Let the bare name mean this version."""
+        return self._switched(reference, lambda manifest, found: manifest.promoted(found.name, found.version))
 
-def load_metaprompt(path: Path, *, backbone: BackboneIdentity | None = None) -> Metaprompt:
-    """Read a metaprompt file, checked like :func:`load_prompt`."""
-    tensors, card = _load(path, expected={"vectors"})
-    if backbone is not None:
-        check_backbone(card, backbone, where=str(path))
-    missing = [name for name in card.tasks if not {f"rows/{name}", f"cols/{name}"} <= set(tensors)]
-    if missing:
-        raise InputError(f"the file lacks the factors of the source task {missing[0]}", where=str(path))
-    factors = {name: TaskFactors(tensors[f"rows/{name}"], tensors[f"cols/{name}"]) for name in card.tasks}
-    return Metaprompt(tensors["vectors"], factors, card, _heads(tensors))
+    def rollback(self, name: str) -> Banked:
+        """Let the bare name mean the version that was promoted before."""
+        if "@" in name:
+            raise InputError(f"{name!r} names a version", allowed="a name", fix="use `clinprompt bank promote` for it")
+        return self._switched(name, lambda manifest, found: manifest.rolled_back(found.name))
 
+    def remove(self, reference: str) -> list[Banked]:
+        """Remove a version, or all of a name, and their files; numbers are not given again."""
+        with self._writing():
+            found = self.find(reference)
+            name, number = parsed_reference(reference, where=str(self.folder))
+            gone = [one for one in self.listed() if one.name == name and number in (None, one.version)]
+            self._write(self.manifest.without(found.name, number))
+            for one in gone:
+                one.path.unlink(missing_ok=True)
+        return gone
 
-def read_card(path: Path) -> PromptCard:
-    """Read only the card of a prompt or metaprompt file."""
-    return _load(path, expected=set(), only_card=True)[1]
+    def sign(self, key: bytes) -> None:
+        """Sign the bank anew, whatever it was signed with; from here on this object uses the key.
 
+        Raises :class:`InputError` for a bank whose files are not those of its manifest.
+        """
+        with self._writing(resign=True):
+            raise_all([InputError(str(one), where=str(self.folder)) for one in self._differences()])
+            manifest = self.manifest
+            self.key = key
+            self._write(manifest)
 
-def check_backbone(card: PromptCard, backbone: BackboneIdentity, *, where: str) -> None:
-    """Raise :class:`InputError` unless the prompt was trained for exactly this backbone and tokenizer."""
-    if card.backbone.fingerprint != backbone.fingerprint:
-        raise InputError(
-            f"the prompt was trained for backbone {card.backbone.name} ({card.backbone.fingerprint}), this one is "
-            f"{backbone.name} ({backbone.fingerprint}); prompts do not carry over between models",
-            where=where,
-            fix="use the bank made for this model or train a prompt for it with `clinprompt adapt`",
-        )
-    if card.backbone.tokenizer != backbone.tokenizer:
-        raise InputError(
-            f"the prompt was trained with tokenizer {card.backbone.tokenizer}, the folder's is {backbone.tokenizer}",
-            where=where,
-            fix="restore the tokenizer files the backbone came with",
-        )
+    def verify(self) -> list[Difference]:
+        """Files that are not as the manifest says: changed, missing, or extra; all are read.
 
+        Where this process may write, writers wait until it is done, so that no file of theirs is taken for an extra.
+        """
+        _ = self.manifest  # what is no bank stays untouched
+        writable = os.access(self.folder, os.W_OK)
+        with self._lock().waited_for(WAIT) if writable else nullcontext():
+            return self._differences()
 
-def _named(heads: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {_HEAD + name: tensor.contiguous() for name, tensor in heads.items()}
+    def _add(self, given: Sequence[tuple[Path, str]], *, promote: bool) -> list[Banked]:
+        written: list[Path] = []
+        with self._writing(new=True):
+            manifest = self.manifest if (self.folder / FILE).exists() else BankManifest()
+            try:
+                for file, name in given:
+                    manifest, path = self._added(manifest, file, name, promote=promote)
+                    written.append(path)
+                self._write(manifest)
+            except BaseException:
+                for path in written:
+                    path.unlink(missing_ok=True)
+                raise
+        paths = set(written)
+        return [one for one in self.listed() if one.path in paths]
 
+    def _added(self, manifest: BankManifest, file: Path, name: str, *, promote: bool) -> tuple[BankManifest, Path]:
+        """The manifest with the prompt of a file, and that prompt's new file, which nothing names yet."""
+        content = read_content(file)
+        tensors, card = parsed(content, where=str(file))
+        check_tensors(card, tensors, where=str(file))
+        name = name or card.name
+        last = self._last(manifest, name, card, str(file))
+        card = card.model_copy(update={"name": name, "version": last + 1})
+        path = self._path(name, card.version)
+        save_tensors(path, tensors, card)
+        kept = path.read_bytes()
+        version = PromptVersion(
+            sha256=hashlib.sha256(kept).hexdigest(), bytes=len(kept), source=hashlib.sha256(content).hexdigest(),
+            added=datetime.now(UTC).isoformat(timespec="seconds"), card=card,
+        )  # fmt: skip
+        return manifest.added(name, version, promote=promote), path
 
-def _heads(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(_HEAD): tensor for name, tensor in tensors.items() if name.startswith(_HEAD)}
+    def _last(self, manifest: BankManifest, name: str, card: PromptCard, where: str) -> int:
+        """The highest version number given to a name; raises when the prompt may not be its next version."""
+        if not re.fullmatch(NAME, name):
+            raise InputError(
+                f"a prompt of a bank cannot be called {name!r}",
+                where=where,
+                allowed="letters, digits, and after the first of them . _ -, 64 at most",
+                fix="give another name with --name",
+            )
+        entry = manifest.prompts.get(name)
+        alike = [known for known in manifest.prompts if known != name and known.lower() == name.lower()]
+        if entry is None and alike:
+            raise InputError(f"the bank has {alike[0]!r}, which differs from {name!r} in case only", where=where)
+        if entry is not None and entry.versions:
+            check_replaces(card, entry.versions[entry.promoted[-1]].card, where=where)
+        return entry.last if entry else 0
 
+    def _switched(self, reference: str, change: Callable[[BankManifest, Banked], BankManifest]) -> Banked:
+        with self._writing():
+            found = self.find(reference)
+            self._write(change(self.manifest, found))
+            return self.find(found.name)
 
-def _save(path: Path, tensors: dict[str, Tensor], card: PromptCard) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        floats = {name: tensor.detach().to("cpu", torch.float32) for name, tensor in tensors.items()}
-        # One entry: the order of several is drawn by chance, and equal prompts would be unequal files.
-        save_file(floats, part, metadata={"card": card.model_dump_json()})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    def _banked(self, name: str, number: int, promoted: int, version: PromptVersion) -> Banked:
+        path = self._path(name, number)
+        return Banked(name, number, number == promoted, path, version.sha256, version.bytes, version.card)
 
+    def _path(self, name: str, number: int) -> Path:
+        return self.folder / f"{name}@{number}{SUFFIX}"
 
-def _load(path: Path, *, expected: set[str], only_card: bool = False) -> tuple[dict[str, Tensor], PromptCard]:
-    if not path.is_file():
-        raise InputError("there is no prompt file", where=str(path), fix="give the path of a *.safetensors prompt")
-    try:
-        with safe_open(path, framework="pt") as file:
-            card = PromptCard.model_validate_json((file.metadata() or {}).get("card", ""))
-            tensors = {} if only_card else {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValidationError, OSError) as error:
-        raise InputError(
-            f"this is not a clinprompt prompt file ({type(error).__name__})",
-            where=str(path),
-            fix="prompts are written by `clinprompt adapt` and `clinprompt distill`",
-        ) from error
-    if card.format != CARD_FORMAT:
-        raise InputError(
-            f"the prompt's card has format {card.format}", where=str(path), allowed=f"format {CARD_FORMAT}"
-        )
-    missing = expected - set(tensors)
-    if missing:
-        raise InputError(f"the prompt file lacks the tensor {sorted(missing)[0]!r}", where=str(path))
-    return tensors, card
+    def _differences(self) -> list[Difference]:
+        return differences(self.folder, {one.path.name: one.sha256 for one in self.listed()}, apart={FILE, LOCK})
+
+    def _lock(self) -> Lock:
+        return Lock(self.folder / LOCK, what="this bank")
+
+    @contextmanager
+    def _writing(self, *, new: bool = False, resign: bool = False) -> Iterator[None]:
+        """Alone in the bank for the length of a ``with``."""
+        exists = (self.folder / FILE).exists()
+        if exists or not new:
+            _ = self.manifest  # what is no bank stays untouched
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not exists and any(path.name != LOCK and not is_unfinished(path.name) for path in self.folder.iterdir()):
+                raise InputError(
+                    f"the folder holds other files and no {FILE}",
+                    where=str(self.folder),
+                    fix="give an empty or new folder",
+                )
+            with self._lock().waited_for(WAIT):
+                if self.key is None and not resign and (self.folder / FILE).exists() and self.manifest.signature:
+                    raise InputError("the bank is signed", where=str(self.folder), fix="give its key with --key")
+                for left in self.folder.iterdir():  # by a writer that was killed
+                    if is_unfinished(left.name):
+                        left.unlink(missing_ok=True)
+                yield
+        except OSError as error:
+            raise InputError(f"the bank cannot be changed: {error.strerror}", where=str(self.folder)) from error
+
+    def _write(self, manifest: BankManifest) -> None:
+        self._read = None
+        revised = manifest.model_copy(update={"revision": manifest.revision + 1})
+        write_manifest(self.folder, revised, key=self.key)

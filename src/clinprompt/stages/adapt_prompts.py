@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clinprompt.backbones.protocol import Placement
-from clinprompt.prompts.bank import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
 from clinprompt.prompts.headed import head_rates, headed, member_heads
+from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
 from clinprompt.prompts.source import FoldableSource
 from clinprompt.stages.adapted import Adapted, Plan
 from clinprompt.stages.cards import prompt_card

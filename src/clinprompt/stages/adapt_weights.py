@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from clinprompt.backbones.protocol import Placement
-from clinprompt.prompts.bank import SoftPrompt, save_prompt
 from clinprompt.prompts.headed import Headed, head_rates, member_heads
+from clinprompt.prompts.prompt_file import SoftPrompt, save_prompt
 from clinprompt.prompts.source import PromptSource
 from clinprompt.stages.adapted import BESIDE, Adapted, Plan
 from clinprompt.stages.atomic import write_json

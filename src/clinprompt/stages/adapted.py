@@ -15,10 +15,11 @@ from clinprompt.data.fewshot import draw
 from clinprompt.errors import InputError
 from clinprompt.inference.predictor import Question
 from clinprompt.inference.reference import check_reference
-from clinprompt.prompts.bank import SoftPrompt, load_prompt, read_card
 from clinprompt.prompts.card import BackboneIdentity
+from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, read_card
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.atomic import write_json
+from clinprompt.stages.banked import check_alone
 from clinprompt.stages.cells import Cell
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepared import Prepared
@@ -138,12 +139,7 @@ def open_prompt(path: Path, opened: Opened) -> SoftPrompt:
     Raises :class:`InputError` for one that belongs to weights which were trained with it.
     """
     prompt = load_prompt(path, backbone=opened.identity)
-    if method(prompt.card.method).weights != "frozen":
-        raise InputError(
-            f"this belongs to weights that were trained with it ({prompt.card.method}) and is of no use alone",
-            where=str(path),
-            fix="score it with `clinprompt evaluate` on its run, or adapt with a method on the frozen backbone",
-        )
+    check_alone(prompt.card, where=str(path))
     check_reference(opened.backbone, prompt, where=str(path))
     return prompt
 

@@ -184,12 +184,14 @@ class EvaluateSettings(Settings):
 class PredictSettings(Settings):
     """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`.
 
+    ``prompts`` are files or ``BANK:NAME[@VERSION]``; with ``bank_key`` their banks must be signed with this key.
     ``window`` is the longest stretch in characters; ``mark_sections`` gives every span its section as an attribute,
     ``mark_ambiguous`` those whose words stand in several places ``ambiguous``.
     """
 
     backbone: BackboneSettings = BackboneSettings()
     prompts: tuple[Path, ...] = Field(min_length=1)
+    bank_key: Path | None = None
     notes: Path
     reader: str = "plain"
     reader_options: dict[str, Any] = Field(default_factory=dict)

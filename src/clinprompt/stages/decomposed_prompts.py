@@ -8,8 +8,8 @@ import torch
 
 from clinprompt.backbones.protocol import Placement, PromptVectors, Row
 from clinprompt.maths.decomposition import TaskFactors, compose, mean_of_products, neutral_factors, widen
-from clinprompt.prompts.bank import Metaprompt
 from clinprompt.prompts.decomposed import DecomposedPrompts
+from clinprompt.prompts.prompt_file import Metaprompt
 from clinprompt.stages.cells import Cell, rms
 from clinprompt.stages.free_prompts import CellPrompts
 from clinprompt.stages.methods import Mpt

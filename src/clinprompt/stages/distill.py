@@ -13,9 +13,9 @@ from clinprompt.backbones.protocol import Placement
 from clinprompt.errors import InputError
 from clinprompt.maths.decomposition import neutral_factors
 from clinprompt.maths.mixture import mixing_probabilities
-from clinprompt.prompts.bank import Metaprompt, SoftPrompt, save_metaprompt
 from clinprompt.prompts.decomposed import DecomposedPrompts
 from clinprompt.prompts.headed import head_rates, headed, member_heads
+from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, save_metaprompt
 from clinprompt.schema.example import Split
 from clinprompt.stages.cards import metaprompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts

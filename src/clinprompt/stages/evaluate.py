@@ -23,6 +23,7 @@ from clinprompt.schema.example import Example, Split
 from clinprompt.schema.prediction import Prediction
 from clinprompt.stages.adapted import Adapted, applied, open_adapted
 from clinprompt.stages.atomic import write_json, write_text
+from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.configs import EvaluateSettings
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
@@ -46,6 +47,7 @@ def evaluate(
     force: bool = False,
 ) -> RunFolder:
     """Score every cell of an adapt run; writes ``outputs/scores.json``; predictions, counts and errors per cell."""
+    settings = settings.model_copy(update={"adapted": prompt_path(settings.adapted)})
     opened = opened or open_backbone(settings.backbone)
     prepared = _prepared(settings)
     run = open_run(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from clinprompt.backbones.protocol import Placement
 from clinprompt.data.mentions import span_number
 from clinprompt.inference.predictor import Predictor, Question
-from clinprompt.prompts.bank import SoftPrompt
+from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.schema.document import Document, Span
 from clinprompt.schema.prediction import Prediction
 from clinprompt.stages.prepare import questions_about

@@ -14,11 +14,13 @@ from clinprompt.data.writers import FOLDERS
 from clinprompt.errors import InputError
 from clinprompt.inference.coverage import Coverage, coverage
 from clinprompt.inference.long_notes import WHOLE, LongNotes, Plan
-from clinprompt.prompts.bank import SoftPrompt
+from clinprompt.prompts.fit import check_template
+from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import SPAN_KINDS, Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.adapted import answering, open_prompt
+from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.exporting import check_output, holds_answers, rehearse, write_documents
 from clinprompt.stages.gathered import gathered, marked, with_sections, written_answers
@@ -79,6 +81,8 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     Refuses prompts of another backbone, prompts that have gone silent, and outputs that the writer cannot hold;
     nothing is written then.
     """
+    paths = tuple(prompt_path(place, key=settings.bank_key) for place in settings.prompts)
+    settings = settings.model_copy(update={"prompts": paths})
     opened = opened or open_backbone(settings.backbone)
     prompts = [open_prompt(path, opened) for path in settings.prompts]
     tasks = [_task(prompt, path) for prompt, path in zip(prompts, settings.prompts, strict=True)]
@@ -119,13 +123,7 @@ def _templated(prompts: Sequence[SoftPrompt], paths: Sequence[Path], opened: Ope
     opened = opened.templated(prompts[0].card.template)
     template = opened.template
     for prompt, path in zip(prompts, paths, strict=True):
-        if prompt.card.template_hash != template.hash:
-            raise InputError(
-                f"the prompt was trained with another template ({prompt.card.template}, {prompt.card.template_hash})",
-                where=str(path),
-                allowed=f"{template.name}, {template.hash}",
-                fix="predict with prompts of one template at a time, made by this version",
-            )
+        check_template(prompt.card, template.name, template.hash, where=str(path))
     return opened
 
 
@@ -269,7 +267,8 @@ def _provenance(
         common["long_notes"] = read
     made_by = [
         {
-            "task": prompt.card.name,
+            "task": prompt.card.task.name if prompt.card.task else "",
+            "prompt": prompt.card.name,
             "version": prompt.card.version,
             "method": prompt.card.method,
             "run": prompt.card.lineage.run,

@@ -15,11 +15,11 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
+from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError
 from clinprompt.stages.atomic import plain, write_json, write_text, write_yaml
 from clinprompt.stages.environment import describe_environment
 from clinprompt.stages.identity import folder_content, input_content, record, run_id
-from clinprompt.stages.lock import Lock
 from clinprompt.training.parallel import World, world
 
 State = Literal["fresh", "interrupted", "done"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from clinprompt.backbones.protocol import Placement
-from clinprompt.prompts.bank import SoftPrompt, load_prompt, save_prompt
 from clinprompt.prompts.headed import head_rates, headed, member_heads
 from clinprompt.prompts.plain import PlainPrompts
+from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, save_prompt
 from clinprompt.schema.example import Split
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts, winners

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError
-from clinprompt.stages.lock import Lock
 
 
 def test_one_holder_at_a_time_and_the_file_of_a_dead_process_is_taken_over(tmp_path):

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from clinprompt.errors import InputError
 
+_PAUSE = 0.02
+"""Seconds between two tries of who waits for a lock."""
+
 
 class Lock:
-    """A lock file held by one process; when that process dies the kernel lets go, and the file is free."""
+    """A lock file held by one process; when that process dies the kernel lets go, and the file is free.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    ``what`` is guarded, in the words of a message.
+    """
+
+    def __init__(self, path: Path, *, what: str = "this run") -> None:
+        self.path, self.what = path, what
         self._handle: int | None = None
 
     @property
@@ -32,7 +41,7 @@ class Lock:
                 owner = os.read(handle, 64).decode(errors="replace").strip() or "unknown"
                 os.close(handle)
                 raise InputError(
-                    f"process {owner} is working on this run",
+                    f"process {owner} is working on {self.what}",
                     where=str(self.path),
                     fix="wait for it or stop it, then run the same command again",
                 ) from None
@@ -42,6 +51,22 @@ class Lock:
         os.ftruncate(handle, 0)
         os.write(handle, str(os.getpid()).encode())
         self._handle = handle
+
+    @contextmanager
+    def waited_for(self, seconds: float) -> Iterator[None]:
+        """Hold the lock for the length of a ``with``, waiting so long for another holder; raises as :meth:`take`."""
+        until = time.monotonic() + seconds
+        while not self.held:
+            try:
+                self.take()
+            except InputError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(_PAUSE)
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Let go; nothing happens when the lock is not held."""
