@@ -36,7 +36,9 @@ def random_vectors(opened: Opened, *, length: int, seed: int):
     return torch.randn(size, generator=torch.Generator().manual_seed(seed)) * float(opened.backbone.embeddings.std())
 
 
-def write_random_prompt(path: Path, opened: Opened, *, task: str, placement: str, length: int = 5, seed: int = 0) -> Path:
+def write_random_prompt(
+    path: Path, opened: Opened, *, task: str, placement: str, length: int = 5, seed: int = 0
+) -> Path:
     """A prompt file for a task of the catalogue."""
     vectors = random_vectors(opened, length=length, seed=seed)
     card = card_for(opened, vectors, name=task, placement=placement, task=load_task(task))
@@ -44,13 +46,17 @@ def write_random_prompt(path: Path, opened: Opened, *, task: str, placement: str
     return path
 
 
-def write_random_metaprompt(path: Path, opened: Opened, *, placement: str = "prefix", ranks=(1, 2), length: int = 4) -> Path:
+def write_random_metaprompt(
+    path: Path, opened: Opened, *, placement: str = "prefix", ranks=(1, 2), length: int = 4
+) -> Path:
     """A metaprompt file with the factors of two tasks, of different ranks."""
     vectors = random_vectors(opened, length=length, seed=5)
     draw = torch.Generator().manual_seed(6)
     tasks = ("medications", "impression")
     factors = {
-        name: TaskFactors(torch.randn(length, rank, generator=draw), torch.randn(rank, vectors.shape[1], generator=draw))
+        name: TaskFactors(
+            torch.randn(length, rank, generator=draw), torch.randn(rank, vectors.shape[1], generator=draw)
+        )
         for name, rank in zip(tasks, ranks, strict=True)
     }
     card = card_for(opened, vectors, name="metaprompt", placement=placement, tasks=tasks, method="mpt", rank=max(ranks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 
@@ -29,7 +30,7 @@ from tests.made_prompts import write_random_metaprompt, write_random_prompt
 
 NOTES = ("MEDICATIONS: aspirin 81 mg PO daily.", "Pt denies chest pain; <medications@1:0> and <eos> are words here.")
 PROMPTS = (("medications", "suffix"), ("impression", "prefix"), ("problems", "both"))
-NEW = 12
+NEW = 8
 
 
 def pair(note, task, opened):
@@ -46,20 +47,22 @@ def exported(backbones, tmp_path_factory):
             settings, opened = backbones(family)
             folder = tmp_path_factory.mktemp(family)
             files = [
-                write_random_prompt(folder / f"{i}.safetensors", opened, task=task, placement=placement, length=3 + i, seed=i)
+                write_random_prompt(
+                    folder / f"{i}.safetensors", opened, task=task, placement=placement, length=3 + i, seed=i
+                )
                 for i, (task, placement) in enumerate(PROMPTS)
             ]
             given = ExportSettings(
                 backbone=settings, prompts=tuple(files), to="prompt-tokens", out=folder / "out", tables="float32"
             )
-            made[family] = files, export_prompts(given, opened=opened)
+            made[family] = files, export_prompts(given, opened=opened), our_answers(opened, files)
         return made[family]
 
     return get
 
 
 def our_answers(opened, files):
-    """Token texts by our engine, one per prompt and note, as greedy as can be: no grammar, no early end."""
+    """Answers of our engine, one per prompt and note, without grammars."""
     prompts = [load_prompt(file) for file in files]
     requests = [
         Request(
@@ -90,28 +93,31 @@ def text_of(tokenizer, ids, stops):
 @pytest.mark.parametrize("family", ["llama", "qwen3", "mistral", "gpt-oss", "embedded"])
 def test_transformers_generates_our_answers(family, backbones, exported):
     opened = backbones(family)[1]
-    files, done = exported(family)
+    _, done, expected = exported(family)
     tokenizer = AutoTokenizer.from_pretrained(done.out)
     model = AutoModelForCausalLM.from_pretrained(done.out, dtype=torch.float64)
+    model.set_experts_implementation("eager")  # the other one knows no double precision
     new = {token for prompt in read_token_map(done.out).prompts for token in prompt.ids}
     assert set(model.generation_config.suppress_tokens) == new
-    answers, unmasked = [], []
-    for ids in requests_of(done.out, opened, tokenizer):
-        given = {"max_new_tokens": NEW, "do_sample": False, "attention_mask": torch.ones(1, len(ids))}
-        for masked, kept in ((list(new), answers), (None, unmasked)):
-            out = model.generate(torch.tensor([ids]), suppress_tokens=masked, **given)[0, len(ids) :].tolist()
-            kept.append(text_of(tokenizer, out, opened.backbone.stops))
-    assert answers == our_answers(opened, files)
-    assert unmasked == answers  # the output rows alone keep the new tokens from being written
+    answers = []
+    for number, ids in enumerate(requests_of(done.out, opened, tokenizer)):
+        # All but the first without what the generation configuration forbids: the output rows alone must do.
+        more = {"suppress_tokens": None} if number else {}
+        mask = torch.ones(1, len(ids))
+        out = model.generate(torch.tensor([ids]), attention_mask=mask, max_new_tokens=NEW, do_sample=False, **more)
+        answers.append(text_of(tokenizer, out[0, len(ids) :].tolist(), opened.backbone.stops))
+    assert answers == expected
+    assert len(set(answers)) > len(PROMPTS)  # prompts and notes are heard
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen3", "mistral", "embedded"])
-def test_ctranslate2_generates_our_answers(family, backbones, exported, tmp_path):
+@pytest.mark.parametrize("family", ["llama", "qwen3", "embedded"])  # its mistral needs a tokenizer with <unk>
+def test_ctranslate2_generates_our_answers(family, backbones, exported, tmp_path, monkeypatch):
     ctranslate2 = pytest.importorskip("ctranslate2")
     from ctranslate2.converters import TransformersConverter
 
+    monkeypatch.setattr(gc, "collect", int)  # its converter collects in every step: seconds in a process of tests
     opened = backbones(family)[1]
-    files, done = exported(family)
+    _, done, expected = exported(family)
     converted = TransformersConverter(str(done.out)).convert(str(tmp_path / "ct2"), quantization="float32")
     generator = ctranslate2.Generator(converted, device="cpu", compute_type="float32", inter_threads=1, intra_threads=1)
     tokenizer = AutoTokenizer.from_pretrained(done.out)
@@ -122,12 +128,12 @@ def test_ctranslate2_generates_our_answers(family, backbones, exported, tmp_path
         for one in asked
     ]
     answers = [text_of(tokenizer, one.sequences_ids[0], opened.backbone.stops) for one in results]
-    assert answers == our_answers(opened, files)
+    assert answers == expected
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt-oss", "embedded"])
 def test_new_tokens_never_win_and_take_next_to_no_probability(family, exported):
-    _, done = exported(family)
+    _, done, _ = exported(family)
     model = AutoModelForCausalLM.from_pretrained(done.out, dtype=torch.float64)
     first = read_token_map(done.out).prompts[0].first
     states = torch.randn(500, model.config.hidden_size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -144,7 +150,7 @@ def test_new_tokens_never_win_and_take_next_to_no_probability(family, exported):
 
 def test_ordinary_text_is_read_as_before_and_new_tokens_only_where_trusted(backbones, exported):
     opened = backbones("embedded")[1]
-    _, done = exported("embedded")
+    _, done, _ = exported("embedded")
     tokenizer = AutoTokenizer.from_pretrained(done.out)
     found = read_token_map(done.out)
     for text in (*NOTES, "naïve 😀 µg\r\n\tβ"):
@@ -222,7 +228,7 @@ def test_unused_rows_of_a_padded_table_are_used_first(tmp_path):
 
 def test_what_cannot_be_exported_is_refused_and_nothing_is_left(backbones, exported, tmp_path):
     settings, opened = backbones("llama")
-    files, done = exported("llama")
+    files, done, _ = exported("llama")
     meta = write_random_metaprompt(tmp_path / "m.safetensors", opened)
     for prompts, more, words in (
         ([meta], {}, "answers no task by itself"),
