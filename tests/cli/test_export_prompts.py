@@ -27,6 +27,7 @@ def test_there_and_back_by_the_command_line(clinprompt, files, tmp_path):
     given = ("--backbone", folder)
     ended = clinprompt("export", prompts["suffix"], "--to", "prompt-tokens", "-o", str(tmp_path / "served"), *given)
     assert ended.code == 0 and "medications@1" in ended.out and "tokens: 5" in ended.err
+    assert "traces of the data" in ended.err
     ended = clinprompt("export", prompts["prefix"], "--to", "peft", "-o", str(tmp_path / "peft"), *given, "--json")
     assert json.loads(ended.out)["details"] == {"medications": "PROMPT_TUNING"}
     back = str(tmp_path / "back.safetensors")

@@ -6,6 +6,7 @@ import pytest
 
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
+from clinprompt.prompts.bank import load_metaprompt, save_metaprompt
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.export_prompts import EXPORTS, ExportSettings, export_prompts, origin_of
 from clinprompt.stages.import_prompt import ImportPromptSettings, import_prompt
@@ -37,8 +38,6 @@ def test_prompts_of_another_backbone_are_refused_by_every_format(to, backbone, t
 def test_a_silent_metaprompt_is_refused(backbone, tmp_path):
     settings, opened = backbone
     meta = write_random_metaprompt(tmp_path / "m.safetensors", opened)
-    from clinprompt.prompts.bank import load_metaprompt, save_metaprompt
-
     found = load_metaprompt(meta)
     found.vectors.mul_(3)
     save_metaprompt(meta, found)

@@ -36,4 +36,7 @@ def export(
     console.table(["prompt", "placement", "vectors"], done.prompts, title=f"Exported to {done.out}")
     for name, value in done.details.items():
         console.line(f"{name}: {', '.join(value) or 'none' if isinstance(value, list) else value}")
-    console.result({"out": done.out, "prompts": [one for one, _, _ in done.prompts], "details": done.details})
+    known = f" (licences: {', '.join(done.licences)})" if done.licences else ""
+    console.warn(f"prompts carry traces of the data that they were learnt from{known}; pass them on as you would that")
+    names = [one for one, _, _ in done.prompts]
+    console.result({"out": done.out, "prompts": names, "licences": done.licences, "details": done.details})

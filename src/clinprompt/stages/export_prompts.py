@@ -49,10 +49,14 @@ class ExportSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ExportedPrompts:
-    """The folder, each prompt with its placement and length, and what the format says of itself."""
+    """The folder, each prompt with its placement and length, and what the format says of itself.
+
+    ``licences`` are those of the data that the prompts were learnt from, as far as their cards name them.
+    """
 
     out: Path
     prompts: tuple[tuple[str, str, int], ...]
+    licences: tuple[str, ...]
     details: Mapping[str, Any]
 
 
@@ -82,7 +86,8 @@ def export_prompts(settings: ExportSettings, *, opened: Opened | None = None) ->
     with whole_folder(settings.out) as folder:
         details = write(prompts, origin_of(settings.backbone.path, opened), folder, **options)
     described = tuple((f"{one.card.name}@{one.card.version}", one.card.placement, one.card.length) for one in prompts)
-    return ExportedPrompts(settings.out, described, details)
+    licences = tuple(sorted({licence for one in prompts for licence in one.card.lineage.licences}))
+    return ExportedPrompts(settings.out, described, licences, details)
 
 
 def origin_of(backbone: str, opened: Opened) -> Origin:

@@ -29,8 +29,6 @@ def test_lm_eval_gives_our_likelihoods(backbones, tmp_path):
     file = write_random_prompt(tmp_path / "p.safetensors", opened, task="medications", placement="prefix")
     given = ExportSettings(backbone=settings, prompts=(file,), to="peft", out=tmp_path / "out")
     export_prompts(given, opened=opened)
-    from clinprompt.backbones.loading import embedded_folder
-
     model = HFLM(
         str(embedded_folder()), peft=str(tmp_path / "out" / "medications"), dtype="float64", device="cpu", batch_size=1,
         add_bos_token=True,

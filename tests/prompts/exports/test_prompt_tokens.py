@@ -17,7 +17,7 @@ from clinprompt.errors import InputError
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.inference.token_requests import request_ids
 from clinprompt.prompts.bank import load_prompt
-from clinprompt.prompts.exports.prompt_tokens import TABLES
+from clinprompt.prompts.exports.prompt_tokens import TABLES, _add_tokens
 from clinprompt.prompts.exports.token_map import read_token_map
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.formulated import Piece
@@ -245,7 +245,5 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(backbones, expor
     shutil.copyfile(done.out / "tokenizer.json", folder / "tokenizer.json")
     for change, words in ((lambda: None, "already"), ((folder / "tokenizer.json").unlink, "no tokenizer.json")):
         change()
-        from clinprompt.prompts.exports.prompt_tokens import _add_tokens
-
         with pytest.raises(InputError, match=words):
             _add_tokens(folder, ["<medications@1:0>"])
