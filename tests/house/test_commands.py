@@ -52,7 +52,9 @@ def test_every_command_is_there_and_its_help_is_light(name):
 def commands_in(text: str) -> list[list[str]]:
     """The ``clinprompt`` commands in the code blocks of a page."""
     found = []
-    for block in re.findall(r"```(?:bash|sh|shell|console|text)?\n(.*?)```", text, flags=re.DOTALL):
+    for kind, block in re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
+        if kind not in ("", "bash", "sh", "shell", "console", "text"):
+            continue
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line.removeprefix("$ "), comments=True) if "clinprompt" in line else []
             if words and words[0].rpartition("/")[2] == "clinprompt":

@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Run the stages of a recipe, resuming what stopped.",
     ),
     "bank": ("clinprompt.cli.bank:app", "Models", "Keep prompts in versions: add, promote, roll back, verify, sign."),
+    "export": ("clinprompt.cli.export:export", "Other engines", "Prompts for peft, transformers, vLLM, CTranslate2 …"),
+    "import": ("clinprompt.cli.import_prompt:import_prompt", "Other engines", "A prompt that peft saved."),
     "backbone": ("clinprompt.cli.backbone:app", "Models", "Pretrain a small backbone."),
 }
 """Command name: (module and attribute, panel of the help page, line of help)."""
