@@ -179,3 +179,8 @@ def test_a_row_that_just_fits_is_kept_and_one_token_more_is_refused_without_its_
     for shown in ("257 tokens", "256 tokens", "note-7@0", backbone.name):
         assert shown in str(caught.value)
     assert "zebra" not in str(caught.value)
+
+
+def test_an_answer_needs_a_token_in_front_that_no_other_prompt_stands_behind(backbone):
+    with pytest.raises(InputError, match="no token between the input and the answer"):
+        backbone.encode(TextPair((Piece("a note"),), (), "yes"), name="note-7", reserve=0)

@@ -110,7 +110,7 @@ class CausalBackbone:
         """Token ids of a text pair.
 
         ``reserve`` is the room to keep for prompt vectors and generated tokens. Raises :class:`InputError` when the
-        row does not fit the backbone's context; nothing is ever cut off.
+        row does not fit the backbone's context (nothing is ever cut off), and when no token stands before the answer.
         """
         row = Row(
             name=name,
@@ -118,6 +118,9 @@ class CausalBackbone:
             cue=tuple(token for piece in pair.cue for token in self.tokens(piece)),
             answer=(*self.tokens(Piece(pair.answer)), self.eos),
         )
+        if not row.cue:
+            what = "the template leaves no token between the input and the answer, from which the answer is begun"
+            raise InputError(what, where=f"example {name}", fix="name another with `--set backbone.template=plain`")
         needed = row.length + reserve + 1
         if needed > self.max_tokens:
             raise InputError(
