@@ -297,3 +297,30 @@ def test_only_a_sound_bank_is_signed(bank, prompt_file):
     path.write_bytes(path.read_bytes() + b"x")
     assert "changed: medications@1" in refused(bank.sign, b"k" * 32)
     assert bank.manifest.signature is None
+
+
+def test_a_forged_bank_is_not_made_a_true_one_by_signing_it_again(bank, prompt_file):
+    bank.add([prompt_file()])
+    key = b"k" * 32
+    bank.sign(key)
+    forged = json.loads((bank.folder / FILE).read_text())
+    forged["revision"] += 1
+    (bank.folder / FILE).write_text(json.dumps(forged))
+    assert "changed after it was signed" in refused(PromptBank(bank.folder).sign, key)
+    assert "changed after it was signed" in refused(PromptBank(bank.folder, key=key).listed)
+
+
+def test_what_the_manifest_names_stays_when_the_writer_is_stopped_behind_it(bank, prompt_file, monkeypatch):
+    bank.add([prompt_file()])
+    true = bank_module.write_manifest
+
+    def stopped(*arguments, **options):
+        true(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bank_module, "write_manifest", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        bank.replace("medications", prompt_file(plus=1.0))
+    monkeypatch.undo()
+    assert PromptBank(bank.folder).find("medications").version == 2
+    assert PromptBank(bank.folder).verify() == []

@@ -172,3 +172,13 @@ def test_the_wording_is_the_method_s_or_the_one_that_is_asked_for(backbones, fol
     assert wordings == {"prompt-tuning": ["label", "words"], "hard-prompt": ["words", "words"]}
     with pytest.raises(InputError, match="no template named 'reading-word'"):
         open_backbone(BackboneSettings(path=str(folders["bert"]), template="reading-word"))
+
+
+def test_scores_in_another_wording_than_the_prompt_s_are_refused(adapted, backbones, folders, data, tmp_path):
+    run = adapted("bert", "prompt-tuning")
+    settings = backbones["bert"][0].model_copy(update={"template": "reading-words"})
+    with pytest.raises(InputError, match="template=reading-label"):
+        evaluate(
+            EvaluateSettings(backbone=settings, adapted=run.path, targets=(data / "links", data / "meds")),
+            runs=tmp_path,
+        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
-from clinprompt.prompts.prompt_file import load_metaprompt, save_metaprompt
+from clinprompt.prompts.prompt_file import load_metaprompt, load_prompt, save_metaprompt, save_prompt
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.export_prompts import EXPORTS, ExportSettings, export_prompts, origin_of
 from clinprompt.stages.import_prompt import ImportPromptSettings, import_prompt
@@ -31,6 +33,19 @@ def test_prompts_of_another_backbone_are_refused_by_every_format(to, backbone, t
         with pytest.raises(InputError, match="prompts do not carry over"):
             export_prompts(
                 ExportSettings(backbone=settings, prompts=(path,), to=to, out=tmp_path / "out"), opened=opened
+            )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(backbone, tmp_path):
+    settings, opened = backbone
+    file = write_random_prompt(tmp_path / "p.safetensors", opened, task="medications", placement="prefix")
+    prompt = load_prompt(file)
+    save_prompt(file, replace(prompt, card=prompt.card.model_copy(update={"name": "../escaped"})))
+    for to in EXPORTS:
+        with pytest.raises(InputError, match="cannot be exported"):
+            export_prompts(
+                ExportSettings(backbone=settings, prompts=(file,), to=to, out=tmp_path / "out" / "in"), opened=opened
             )
     assert not (tmp_path / "out").exists()
 

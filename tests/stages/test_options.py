@@ -27,7 +27,14 @@ def test_a_value_of_another_kind_is_refused(name, option, value, allowed):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("squad", {"passage": "abc"}), ("synthetic", {"n": "abc"}), ("jsonl", {"note": 5}), ("jsonl", {"label_map": 3})],
+    [
+        ("csv_table", {"header": "no"}),
+        ("conll", {"token": 1.0}),
+        ("squad", {"passage": "abc"}),
+        ("synthetic", {"n": "abc"}),
+        ("jsonl", {"note": 5}),
+        ("jsonl", {"label_map": 3}),
+    ],
 )
 def test_options_of_readers_too(name, options):
     with pytest.raises(InputError, match="Allowed: "):

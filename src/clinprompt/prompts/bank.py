@@ -28,6 +28,7 @@ from clinprompt.prompts.manifest import (
     write_manifest,
 )
 from clinprompt.prompts.prompt_file import SoftPrompt, parsed, read_content, save_tensors, soft_prompt
+from clinprompt.prompts.signature import signed
 from clinprompt.prompts.verify import Difference, differences
 from clinprompt.registry import unknown_name
 
@@ -131,6 +132,8 @@ class PromptBank:
             check_template(found.card, *template, where=where)
         if placement is not None and placement != found.card.placement:
             raise InputError(f"the prompt's place is {found.card.placement}", where=where, allowed=placement)
+        if found.card.task is None:
+            raise InputError("this is a metaprompt, which answers no task by itself", where=where)
         tensors, card = parsed(content, where=where)
         if card != found.card:
             raise InputError("the card in the file is not the one in the manifest", where=where)
@@ -174,11 +177,15 @@ class PromptBank:
     def sign(self, key: bytes) -> None:
         """Sign the bank anew, whatever it was signed with; from here on this object uses the key.
 
-        Raises :class:`InputError` for a bank whose files are not those of its manifest.
+        Raises :class:`InputError` for a bank whose files are not those of its manifest, and for one that was changed
+        after it was signed with this key; another key takes the manifest as it stands.
         """
         with self._writing(resign=True):
             raise_all([InputError(str(one), where=str(self.folder)) for one in self._differences()])
             manifest = self.manifest
+            if manifest.signature is not None and manifest.signature.key == signed(b"", key).key:
+                # A forged manifest must not become a true one by being signed again.
+                read_manifest((self.folder / FILE).read_bytes(), key=key, where=str(self.folder / FILE))
             self.key = key
             self._write(manifest)
 
@@ -202,7 +209,9 @@ class PromptBank:
                     written.append(path)
                 self._write(manifest)
             except BaseException:
-                for path in written:
+                self._read = None  # the manifest may be the new one already
+                named = {one.path for one in self.listed()} if (self.folder / FILE).exists() else set()
+                for path in set(written) - named:
                     path.unlink(missing_ok=True)
                 raise
         paths = set(written)

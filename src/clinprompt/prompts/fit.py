@@ -35,13 +35,14 @@ def check_template(card: PromptCard, name: str, template_hash: str, *, where: st
             f"the prompt was trained with another template ({card.template}, {card.template_hash})",
             where=where,
             allowed=f"{name}, {template_hash}",
-            fix="predict with prompts of one template at a time, made by this version",
+            fix=f"give `--set backbone.template={card.template}`; use prompts of one template at a time",
         )
 
 
 def check_replaces(card: PromptCard, other: PromptCard, *, where: str) -> None:
     """Raise :class:`InputError` unless a prompt can stand in for ``other``: all that it is used with must be equal."""
     both = {
+        "task": tuple(one.task.name if one.task else "none (a metaprompt)" for one in (card, other)),
         "backbone": (_backbone(card), _backbone(other)),
         "tokenizer": (card.backbone.tokenizer, other.backbone.tokenizer),
         "template": (f"{card.template} ({card.template_hash})", f"{other.template} ({other.template_hash})"),

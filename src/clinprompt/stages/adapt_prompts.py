@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clinprompt.backbones.protocol import Placement
+from clinprompt.prompts.fit import check_template
 from clinprompt.prompts.headed import head_rates, headed, member_heads
 from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
 from clinprompt.prompts.source import FoldableSource
@@ -36,6 +37,8 @@ def adapt_prompts(
     metaprompt = None
     if settings.metaprompt is not None:
         metaprompt = load_metaprompt(settings.metaprompt, backbone=opened.identity)
+        where = str(settings.metaprompt)
+        check_template(metaprompt.card, opened.template.name, opened.template.hash, where=where)
     placement = metaprompt.card.placement if metaprompt else settings.prompt.placement
     if isinstance(method, PromptTuning) and method.placement:
         placement = method.placement

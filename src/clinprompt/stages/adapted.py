@@ -16,6 +16,7 @@ from clinprompt.errors import InputError
 from clinprompt.inference.predictor import Question
 from clinprompt.inference.reference import check_reference
 from clinprompt.prompts.card import BackboneIdentity
+from clinprompt.prompts.fit import check_template
 from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, read_card
 from clinprompt.schema.example import Example, Split
 from clinprompt.stages.atomic import write_json
@@ -110,6 +111,7 @@ def open_adapted(path: Path, backbone: BackboneIdentity) -> tuple[Path, list[Ada
         card = read_card(path)
         if card.task is None:
             raise InputError("this file holds a metaprompt, not a task's prompt", where=str(path))
+        check_alone(card, where=str(path))
         shots = "full" if card.lineage.shots is None else str(card.lineage.shots)
         seed = card.lineage.seed or 0
         return path.parent, [Adapted(card.task.name, shots, 0, seed, card.method, card.trainable, file=path.name)]
@@ -169,7 +171,9 @@ def applied(opened: Opened, outputs: Path, cell: Adapted) -> Iterator[Applied]:
     if not cell.file:
         yield Applied(heads={name: tensor[0] for name, tensor in opened.heads([0]).items()})
     elif method(cell.method).weights == "frozen":
-        yield answering(open_prompt(path, opened))
+        prompt = open_prompt(path, opened)
+        check_template(prompt.card, opened.template.name, opened.template.hash, where=str(path))
+        yield answering(prompt)
     else:
         weights = low_rank_applied if cell.method == "lora" else weights_applied
         with weights(opened.backbone, path):
@@ -180,5 +184,6 @@ def _beside(path: Path, opened: Opened) -> Applied:
     if not path.is_file():
         return Applied()
     prompt = load_prompt(path, backbone=opened.identity)
+    check_template(prompt.card, opened.template.name, opened.template.hash, where=str(path))
     check_reference(opened.backbone, prompt, where=str(path))
     return answering(prompt)

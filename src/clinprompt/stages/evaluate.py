@@ -55,7 +55,10 @@ def evaluate(
         stage=STAGE,
         version=VERSION,
         config=settings,
-        inputs={"adapted": settings.adapted} | _rules(settings) | {name: item.path for name, item in prepared.items()},
+        inputs={"adapted": settings.adapted}
+        | _rules(settings)
+        | _own(settings)
+        | {name: item.path for name, item in prepared.items()},
         fingerprints={"backbone": opened.backbone.fingerprint},
         force=force,
         together=settings.backbone.sharded,
@@ -140,15 +143,31 @@ def _prepared(settings: EvaluateSettings) -> dict[str, Prepared]:
         if name not in found:
             raise unknown_name("target", name, found)
         other, task = open_prepared(path), found[name].task
-        if (other.task.kind, set(other.task.labels)) != (task.kind, set(task.labels)):
+        if differing := _differing(other.task, task):
             raise InputError(
-                f"{other.task.name} has other labels than {name}, so its examples cannot be asked in the same words",
+                f"{other.task.name} and {name} differ in their {differing}, so one's examples cannot be asked in the "
+                "words of the other",
                 where="elsewhere",
                 allowed=", ".join(task.labels) or task.kind.value,
                 fix="map the labels with `data.label_map` in the task file",
             )
         found[name] = replace(other, task=task)
     return found
+
+
+def _differing(one: Task, other: Task) -> str:
+    """In what two tasks' answers differ; empty where one's can be scored as the other's."""
+    parts = {name: (getattr(one, name), getattr(other, name)) for name in ("kind", "codec", "relations")} | {
+        "labels": (set(one.labels), set(other.labels)),
+        "attributes": tuple({name: set(a.values) for name, a in task.attributes.items()} for task in (one, other)),
+    }
+    return ", ".join(name for name, (mine, theirs) in parts.items() if mine != theirs)
+
+
+def _own(settings: EvaluateSettings) -> dict[str, Path]:
+    """The targets whose words are asked elsewhere, which the scores depend on too."""
+    targets = [open_prepared(path) for path in settings.targets] if settings.elsewhere else []
+    return {f"{item.task.name}, its words": item.path for item in targets if item.task.name in settings.elsewhere}
 
 
 def _rules(settings: EvaluateSettings) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from clinprompt.data.atomic import whole_folder
 from clinprompt.errors import InputError
 from clinprompt.inference.reference import check_reference
 from clinprompt.prompts.exports.origin import Origin, PlacedPrompt
+from clinprompt.prompts.manifest import NAME
 from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprompt, read_card
 from clinprompt.registry import Registry
 from clinprompt.stages.adapted import open_prompt
@@ -119,6 +121,13 @@ def _open(path: Path, opened: Opened) -> PlacedPrompt | Metaprompt:
 
 
 def _check_names(prompts: Sequence[PlacedPrompt | Metaprompt]) -> None:
+    for one in prompts:  # names become folders and tokens
+        if not re.fullmatch(NAME, one.card.name):
+            raise InputError(
+                f"a prompt called {one.card.name!r} cannot be exported",
+                allowed="letters, digits, and after the first of them . _ -, 64 at most",
+                fix="put it into a bank under another name (`clinprompt bank add --name`) and export the bank's file",
+            )
     counts = Counter(f"{one.card.name}@{one.card.version}" for one in prompts)
     if twice := [name for name, count in counts.items() if count > 1]:
         raise InputError(f"two of the prompts are {twice[0]}", fix="export one prompt of a name and version at a time")

@@ -148,10 +148,12 @@ def open_backbone(settings: BackboneSettings) -> Opened:
 def _encoder(settings: BackboneSettings) -> Opened:
     from clinprompt.stages.opened_encoder import OpenedEncoder
 
-    plain = {"weights": "full", "sharded": False, "recompute": False, "compiled": False}
+    plain = {"weights": "full", "sharded": False, "recompute": False, "compiled": False, "note_folder": None}
     for name, value in plain.items():
         if getattr(settings, name) != value:
             raise InputError(f"backbone.{name} is for decoders, and this is an encoder", where=settings.path)
+    if settings.device == "spread":
+        raise InputError("an encoder runs on one device", where="backbone.device", allowed="auto, cpu, cuda, cuda:0 …")
     backbone = load_encoder(settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast)
     opened = OpenedEncoder(backbone, head_width=settings.head_width)
     return replace(opened.templated(settings.template), asked=True) if settings.template else opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -32,7 +33,8 @@ def check_options(
         if option not in known:
             raise unknown_name(f"option of the {what} {name!r}", option, list(known))
         try:
-            TypeAdapter(known[option]).validate_python(value)
+            # As JSON and strictly: "no" is a text and 1.0 no whole number, and a list may stand for a tuple.
+            TypeAdapter(known[option]).validate_json(json.dumps(value, default=str), strict=True)
         except ValidationError:
             raise InputError(
                 f"the option {option} of the {what} {name!r} has the value {value!r}",

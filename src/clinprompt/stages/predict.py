@@ -83,6 +83,12 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     """
     paths = tuple(prompt_path(place, key=settings.bank_key) for place in settings.prompts)
     settings = settings.model_copy(update={"prompts": paths})
+    if settings.decoding.gold_heads:
+        raise InputError(
+            "new notes have no annotated heads to ask about",
+            where="decoding.gold_heads",
+            fix="leave it out; `clinprompt evaluate` scores with annotated heads beside those that are found",
+        )
     opened = opened or open_backbone(settings.backbone)
     prompts = [open_prompt(path, opened) for path in settings.prompts]
     tasks = [_task(prompt, path) for prompt, path in zip(prompts, settings.prompts, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clinprompt.backbones.protocol import Placement
+from clinprompt.prompts.fit import check_template
 from clinprompt.prompts.headed import head_rates, headed, member_heads
 from clinprompt.prompts.plain import PlainPrompts
 from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, save_prompt
@@ -56,7 +57,7 @@ def teach(
         ]
         length, budget = settings.prompt.length, settings.budget
         start = starts(opened, cells, start=settings.start, length=length)
-        heads = opened.heads([derive(cell.seed, "heads", cell.name) for cell in cells for _ in budget.rates])
+        heads = opened.heads([derive(cell.seed, "heads") for cell in cells for _ in budget.rates])
         source = headed(PlainPrompts(start.repeat_interleave(len(budget.rates), dim=0)), heads)
         members = candidates(
             opened,
@@ -102,5 +103,9 @@ def teach(
 
 
 def load_teachers(folder: Path, tasks: list[str], opened: Opened) -> list[SoftPrompt]:
-    """The teachers in the order of the tasks, checked against the backbone."""
-    return [load_prompt(folder / f"{task}.safetensors", backbone=opened.identity) for task in tasks]
+    """The teachers in the order of the tasks, checked against the backbone and the template."""
+    found = []
+    for path in (folder / f"{task}.safetensors" for task in tasks):
+        found.append(load_prompt(path, backbone=opened.identity))
+        check_template(found[-1].card, opened.template.name, opened.template.hash, where=str(path))
+    return found

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from clinprompt.errors import InputError
+from clinprompt.prompts.headed import HEAD
 from clinprompt.prompts.source import ParameterGroup
 
 
@@ -19,7 +20,8 @@ def refuse_silence(groups: Sequence[ParameterGroup], names: Sequence[str], losse
     for all of them.
     """
     moved = torch.zeros(len(names), dtype=torch.bool)
-    for group in groups:
+    # An encoder's scorers have a gradient of their own, also where the backbone passes none back to the prompt.
+    for group in [group for group in groups if not group.name.startswith(HEAD)] or groups:
         if group.tensor.grad is not None:
             nonzero = group.tensor.grad.ne(0)
             moved |= (nonzero.reshape(len(names), -1).any(dim=1) if group.per_member else nonzero.any()).cpu()

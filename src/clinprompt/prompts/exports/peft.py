@@ -56,6 +56,11 @@ def export_peft(prompts: Sequence[PlacedPrompt | Metaprompt], origin: Origin, fo
                 "--set prompt.placement=prefix",
             )
         target = folder / card.name
+        if target.exists():
+            raise InputError(
+                f"two of the prompts are called {card.name}, and each is a folder of its name",
+                fix="export one version of a prompt at a time",
+            )
         target.mkdir()
         kinds[card.name] = _write_multitask(target, given, origin) if isinstance(given, Metaprompt) else _write_single(
             target, given.vectors, origin
@@ -133,6 +138,10 @@ def read_peft(folder: Path) -> PeftSave:
             fix="adapters that save more than a prompt cannot be imported",
         )
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if len(shapes[_VECTORS]) != 2:
+        raise InputError(
+            f"the vectors have the shape {shapes[_VECTORS]}", where=str(folder / WEIGHTS), allowed="two dimensions"
+        )
     factors: tuple[TaskFactors, ...] = ()
     if kind == MULTITASK:
         (P, H), K, R = shapes[_VECTORS], config.get("num_tasks"), config.get("num_ranks")
