@@ -25,6 +25,13 @@ def refused(call, *arguments, **options) -> str:
     return str(caught.value)
 
 
+def edited(bank, change):
+    path = bank.folder / FILE
+    whole = json.loads(path.read_bytes())
+    change(whole)
+    path.write_text(json.dumps(whole))
+
+
 def test_a_signed_bank_is_changed_with_its_key_only(bank, prompt_file):
     key, other = b"k" * 32, b"o" * 32
     bank.add([prompt_file()])
