@@ -172,3 +172,11 @@ def test_all_faults_are_shown_and_nothing_is_written(tmp_path):
     assert str(caught.value).count("label") >= 2
     assert "Pain" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["", "seen twice"])
+def test_an_attribute_that_is_called_note_is_an_attribute(tmp_path, value):
+    document = Document(id="n", text="pain", spans=(Span("Problem", ((0, 4),), "T1", {"note": value}),))
+    write([document], tmp_path / "out")
+    assert [one.spans for one in read(tmp_path / "out")] == [document.spans]
+    assert [one.spans[0].attributes for one in read(tmp_path / "out")] == [{"note": value}]

@@ -154,7 +154,7 @@ class _Lines:
         for span, written in zip(self.document.spans, self.spans, strict=True):
             target = self.events.get(span.id, (written,))[0]
             for key, value in span.attributes.items():
-                kind, _, word = key.partition(" ")
+                _, _, word = key.partition(" ")
                 if key == EVENT:
                     self.lost["events"] += span.id not in self.events
                     continue
@@ -168,7 +168,7 @@ class _Lines:
                     for place, reference in enumerate(value.split(",")):
                         title = f"\t{titles[place]}" if place < len(titles) else ""
                         add("N", f"Reference {written} {reference}{title}")
-                elif f"{kind} " == NOTE:
+                elif key.startswith(NOTE):
                     for note in value.split("\n"):
                         add("#", f"{self._word(word, of='the type of a note')} {target}\t{note}")
                 else:
