@@ -1,9 +1,15 @@
 import pytest
 import torch
 
+from clinprompt.prompts.bank import PromptBank
 from clinprompt.prompts.card import BackboneIdentity, PromptCard, Reference
 from clinprompt.prompts.prompt_file import SoftPrompt, save_prompt
 from clinprompt.tasks.catalog import load_task
+
+
+@pytest.fixture
+def bank(tmp_path):
+    return PromptBank(tmp_path / "bank")
 
 
 @pytest.fixture

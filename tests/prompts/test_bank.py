@@ -1,31 +1,14 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 
 from clinprompt.data.lock import Lock
-from clinprompt.errors import InputError
 from clinprompt.prompts import bank as bank_module
 from clinprompt.prompts.bank import LOCK, PromptBank
 from clinprompt.prompts.manifest import FILE
 from clinprompt.prompts.prompt_file import load_metaprompt, load_prompt, read_card
-
-
-@pytest.fixture
-def bank(tmp_path):
-    return PromptBank(tmp_path / "bank")
-
-
-def names(bank):
-    return [(one.reference, one.promoted) for one in bank.listed()]
-
-
-def refused(call, *arguments, **options) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    return str(caught.value)
+from tests.made_banks import edited, names, refused
 
 
 def test_the_first_version_is_promoted_and_later_ones_wait(bank, prompt_file, vectors, identity):
@@ -166,13 +149,6 @@ def test_a_changed_file_is_never_opened_and_verify_tells_all(bank, prompt_file):
         ("changed", "a@2"), ("missing", "b@1"), ("changed", "c@1"), ("extra", "below"), ("extra", "c@3")
     ]  # fmt: skip
     assert all("\n" not in str(one) and one.file in str(one) for one in bank.verify())
-
-
-def edited(bank, change):
-    path = bank.folder / FILE
-    whole = json.loads(path.read_bytes())
-    change(whole)
-    path.write_text(json.dumps(whole))
 
 
 @pytest.mark.parametrize(

@@ -4,32 +4,10 @@ import json
 
 import pytest
 
-from clinprompt.errors import InputError
 from clinprompt.prompts import bank as bank_module
 from clinprompt.prompts.bank import PromptBank
 from clinprompt.prompts.manifest import FILE
-
-
-@pytest.fixture
-def bank(tmp_path):
-    return PromptBank(tmp_path / "bank")
-
-
-def names(bank):
-    return [(one.reference, one.promoted) for one in bank.listed()]
-
-
-def refused(call, *arguments, **options) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    return str(caught.value)
-
-
-def edited(bank, change):
-    path = bank.folder / FILE
-    whole = json.loads(path.read_bytes())
-    change(whole)
-    path.write_text(json.dumps(whole))
+from tests.made_banks import edited, names, refused
 
 
 def test_a_signed_bank_is_changed_with_its_key_only(bank, prompt_file):

@@ -141,3 +141,29 @@ def test_what_belongs_to_trained_weights_predicts_nothing_alone(adapted, backbon
         with pytest.raises(InputError, match="belongs to weights that were trained with it") as refused:
             predict(PredictSettings(backbone=settings, **given), opened=opened)
         assert "clinprompt evaluate" in str(refused.value) and not (tmp_path / "out").exists()
+
+
+def test_a_layer_that_the_backbone_does_not_have_is_refused(metaprompt, backbones, data, tmp_path):
+    settings, opened = backbones["bert"]
+    given = {"teachers": data, "sources": (data / "drugs", data / "doses"), "hidden_layers": (-1, 9)}
+    with pytest.raises(InputError, match="no layer 9"):
+        distill(DistillSettings(backbone=settings, budget=SHORT, **given), runs=tmp_path, opened=opened)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_sources_scorers_start_alike(backbones, data, tmp_path, monkeypatch):
+    """Their mean is where the shared ones go on: of networks that started apart it would say little."""
+    settings, opened = backbones["bert"]
+    seen = {}
+
+    def stopped(backbone, source, members, **options):
+        seen.update(source.heads(torch.arange(2)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clinprompt.stages.teach.train", stopped)
+    sources = (data / "drugs", data / "doses")
+    with pytest.raises(KeyboardInterrupt):
+        teach(
+            TeachSettings(backbone=settings, sources=sources, prompt=PROMPT, budget=SHORT), runs=tmp_path, opened=opened
+        )
+    assert seen and all(torch.equal(tensor[0], tensor[1]) for tensor in seen.values())

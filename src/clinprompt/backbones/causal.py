@@ -16,6 +16,7 @@ from clinprompt.backbones import padded
 from clinprompt.backbones.attention import routed
 from clinprompt.backbones.decoding import Decoding, Line
 from clinprompt.backbones.frozen_layers import lighten
+from clinprompt.backbones.guards import check_length
 from clinprompt.backbones.last_layer import last_layer, only_at
 from clinprompt.backbones.note_cache import NoteCache
 from clinprompt.backbones.pack import Pack, Segment
@@ -122,14 +123,7 @@ class CausalBackbone:
             what = "the template leaves no token between the input and the answer, from which the answer is begun"
             raise InputError(what, where=f"example {name}", fix="name another with `--set backbone.template=plain`")
         needed = row.length + reserve + 1
-        if needed > self.max_tokens:
-            raise InputError(
-                f"the input needs {needed} tokens with its prompt and answer, more than the backbone's context",
-                where=f"example {name}",
-                allowed=f"at most {self.max_tokens} tokens for backbone {self.name}",
-                fix="read long notes in smaller windows (`--window`, or `data.window` in the task file), or use a "
-                "backbone with a longer context",
-            )
+        check_length(needed, "its prompt and answer", most=self.max_tokens, example=name, backbone=self.name)
         return row
 
     @property

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from clinprompt.backbones.encoder_batch import EncoderBatch, collate_questions
+from clinprompt.backbones.guards import check_length
 from clinprompt.backbones.heads import edge_logits, match_logits, question_losses
 from clinprompt.backbones.layer_prompts import inputs_changed, layers_of
 from clinprompt.backbones.protocol import PromptVectors, ReadingOutput, ReadingRow, TokenSpan
 from clinprompt.backbones.question_row import PairLayout, context_tokens, question_row, spelled
-from clinprompt.errors import InputError
 from clinprompt.maths.span_decoding import candidates, decode
 from clinprompt.schema.document import Fragment
 from clinprompt.schema.formulated import Piece, SpanQuestion
@@ -87,15 +87,8 @@ class EncoderBackbone:
         backbone's context; nothing is ever cut off.
         """
         row = question_row(self.tokenizer, self.layout, question, name=name)
-        if row.length + reserve > self.max_tokens:
-            raise InputError(
-                f"the question and its context need {row.length + reserve} tokens with the prompt, more than the "
-                "backbone's context",
-                where=f"example {name}",
-                allowed=f"at most {self.max_tokens} tokens for backbone {self.name}",
-                fix="read long notes in smaller windows (`--window`, or `data.window` in the task file), or use a "
-                "backbone with a longer context",
-            )
+        needed = row.length + reserve
+        check_length(needed, "its question and prompt", most=self.max_tokens, example=name, backbone=self.name)
         return row
 
     def borders(self, context: str) -> Callable[[Fragment], bool]:

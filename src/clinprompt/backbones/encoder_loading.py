@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from clinprompt.backbones.encoder import EncoderBackbone
 from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
+from clinprompt.backbones.guards import check_complete, opening
 from clinprompt.backbones.loading import DTYPES, check_room, check_safetensors, devices, model_type, resolve
 from clinprompt.backbones.published import ENCODER_TYPES, PUBLISHED, meta_network, without_pooler
 from clinprompt.backbones.quantised import weight_bytes
@@ -54,7 +54,7 @@ def load_encoder(
         )
     place = devices(device)[0]
     number = DTYPES[dtype]
-    try:
+    with opening(folder, fix=_FIX):
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         check_room(weight_bytes(meta_network(config), weights="full", dtype=number), [place], dtype, backbone=backbone)
         model, info = AutoModel.from_pretrained(
@@ -65,23 +65,8 @@ def load_encoder(
             output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except ImportError as error:
-        raise InputError(
-            "reading this backbone needs a package that is not installed",
-            where=str(folder),
-            fix=str(error).splitlines()[0],  # transformers says which one
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            f"the backbone cannot be opened ({type(error).__name__})", where=str(folder), fix=_FIX
-        ) from error
-    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        raise InputError(
-            f"{len(missing)} weights are missing from the backbone, the first is {missing[0]}",
-            where=str(folder),
-            fix=_FIX,
-        )
+    used = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
+    check_complete(used, where=str(folder), fix=_FIX)
     _check_usable(model, tokenizer, folder)
     return EncoderBackbone(
         without_pooler(model).to(place),

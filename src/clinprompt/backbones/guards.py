@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from clinprompt.backbones import padded
 from clinprompt.backbones.protocol import Row
@@ -79,3 +83,40 @@ def can_be_packed(backbone: CausalBackbone) -> bool:
 def _ids(model: Any) -> Any:
     device = model.get_input_embeddings().weight.device
     return torch.arange(4, device=device)[None] % model.config.get_text_config().vocab_size
+
+
+@contextmanager
+def opening(folder: Path, *, fix: str) -> Iterator[None]:
+    """Whatever goes wrong in a ``with`` that reads a backbone's folder is one :class:`InputError`."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            "reading these weights needs a package that is not installed",
+            where=str(folder),
+            fix=str(error).splitlines()[0],  # transformers says which one
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"the backbone cannot be opened ({type(error).__name__})", where=str(folder), fix=fix
+        ) from error
+
+
+def check_complete(missing: Collection[str], *, where: str, fix: str) -> None:
+    """Raise :class:`InputError` when weights of the network were in no file."""
+    if missing:
+        raise InputError(
+            f"{len(missing)} weights are missing from the backbone, the first is {min(missing)}", where=where, fix=fix
+        )
+
+
+def check_length(needed: int, parts: str, *, most: int, example: str, backbone: str) -> None:
+    """Raise :class:`InputError` when an input of ``needed`` tokens with these parts does not fit the context."""
+    if needed > most:
+        raise InputError(
+            f"the input needs {needed} tokens with {parts}, more than the backbone's context",
+            where=f"example {example}",
+            allowed=f"at most {most} tokens for backbone {backbone}",
+            fix="read long notes in smaller windows (`--window`, or `data.window` in the task file), or use a "
+            "backbone with a longer context",
+        )

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
-from clinprompt.backbones.guards import can_be_packed, check_gradient, check_logits, check_placed
+from clinprompt.backbones.guards import (
+    can_be_packed,
+    check_complete,
+    check_gradient,
+    check_logits,
+    check_placed,
+    opening,
+)
 from clinprompt.backbones.memory import GIB, free_memory
 from clinprompt.backbones.published import PUBLISHED, meta_model, meta_network
 from clinprompt.backbones.quantised import keep_backward, quantisation, stored_method, weight_bytes
@@ -100,7 +106,7 @@ def load_backbone(
     target = devices(device)
     places = [_CPU] if sharded else target
     number = DTYPES[dtype]
-    try:
+    with opening(folder, fix=_FIX):
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         small = quantisation(weights, config, dtype=number, where=str(folder))
         needed = weight_bytes(meta_network(config), weights=weights, dtype=number)
@@ -119,23 +125,7 @@ def load_backbone(
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         settings, ends = _json(folder / "clinprompt.json"), _ends(folder)
-    except ImportError as error:
-        raise InputError(
-            "reading these weights needs a package that is not installed",
-            where=str(folder),
-            fix=str(error).splitlines()[0],  # transformers says which one
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            f"the backbone cannot be opened ({type(error).__name__})", where=str(folder), fix=_FIX
-        ) from error
-    if info["missing_keys"]:
-        missing = sorted(info["missing_keys"])
-        raise InputError(
-            f"{len(missing)} weights are missing from the backbone, the first is {missing[0]}",
-            where=str(folder),
-            fix=_FIX,
-        )
+    check_complete(info["missing_keys"], where=str(folder), fix=_FIX)
     check_placed(model, where=str(folder))
     if tokenizer.eos_token_id is None:
         raise InputError("the tokenizer has no end-of-sequence token", where=str(folder), fix=_FIX)

@@ -39,7 +39,7 @@ Flat = Annotated[
     bool | None,
     typer.Option(
         "--flat/--nested",
-        help="Encoders: of overlapping spans with one label keep the best, for corpora that have none.",
+        help="Encoders: of overlapping answers to one question keep the best, for corpora that have none.",
         show_default="nested",
     ),
 ]

@@ -130,8 +130,8 @@ class DecodingSettings(Settings):
 
     ``choices`` is for classes and multiple choice; other tasks are then answered greedily. An answer also ends where
     one of the texts in ``stop`` begins. ``grounded`` answers are written within the task's form: words of the note,
-    labels of the task; others are written freely and only checked. For encoders: with ``flat`` the spans of a label do
-    not overlap, with ``gold_heads`` relations are asked about the annotated heads, not about those that were found.
+    labels of the task; others are written freely and only checked. For encoders: with ``flat`` the answers to one
+    question do not overlap, with ``gold_heads`` relations are asked about the annotated heads, not those found.
     """
 
     kind: Literal["greedy", "beams", "choices"] = "greedy"

@@ -52,6 +52,11 @@ def distill(
     if len(settings.budget.rates) != 1:
         raise InputError("the metaprompt trains with one learning rate", where="distill.budget.rates")
     opened = opened.suited("mpt", [item.task for item in prepared])
+    depth = opened.backbone.n_layers
+    if wrong := [layer for layer in settings.hidden_layers if not -depth - 1 <= layer <= depth]:
+        raise InputError(
+            f"the backbone has no layer {wrong[0]}", where="distill.hidden_layers", allowed=f"{-depth - 1} to {depth}"
+        )
     run = open_run(
         runs,
         stage=STAGE,
