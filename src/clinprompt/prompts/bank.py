@@ -273,18 +273,12 @@ class PromptBank:
     @contextmanager
     def _writing(self, *, new: bool = False, resign: bool = False) -> Iterator[None]:
         """Alone in the bank for the length of a ``with``."""
-        exists = (self.folder / FILE).exists()
-        if exists or not new:
+        if (self.folder / FILE).exists() or not new:
             _ = self.manifest  # what is no bank stays untouched
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not exists and any(path.name != LOCK and not is_unfinished(path.name) for path in self.folder.iterdir()):
-                raise InputError(
-                    f"the folder holds other files and no {FILE}",
-                    where=str(self.folder),
-                    fix="give an empty or new folder",
-                )
             with self._lock().waited_for(WAIT):
+                self._refuse_others()  # here, where no other writer has files in the making
                 if self.key is None and not resign and (self.folder / FILE).exists() and self.manifest.signature:
                     raise InputError("the bank is signed", where=str(self.folder), fix="give its key with --key")
                 for left in self.folder.iterdir():  # by a writer that was killed
@@ -293,6 +287,13 @@ class PromptBank:
                 yield
         except OSError as error:
             raise InputError(f"the bank cannot be changed: {error.strerror}", where=str(self.folder)) from error
+
+    def _refuse_others(self) -> None:
+        there = {path.name for path in self.folder.iterdir() if path.name != LOCK and not is_unfinished(path.name)}
+        if there and FILE not in there:
+            raise InputError(
+                f"the folder holds other files and no {FILE}", where=str(self.folder), fix="give a new one"
+            )
 
     def _write(self, manifest: BankManifest) -> None:
         self._read = None
