@@ -291,9 +291,8 @@ class PromptBank:
     def _refuse_others(self) -> None:
         there = {path.name for path in self.folder.iterdir() if path.name != LOCK and not is_unfinished(path.name)}
         if there and FILE not in there:
-            raise InputError(
-                f"the folder holds other files and no {FILE}", where=str(self.folder), fix="give a new one"
-            )
+            what = f"the folder holds other files and no {FILE}"
+            raise InputError(what, where=str(self.folder), fix="give an empty or new folder")
 
     def _write(self, manifest: BankManifest) -> None:
         self._read = None
