@@ -86,7 +86,7 @@ def test_what_is_said_of_a_mention_arrives_in_every_format(notes, tmp_path):
         rows = {row["lexical_variant"]: row for row in csv.DictReader(file)}
     exists = {word: row["term_exists"] for word, row in rows.items()}
     assert exists == {"fever": "N", "gout": "Y", "asthma": "Y", "anemia": "N", "cough": "N", "Cough": "Y"}
-    assert rows["asthma"]["term_temporal"] == "Past"
+    assert rows["asthma"]["term_temporal"] == "Past" and rows["fever"]["term_temporal"] == "Present"
     assert rows["gout"]["term_modifiers"] == (
         "assertion=possible;experiencer=patient;label=Problem;temporality=current;"
     )

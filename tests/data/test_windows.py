@@ -156,17 +156,21 @@ def test_merged_windows_hold_each_whole_span_and_relation_once(document, size):
     answers, whole, joined = oracle(document, places), set(), set()
     for start, end in places:
         here = [span for span in document.spans if start <= span.start and span.end <= end]
-        whole |= {span.key for span in here}
+        whole |= {full(span) for span in here}
         ids = {span.id for span in here}
         links = [link for link in document.relations if {link.head, link.tail} <= ids]
-        joined |= {(link.label, document.span(link.head).key, document.span(link.tail).key) for link in links}
+        joined |= {(link.label, full(document.span(link.head)), full(document.span(link.tail))) for link in links}
     merged = merge(places, answers)
-    keys = {span.id: span.key for span in merged.spans}
-    assert sorted(keys.values()) == sorted(whole)
-    links = [(link.label, keys[link.head], keys[link.tail]) for link in merged.relations]
+    named = {span.id: full(span) for span in merged.spans}
+    assert sorted(named.values()) == sorted(whole)
+    links = [(link.label, named[link.head], named[link.tail]) for link in merged.relations]
     assert sorted(links) == sorted(joined)
     assert [span.id for span in merged.spans] == [f"T{place}" for place in range(1, len(whole) + 1)]
     assert [span.start for span in merged.spans] == sorted(span.start for span in merged.spans)
+
+
+def full(span):
+    return (*span.key, tuple(sorted(span.attributes.items())))
 
 
 def test_of_two_copies_the_one_far_from_the_edge_counts():
@@ -182,3 +186,25 @@ def test_of_two_copies_the_one_far_from_the_edge_counts():
             Span("Drug", ((8, 10),), "T2", {"negated": "no"}),
         )
         assert merged.relations == (Relation("dose", "T1", "T2", "R1"),)
+
+
+def test_mentions_at_one_place_that_a_window_tells_apart_stay_apart():
+    smoker = (
+        Span("Tobacco", ((8, 14),), "T1", {"status": "past"}),
+        Span("Tobacco", ((8, 14),), "T2", {"status": "now"}),
+    )
+    whole = Answer(spans=(*smoker, Span("Amount", ((15, 18),), "T3")), relations=(Relation("amount", "T3", "T2"),))
+    alone = Answer(
+        spans=(Span("Tobacco", ((3, 9),), "a"), Span("Amount", ((10, 13),), "b")),
+        relations=(Relation("amount", "b", "a"), Relation("of", "a", "b")),
+    )
+    for answers in ([whole, alone], [alone, whole]):
+        places = [(0, 30), (5, 20)] if answers[0] is whole else [(5, 20), (0, 30)]
+        merged = merge(places, answers)
+        assert [(span.id, span.label, dict(span.attributes)) for span in merged.spans] == [
+            ("T1", "Tobacco", {"status": "now"}), ("T2", "Tobacco", {"status": "past"}), ("T3", "Amount", {}),
+        ]  # fmt: skip
+        # What the other window says without the attributes is about the first of them.
+        assert {(one.label, one.head, one.tail) for one in merged.relations} == {
+            ("amount", "T3", "T1"), ("of", "T1", "T3"),
+        }  # fmt: skip

@@ -22,18 +22,20 @@ _VALUED = (
 _PERSON = ("experiencer", "subject")
 _PATIENT = ("", "patient", "self")
 _USUAL = ("present", "positive", "pos", "affirmed", "factual", "actual", "current", "patient", "self")
+_TIME, _NOW = ("temporality", "time"), ("current", "present")
 _FALSE = ("false", "no", "0", "n", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """``person`` is empty for the patient; ``read`` names the attributes that were understood."""
+    """``current`` only where it is said, ``person`` empty for the patient; ``read`` names what was understood."""
 
     negated: bool = False
     possible: bool = False
     hypothetical: bool = False
     past: bool = False
     future: bool = False
+    current: bool = False
     person: str = ""
     read: frozenset[str] = frozenset()
 
@@ -65,6 +67,8 @@ def assertion_of(attributes: Mapping[str, str]) -> Assertion:
             if word in _FLAGS:
                 said[_FLAGS[word]] = True
                 person = person or ("family member" if word == "family" else "")
+            if name in _TIME and word in _NOW:
+                said["current"] = True
             if word in _FLAGS or word in _USUAL:
                 read.add(key)
         elif name in _FLAGS and (not word or word in _FALSE or word in ("true", "yes", "1", "y")):

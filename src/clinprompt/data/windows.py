@@ -18,6 +18,8 @@ Window = tuple[int, int]
 Fits = Callable[[str], bool]
 """Whether a stretch of text has room; what a longer stretch fits in, a shorter one does too."""
 
+_Attributes = tuple[tuple[str, str], ...]
+
 _SLACK = 64
 """One in so many characters may be left free when the longest stretch that fits is looked for."""
 
@@ -134,32 +136,49 @@ class _Borders:
 def merge(places: Sequence[Window], answers: Sequence[Answer]) -> Answer:
     """The spans and relations found in windows as one answer over the whole text.
 
-    ``answers`` have offsets within their window. Spans with the same label and fragments are one; of their
-    attributes those stay that were found farthest from an edge of a window. Spans come in text order (longer
-    first) with the ids T1, T2, …, relations as R1, R2, … between them.
+    ``answers`` have offsets within their window. Spans with the same label and fragments are one, unless one window
+    tells several of them apart by their attributes; of windows that disagree on attributes, the one counts in which
+    the place lies farthest from an edge. Spans come in text order (longer first) with the ids T1, T2, …, relations
+    as R1, R2, … between them.
     """
-    best: dict[tuple[str, tuple[Window, ...]], tuple[int, Span]] = {}
-    links: dict[tuple[str, tuple[str, tuple[Window, ...]], tuple[str, tuple[Window, ...]]], None] = {}
+    told: dict[tuple[str, tuple[Window, ...]], tuple[int, dict[_Attributes, Span]]] = {}
+    links: list[tuple[str, Span, Span]] = []
     for (start, end), answer in zip(places, answers, strict=True):
         moved = [span.shifted(start) for span in answer.spans]
+        here: dict[tuple[str, tuple[Window, ...]], dict[_Attributes, Span]] = {}
         for span in moved:
-            margin = min(span.start - start, end - span.end)
-            if span.key not in best or margin > best[span.key][0]:
-                best[span.key] = (margin, span)
-        keys = {span.id: span.key for span in moved}
-        for relation in answer.relations:
-            links[(relation.label, keys[relation.head], keys[relation.tail])] = None
-    ordered = sorted((span for _, span in best.values()), key=lambda span: (span.start, -span.end, span.key))
-    names = {span.key: f"T{place}" for place, span in enumerate(ordered, 1)}
+            here.setdefault(span.key, {}).setdefault(_attributes(span), span)
+        for key, several in here.items():
+            margin = min(key[1][0][0] - start, end - key[1][-1][1])
+            if key not in told or margin > told[key][0]:
+                told[key] = (margin, several)
+        named = {span.id: span for span in moved}
+        links += [(relation.label, named[relation.head], named[relation.tail]) for relation in answer.relations]
+    ordered = sorted(
+        (span for _, several in told.values() for span in several.values()),
+        key=lambda span: (span.start, -span.end, span.key, _attributes(span)),
+    )
+    numbers = {(span.key, _attributes(span)): place for place, span in enumerate(ordered, 1)}
+
+    def number(span: Span) -> int:
+        """Of the mention itself, or of the first at its place where another window told it otherwise."""
+        several = told[span.key][1]
+        return numbers[span.key, _attributes(span) if _attributes(span) in several else min(several)]
+
+    joined = {(head.fragments, tail.fragments, label, number(head), number(tail)) for label, head, tail in links}
     spans = tuple(
-        Span(label=span.label, fragments=span.fragments, id=names[span.key], attributes=span.attributes)
-        for span in ordered
+        Span(label=span.label, fragments=span.fragments, id=f"T{place}", attributes=span.attributes)
+        for place, span in enumerate(ordered, 1)
     )
     relations = tuple(
-        Relation(label=label, head=names[head], tail=names[tail], id=f"R{place}")
-        for place, (label, head, tail) in enumerate(sorted(links, key=lambda link: (link[1][1], link[2][1], link)), 1)
+        Relation(label=label, head=f"T{head}", tail=f"T{tail}", id=f"R{place}")
+        for place, (_, _, label, head, tail) in enumerate(sorted(joined), 1)
     )
     return Answer(spans=spans, relations=relations)
+
+
+def _attributes(span: Span) -> _Attributes:
+    return tuple(sorted(span.attributes.items()))
 
 
 def within(answer: Answer, place: Window) -> Answer:

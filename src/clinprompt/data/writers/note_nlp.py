@@ -99,7 +99,7 @@ def _rows(document: Document, lost: Counter[str], *, concepts: Mapping[str, int]
             "note_nlp_concept_id": concepts.get(span.label, 0),
             "note_nlp_source_concept_id": 0,
             "term_exists": "Y" if said.exists else "N",
-            "term_temporal": "Past" if said.past else None,
+            "term_temporal": "Past" if said.past else "Present" if said.current else None,
             "term_modifiers": modifiers[:LONG],
         }
 
