@@ -23,6 +23,7 @@ from clinprompt.backbones.pack import Pack, Segment
 from clinprompt.backbones.protocol import Output, Placement, PromptVectors, Row
 from clinprompt.backbones.recompute import recompute_layers
 from clinprompt.backbones.row_segments import lay_rows
+from clinprompt.backbones.spelling import spell
 from clinprompt.backbones.state_store import MEMORY, StateStore
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
@@ -100,12 +101,7 @@ class CausalBackbone:
 
     def tokens(self, piece: Piece) -> list[int]:
         """Token ids of one piece; special tokens are recognised only in trusted pieces."""
-        return self.tokenizer.encode(
-            piece.text,
-            add_special_tokens=False,
-            split_special_tokens=not piece.trusted,
-            verbose=False,  # rows that are too long are refused in `encode`, in our words
-        )
+        return spell(self.tokenizer, piece.text, trusted=piece.trusted)["input_ids"]
 
     def encode(self, pair: TextPair, *, name: str, reserve: int = 0) -> Row:
         """Token ids of a text pair.
