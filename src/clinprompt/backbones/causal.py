@@ -267,8 +267,9 @@ class CausalBackbone:
                 use_cache=False,
                 layout=decoding,
             )
-        decoding.advance()
-        return self.logits(result.last_hidden_state[0])
+        logits = self.logits(result.last_hidden_state[0])
+        decoding.advance()  # last of all: a step that fails can be run again
+        return logits
 
     def with_answer(self, row: Row, answer: str) -> Row:
         """The row with another answer, given as text."""

@@ -14,9 +14,6 @@ from clinprompt.backbones.padded import Rectangle, Seat
 from clinprompt.inference.draft import Draft
 from clinprompt.inference.sampling import chances, choose
 
-MOST = 12
-"""Bundles of lines beyond which all are laid out anew: each costs some calls per layer."""
-
 
 @dataclass(slots=True, eq=False)
 class _Row:
@@ -51,7 +48,7 @@ class Writing:
             for row, at in zip(going, self.decoding.add(beside), strict=True):
                 row.at = at
             self.laid += going
-            if len(self.decoding.bundles) > MOST:
+            if self.decoding.scattered:
                 self._pause()
         return list(drafts)
 
