@@ -84,7 +84,7 @@ def in_threads(*works):
 
 @pytest.mark.parametrize("rows", [2, 16])
 def test_answers_are_those_of_each_row_alone_whatever_joins_and_leaves(backbone, rows):
-    requests, wanted = mixed(24), generations(24)
+    requests, wanted = mixed(16), generations(16)
     expected = [alone(backbone, *pair) for pair in zip(requests, wanted, strict=True)]
     several = [told(alone(backbone, request, Generation(5))) for request in requests]
     with LiveEngine(backbone, rows=rows, tokens=256) as live:
@@ -106,7 +106,7 @@ def test_answers_are_those_of_each_row_alone_whatever_joins_and_leaves(backbone,
             found = live.session().answers(requests[:8], Generation(5))
             assert [told(one) for one in found] == several[:8]
 
-        in_threads(ask, *(lambda t=t: submit(range(t, 24, 4), t % 2) for t in range(4)), ask)
+        in_threads(ask, *(lambda t=t: submit(range(t, 16, 4), t % 2) for t in range(4)), ask)
         assert live.running == live.waiting == 0
 
 
@@ -132,20 +132,20 @@ def _prompt(request):
 
 
 def test_notes_are_read_bit_by_bit_to_the_same_answers(backbone):
-    """Five tokens a turn, so that rows wait for notes, share them, and begin beside rows that are written."""
+    """Three tokens a turn, so that rows wait for notes, share them, and begin beside rows that are written."""
     requests, wanted = mixed(16, seed=2), generations(16)
     expected = [told(alone(backbone, *pair)) for pair in zip(requests, wanted, strict=True)]
     longest, further = [], backbone.further
     spy = lambda tokens, past: longest.append(len(tokens)) or further(tokens, past)  # noqa: E731
     with (
-        patch.multiple(live, SPEED=50.0),
+        patch.multiple(live, PAUSE=0.0, LEAST=3),
         patch.object(beginnings, "LEAST", 3),
         patch.object(backbone, "further", spy),
         LiveEngine(backbone, rows=8) as engine,
     ):
         tickets = [engine.submit(*pair) for pair in zip(requests, wanted, strict=True)]
         assert [told(ticket.result(SOON)) for ticket in tickets] == expected
-    assert len(longest) > 20 and max(longest) <= 5
+    assert len(longest) > 20 and max(longest) <= 3
 
 
 def test_a_padded_network_joins_and_leaves_too(backbone):
