@@ -23,6 +23,7 @@ from clinprompt.backbones.pack import Pack, Segment
 from clinprompt.backbones.protocol import Output, Placement, PromptVectors, Row
 from clinprompt.backbones.recompute import recompute_layers
 from clinprompt.backbones.row_segments import lay_rows
+from clinprompt.backbones.spelling import spell
 from clinprompt.backbones.state_store import MEMORY, StateStore
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
@@ -100,12 +101,7 @@ class CausalBackbone:
 
     def tokens(self, piece: Piece) -> list[int]:
         """Token ids of one piece; special tokens are recognised only in trusted pieces."""
-        return self.tokenizer.encode(
-            piece.text,
-            add_special_tokens=False,
-            split_special_tokens=not piece.trusted,
-            verbose=False,  # rows that are too long are refused in `encode`, in our words
-        )
+        return spell(self.tokenizer, piece.text, trusted=piece.trusted)["input_ids"]
 
     def encode(self, pair: TextPair, *, name: str, reserve: int = 0) -> Row:
         """Token ids of a text pair.
@@ -219,6 +215,13 @@ class CausalBackbone:
         return found
 
     @torch.no_grad()
+    def further(self, tokens: Sequence[int], past: Tensor | None) -> Tensor:
+        """The states ``[L, 2, heads, S, D]`` of what was run before and of tokens behind it: a note bit by bit."""
+        first = 0 if past is None else past.shape[3]
+        [own] = self._states(Pack([Segment(tokens, first=first, past=past)], keep=True, device=self.device), None)
+        return own if past is None else torch.cat([past.to(own.device), own], dim=3)
+
+    @torch.no_grad()
     def prompt_states(self, prompts: PromptVectors) -> list[Tensor]:
         """Keys and values ``[L, 2, heads, S, D]`` of what each prompt puts before everything."""
         P = prompts.vectors.shape[1]
@@ -240,8 +243,8 @@ class CausalBackbone:
     ) -> tuple[Tensor, list[Line]]:
         """Logits ``[B, V]`` of each answer's first token, and the lines that go on from there.
 
-        ``trunks`` are the states of what each row shares with others: a prompt that stands before it
-        (:meth:`prompt_states`), or else its context with BOS (:meth:`states`).
+        ``trunks`` are the states of what each row begins with and shares with others: a prompt that stands before it
+        (:meth:`prompt_states`), or else its context with BOS (:meth:`states`); or of both.
         """
         laid = lay_rows(rows, prompts, bos=self.bos, pad=self.pad, pasts=trunks, with_answers=False)
         pack = Pack(laid.segments, keep=True, device=self.device)
@@ -264,8 +267,9 @@ class CausalBackbone:
                 use_cache=False,
                 layout=decoding,
             )
-        decoding.advance()
-        return self.logits(result.last_hidden_state[0])
+        logits = self.logits(result.last_hidden_state[0])
+        decoding.advance()  # last of all: a step that fails can be run again
+        return logits
 
     def with_answer(self, row: Row, answer: str) -> Row:
         """The row with another answer, given as text."""

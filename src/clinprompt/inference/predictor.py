@@ -11,6 +11,7 @@ from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Generation, Placement, RawAnswer, Row
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Constraint, Grammars
+from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece, TextPair
@@ -55,13 +56,13 @@ class Predictor:
         generation: Generation | None = None,
         choices: bool = False,
         grammars: Grammars | None = None,
-        engine: LocalEngine | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.backbone, self.template = backbone, template
         self.choices, self.grammars = choices, grammars
         self.joint = grammars.joint(backbone, template.joint) if grammars else template.joint
         self.generation = generation or Generation()
-        self.engine = engine or LocalEngine(backbone)
+        self.engine: Engine = engine or LocalEngine(backbone)
 
     def predict(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
@@ -141,6 +142,8 @@ class Predictor:
 
     def _provenance(self, question: Question, answer: RawAnswer, *, chosen: bool) -> dict[str, str]:
         manner = "greedy" if self.generation.beams == 1 else f"{self.generation.beams} beams"
+        if (heat := self.generation.temperature) > 0.0:
+            manner = f"drawn at temperature {heat:g}, top_p {self.generation.top_p:g}, seed {self.generation.seed}"
         return {
             "task": question.task.name,
             "prompt": question.prompt_name,
