@@ -157,7 +157,9 @@ def add_key(
         file = read_keys(path) if path.exists() else KeyFile(salt=secrets.token_hex(32))
         if name in file.keys:
             raise InputError(
-                f"there is a key named {name!r}", where=str(path), fix="choose another name, or remove the old key first"
+                f"there is a key named {name!r}",
+                where=str(path),
+                fix="choose another name, or remove the old key first",
             )
         made = (clock or datetime.now(UTC)).isoformat(timespec="seconds")
         entry = {

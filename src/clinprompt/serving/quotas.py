@@ -84,7 +84,9 @@ class Quotas:
             longest, quota, what = max(waits, key=lambda one: one[0])
             if math.isinf(longest):
                 raise Refused(
-                    413, "request_exceeds_quota", f"the request has more {what} than the key's quota of {quota} a minute"
+                    413,
+                    "request_exceeds_quota",
+                    f"the request has more {what} than the key's quota of {quota} a minute",
                 )
             if longest > 0:
                 raise Refused(
