@@ -107,8 +107,7 @@ def _faults(
 ) -> Iterator[tuple[Literal["changed", "missing", "moved"], str]]:
     """What is wrong with a line that follows the line of this number and hash."""
     if line.number > number + 1:
-        gap = f"line {number + 1}" if line.number == number + 2 else f"lines {number + 1} to {line.number - 1}"
-        yield "missing", f"{gap} of the log are not here"
+        yield "missing", f"of the log, {number + 1} to {line.number - 1} are not here"
     elif line.number <= number:
         yield "moved", f"line {line.number} of the log stands after line {number}"
     elif before and line.before != before:
