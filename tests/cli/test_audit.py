@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from clinprompt.serving.audit_line import audit_secret
-from tests.serving.audited import written
+from tests.serving.audited import RECORD, opened, written
 
 
 @pytest.fixture
@@ -51,3 +52,21 @@ def test_changes_are_told_with_exit_code_2(lines, tmp_path, clinprompt):
 def test_bad_input_is_one_paragraph(lines, clinprompt, words, what):
     ended = clinprompt("audit", "verify", *words)
     assert ended.code == 2 and ended.err.count("error: ") == 1 and what in " ".join(ended.err.split())
+
+
+def test_who_sent_a_note_is_found(lines, tmp_path, clinprompt):
+    secret = audit_secret(tmp_path / "audit.secret")
+    sent = "Took aspirin.\r\nÄ"
+    with opened(tmp_path / "audit.jsonl", secret=secret) as log:
+        number = log.write(replace(RECORD, who="ann", notes=(secret.mark("another"), secret.mark(sent))))
+    (tmp_path / "note.txt").write_bytes(sent.encode())
+    (tmp_path / "other.txt").write_bytes(sent.replace("\r", "").encode())
+    words = ("audit", "find", "audit.jsonl", "note.txt", "--secret", "audit.secret")
+    said = clinprompt(*words)
+    assert said.code == 0 and "ann" in said.out and "meds@3" in said.out and "aspirin" not in said.out + said.err
+    [one] = json.loads(clinprompt(*words, "--json").out)["found"]
+    assert (one["line"], one["who"], one["prompts"]) == (number, "ann", ["meds@3"])
+    other = clinprompt("audit", "find", "audit.jsonl", "other.txt", "--secret", "audit.secret", "--json")
+    assert json.loads(other.out)["found"] == []
+    (tmp_path / "other.txt").write_bytes(b"\xff")
+    assert clinprompt("audit", "find", "audit.jsonl", "other.txt", "--secret", "audit.secret").code == 2
