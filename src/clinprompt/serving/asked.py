@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from clinprompt.data.choices import lettered, rendered
 from clinprompt.schema.example import Answer, Example
-from clinprompt.serving.refusal import Refusal
+from clinprompt.serving.refused import Refused
 from clinprompt.serving.served import Served
 
 
@@ -15,12 +15,12 @@ def example_of(
 ) -> Example:
     """The note with the other inputs of its task.
 
-    Raises :class:`Refusal` for inputs that the task's template cannot show and for those that are missing.
+    Raises :class:`Refused` for inputs that the task's template cannot show and for those that are missing.
     """
     template, task = served.opened.template, served.task
     unknown = sorted(set(inputs) - template.slots)
     if unknown:
-        raise Refusal(400, "unknown_input", f"{served.name} has no input {unknown[0]}.", param=param)
+        raise Refused(400, "unknown_input", f"{served.name} has no input {unknown[0]}.", param=param)
     choices: tuple[tuple[str, str], ...] = ()
     texts = {"note": note}
     for slot, value in inputs.items():
@@ -30,11 +30,11 @@ def example_of(
             choices = lettered(value)
             texts[slot] = rendered(choices)
         else:
-            raise Refusal(400, "invalid_input", f"The input {slot} of {served.name} is one text.", param=param)
+            raise Refused(400, "invalid_input", f"The input {slot} of {served.name} is one text.", param=param)
     if task.codec == "choices" and not choices:
-        raise Refusal(400, "missing_input", f"{served.name} chooses among options: give them as a list.", param=param)
+        raise Refused(400, "missing_input", f"{served.name} chooses among options: give them as a list.", param=param)
     if task.about and "question" not in texts:
-        raise Refusal(
+        raise Refused(
             400,
             "missing_input",
             f"{served.name} asks about one mention: name it in the input question, or ask /v1/extract for "

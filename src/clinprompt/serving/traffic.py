@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from clinprompt.serving.refusal import Refusal, refused
-
-RETRY = 2.0
-"""Seconds after which a client may come back to a busy server."""
+from clinprompt.serving.faults import RETRY, response
+from clinprompt.serving.refused import Refused
 
 WORK = "/v1/"
+"""What the paths of requests begin with that are counted."""
 
 
 class Traffic:
-    """Counts requests for work, those under ``/v1/``; all others always come through."""
+    """Counts requests for work; all others always come through."""
 
     def __init__(self, *, most: int) -> None:
         self.most = most
@@ -37,11 +36,11 @@ class Traffic:
         return self.drains_until is not None and (not self.running or time.monotonic() > self.drains_until)
 
     def enter(self) -> None:
-        """Raise :class:`Refusal` when there is no place for another request, else count it."""
+        """Count a request in; :class:`Refused` when there is no place for it."""
         if self.draining:
-            raise Refusal(503, "stopping", "The server is about to stop.", retry_after=RETRY)
+            raise Refused(503, "stopping", "the server is about to stop", retry_after=RETRY)
         if self.running >= self.most:
-            raise Refusal(503, "overloaded", "The server is busy; try again later.", retry_after=RETRY)
+            raise Refused(503, "overloaded", "the server is busy; try again later", retry_after=RETRY)
         self.running += 1
 
     def leave(self) -> None:
@@ -50,7 +49,7 @@ class Traffic:
 
 
 class TrafficGate:
-    """ASGI middleware that lets requests in and counts them until their last byte."""
+    """An ASGI application around another one: requests for work are counted from here to their last byte."""
 
     def __init__(self, app: Any, *, traffic: Traffic) -> None:
         self.app, self.traffic = app, traffic
@@ -58,15 +57,13 @@ class TrafficGate:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One request."""
         if scope["type"] != "http" or not scope["path"].startswith(WORK):
-            await self.app(scope, receive, send)
-            return
+            return await self.app(scope, receive, send)
         try:
             self.traffic.enter()
-        except Refusal as refusal:
-            response = refused(refusal)
-            response.headers["Connection"] = "close"
-            await response(scope, receive, send)
-            return
+        except Refused as refused:
+            answer = response(refused)
+            answer.headers["connection"] = "close"
+            return await answer(scope, receive, send)
         try:
             await self.app(scope, receive, send)
         finally:
