@@ -11,6 +11,7 @@ from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Generation, Placement, RawAnswer, Row
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Constraint, Grammars
+from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece, TextPair
@@ -55,13 +56,13 @@ class Predictor:
         generation: Generation | None = None,
         choices: bool = False,
         grammars: Grammars | None = None,
-        engine: LocalEngine | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.backbone, self.template = backbone, template
         self.choices, self.grammars = choices, grammars
         self.joint = grammars.joint(backbone, template.joint) if grammars else template.joint
         self.generation = generation or Generation()
-        self.engine = engine or LocalEngine(backbone)
+        self.engine: Engine = engine or LocalEngine(backbone)
 
     def predict(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
