@@ -73,7 +73,7 @@ class Predictor:
         """
         chosen = self.likeliest(questions, watch=watch) if self.choices else [None] * len(questions)
         free = [question for question, found in zip(questions, chosen, strict=True) if found is None]
-        answers = iter(self.engine.answers([self._request(one) for one in free], self.generation, watch=watch))
+        answers = iter(self.engine.answers([self.request(one) for one in free], self.generation, watch=watch))
         return [
             self._read(question, next(answers)) if found is None else found
             for question, found in zip(questions, chosen, strict=True)
@@ -90,7 +90,7 @@ class Predictor:
 
     def likelihoods(self, questions: Sequence[Question], answers: Sequence[Sequence[str]]) -> list[list[float]]:
         """Log-probability in nats of answer texts to each question, each with its end token."""
-        return self.engine.likelihoods([self._request(question) for question in questions], answers)
+        return self.engine.likelihoods([self.request(question) for question in questions], answers)
 
     def possible(self, question: Question) -> tuple[str, ...] | None:
         """The answer texts among which to choose; ``None`` where there is no closed list of them."""
@@ -127,7 +127,8 @@ class Predictor:
         provenance = self._provenance(question, answer, chosen=chosen)
         return replace(read, report=report, raw=answer.text, provenance=provenance)
 
-    def _request(self, question: Question) -> Request:
+    def request(self, question: Question) -> Request:
+        """The row that asks a question, with its prompt and what the answer may be."""
         pair = formulate(question.example, question.task, self.template, with_answer=False)
         row = self._encode(question, pair)
         return Request(row, question.vectors, question.placement, lambda: self._constraint(question))

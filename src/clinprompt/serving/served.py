@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from clinprompt.errors import InputError
 from clinprompt.inference.reference import check_reference
@@ -145,14 +144,3 @@ class ServedPrompts:
         self.call(lambda: check_reference(opened.backbone, prompt, where=where))
         return Served(banked, prompt, task, opened)
 
-
-def described(task: Task) -> dict[str, Any]:
-    """What a client needs to know of a task: its kind, labels, relations, attributes, and what it asks about."""
-    return {
-        "kind": task.kind.value,
-        "labels": list(task.labels),
-        "relations": list(task.relations),
-        "attributes": {name: list(schema.values) for name, schema in task.attributes.items()},
-        "about": list(task.about.of) if task.about else [],
-        "instruction": task.instruction,
-    }
