@@ -9,7 +9,7 @@ import typer
 
 from clinprompt.cli.console import console
 
-app = typer.Typer(help="The audit log of a server: verify it.", no_args_is_help=True)
+app = typer.Typer(help="The audit log of a server: verify it, find who sent a note.", no_args_is_help=True)
 
 
 @app.callback()
@@ -17,9 +17,12 @@ def _group() -> None:
     """An audit log is a chain of lines, one for each request, without a word of any note."""
 
 
+File = Annotated[Path, typer.Argument(help="Log of `clinprompt serve --audit`; its finished parts are read too.")]
+
+
 @app.command()
 def verify(
-    file: Annotated[Path, typer.Argument(help="Log of `clinprompt serve --audit`; its finished parts are read too.")],
+    file: File,
     secret: Annotated[
         Path | None, typer.Option("--secret", help="Secret file of the log: the seal of every line is checked.")
     ] = None,
@@ -64,3 +67,25 @@ def verify(
         )
     if found.faults:
         raise typer.Exit(2)
+
+
+@app.command()
+def find(
+    file: File,
+    note: Annotated[Path, typer.Argument(help="Text file with the note, exactly as it was sent.")],
+    secret: Annotated[Path, typer.Option("--secret", help="Secret file of the log.")],
+) -> None:
+    """List the requests that sent a note: when, with which key, for which tasks. The note itself is not shown."""
+    from clinprompt.errors import InputError
+    from clinprompt.serving.audit_check import visits
+    from clinprompt.serving.audit_line import audit_secret
+
+    try:
+        text = note.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("the note cannot be read as UTF-8 text", where=str(note)) from error
+    found = list(visits(file, audit_secret(secret).mark(text)))
+    columns = ("line", "time", "who", "route", "status", "prompts")
+    rows = [[" ".join(one[c]) if isinstance(one[c], list) else one[c] for c in columns] for one in found]
+    console.table(columns, rows)
+    console.result({"file": file, "found": [{column: one[column] for column in columns} for one in found]})

@@ -51,8 +51,8 @@ class AuditLog:
         self._number = self._length = self._kept = 0
         self._last = START
         self._doubtful = False
-        self._lock.take()
         try:
+            self._lock.take()
             self._open()
             self._keep(self._number)
         except BaseException as error:
@@ -111,6 +111,8 @@ class AuditLog:
         self._handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._length = os.fstat(self._handle).st_size - torn
         os.ftruncate(self._handle, self._length)
+        if not self._length:
+            _folder_to_disk(self.path.parent)  # without it a power cut may lose the file with all that is in it
         self._append("opened", torn=torn)
         self._doubtful = False
 
@@ -212,6 +214,14 @@ def _not_ours(what: str, file: Path) -> InputError:
     return InputError(
         what, where=str(file), fix="look at it with `clinprompt audit verify`; to begin a new log, move this one away"
     )
+
+
+def _folder_to_disk(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _tail(path: Path) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from clinprompt.errors import InputError
 from clinprompt.serving.audit import is_torn, parts
@@ -67,9 +68,7 @@ def verify(path: Path, *, secret: AuditSecret | None = None, anchors: Sequence[A
     it the seals show that. Lines cut from the end are found only with an anchor of a line that was there.
     Raises :class:`InputError` when there is no log.
     """
-    files = [*parts(path), *([path] if path.exists() else [])]
-    if not files:
-        raise InputError("there is no audit log", where=str(path))
+    files = _files(path)
     wanted = {anchor.number: anchor for anchor in anchors}
     faults: list[Fault] = []
     # Lines before the first part may be kept elsewhere: an anchor of the last of them stands for them.
@@ -102,13 +101,31 @@ def verify(path: Path, *, secret: AuditSecret | None = None, anchors: Sequence[A
     return Audited(lines, tuple(faults), end, torn, tuple(unclosed), secret is not None)
 
 
+def visits(path: Path, mark: str) -> Iterator[dict[str, Any]]:
+    """The records of a log, with its finished parts, that bear this mark of a note; lines that are none are left out.
+
+    Raises :class:`InputError` when there is no log.
+    """
+    for _, _, content, _ in _lines(_files(path)):
+        line = parsed_line(content) if mark.encode() in content else None
+        told = json.loads(line.content) if line else {}
+        if mark in told.get("notes", ()):
+            yield told
+
+
+def _files(path: Path) -> list[Path]:
+    files = [*parts(path), *([path] if path.exists() else [])]
+    if not files:
+        raise InputError("there is no audit log", where=str(path))
+    return files
+
+
 def _faults(
     line: ChainedLine, number: int, before: str, secret: AuditSecret | None
 ) -> Iterator[tuple[Literal["changed", "missing", "moved"], str]]:
     """What is wrong with a line that follows the line of this number and hash."""
     if line.number > number + 1:
-        gap = f"line {number + 1}" if line.number == number + 2 else f"lines {number + 1} to {line.number - 1}"
-        yield "missing", f"{gap} of the log are not here"
+        yield "missing", f"of the log, {number + 1} to {line.number - 1} are not here"
     elif line.number <= number:
         yield "moved", f"line {line.number} of the log stands after line {number}"
     elif before and line.before != before:

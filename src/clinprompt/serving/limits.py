@@ -6,6 +6,8 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from ipaddress import IPv6Address
 from typing import Any
 
 from clinprompt.serving.refused import Refused
@@ -40,7 +42,8 @@ class Limits:
     ``body`` is the most bytes of a body, ``seconds`` the most time for it to arrive, ``hosts`` the names under which
     the server may be asked for: ``name`` (any port), ``name:port``, ``[address]`` for IPv6, or ``*`` for all of them.
     ``admit`` is called with the scope before any of the body is read, and raises :class:`Refused` for a request that
-    is not wanted, so that nobody without a key has bodies kept in memory.
+    is not wanted, so that nobody without a key has bodies kept in memory; it may leave what it found in
+    ``scope["state"]``, where the application finds it as ``request.state``.
     """
 
     def __init__(
@@ -147,7 +150,13 @@ def _check_origin(sent: Mapping[bytes, list[bytes]]) -> None:
 
 
 def _plain(host: str) -> str:
-    return host.strip().lower().rstrip(".")
+    """One spelling of a host: lower case, no dot at the end, addresses of IPv6 shortened."""
+    host = host.strip().lower().rstrip(".")
+    if host.startswith("["):
+        address, _, port = host[1:].partition("]")
+        with suppress(ValueError):
+            return f"[{IPv6Address(address).compressed}]{port}"
+    return host
 
 
 def _replayed(content: bytes, receive: Receive) -> Receive:
