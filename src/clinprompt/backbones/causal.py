@@ -23,6 +23,7 @@ from clinprompt.backbones.pack import Pack, Segment
 from clinprompt.backbones.protocol import Output, Placement, PromptVectors, Row
 from clinprompt.backbones.recompute import recompute_layers
 from clinprompt.backbones.row_segments import lay_rows
+from clinprompt.backbones.spelling import shared_tokens, spell
 from clinprompt.backbones.state_store import MEMORY, StateStore
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
@@ -100,12 +101,7 @@ class CausalBackbone:
 
     def tokens(self, piece: Piece) -> list[int]:
         """Token ids of one piece; special tokens are recognised only in trusted pieces."""
-        return self.tokenizer.encode(
-            piece.text,
-            add_special_tokens=False,
-            split_special_tokens=not piece.trusted,
-            verbose=False,  # rows that are too long are refused in `encode`, in our words
-        )
+        return spell(self.tokenizer, piece.text, trusted=piece.trusted)["input_ids"]
 
     def encode(self, pair: TextPair, *, name: str, reserve: int = 0) -> Row:
         """Token ids of a text pair.
@@ -221,6 +217,13 @@ class CausalBackbone:
         return found
 
     @torch.no_grad()
+    def further(self, tokens: Sequence[int], past: Tensor | None) -> Tensor:
+        """The states ``[L, 2, heads, S, D]`` of what was run before and of tokens behind it: a note bit by bit."""
+        first = 0 if past is None else past.shape[3]
+        [own] = self._states(Pack([Segment(tokens, first=first, past=past)], keep=True, device=self.device), None)
+        return own if past is None else torch.cat([past.to(own.device), own], dim=3)
+
+    @torch.no_grad()
     def prompt_states(self, prompts: PromptVectors) -> list[Tensor]:
         """Keys and values ``[L, 2, heads, S, D]`` of what each prompt puts before everything."""
         P = prompts.vectors.shape[1]
@@ -242,8 +245,8 @@ class CausalBackbone:
     ) -> tuple[Tensor, list[Line]]:
         """Logits ``[B, V]`` of each answer's first token, and the lines that go on from there.
 
-        ``trunks`` are the states of what each row shares with others: a prompt that stands before it
-        (:meth:`prompt_states`), or else its context with BOS (:meth:`states`).
+        ``trunks`` are the states of what each row begins with and shares with others: a prompt that stands before it
+        (:meth:`prompt_states`), or else its context with BOS (:meth:`states`); or of both.
         """
         laid = lay_rows(rows, prompts, bos=self.bos, pad=self.pad, pasts=trunks, with_answers=False)
         pack = Pack(laid.segments, keep=True, device=self.device)
@@ -287,15 +290,6 @@ class CausalBackbone:
         if self.autocast is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.autocast)
-
-
-def shared_tokens(pieces: Sequence[Piece], tokens: Sequence[Sequence[int]]) -> int | None:
-    """How many tokens end with the longest text that is no template's; ``None`` where there is none."""
-    texts = [i for i, piece in enumerate(pieces) if not piece.trusted]
-    if not texts:
-        return None
-    note = max(texts, key=lambda i: len(tokens[i]))
-    return sum(len(part) for part in tokens[: note + 1])
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
