@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from clinprompt.backbones.protocol import RawAnswer
 from clinprompt.serving.bearer import AnyCaller
 from clinprompt.serving.faults import refusals
+from clinprompt.serving.findings import STRICT
 from clinprompt.serving.refused import Refused
 from clinprompt.serving.sampling import Sampling, TokenUsage, finish, usage
 from clinprompt.serving.server import Server
@@ -24,7 +25,7 @@ from clinprompt.serving.writing import AnswerWriting, Step, Token, begin
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
 
 class TextPart(_Strict):
