@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,13 +25,29 @@ from clinprompt.inference.greedy import Greedy
 class Request:
     """One row with its own prompt: vectors ``[P, H]`` and their placement, or ``None`` for no prompt.
 
-    ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun.
+    ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun. ``prompt`` is the prompt's
+    name with its version (``meds@3``), for engines that hold the vectors themselves.
     """
 
     row: Row
     vectors: Tensor | None = None
     placement: Placement = Placement.suffix
     constraint: Callable[[], Constraint | None] = lambda: None
+    prompt: str = ""
+
+
+class Engine(Protocol):
+    """What a predictor asks of whatever runs the network."""
+
+    def answers(
+        self, requests: Sequence[Request], generation: Generation, *, watch: Callable[[int], None] = ...
+    ) -> list[RawAnswer]:
+        """The requests' answers in their order; ``watch`` hears how many more are finished."""
+        ...
+
+    def likelihoods(self, requests: Sequence[Request], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Log-probability in nats of each request's possible answers, each with its end token."""
+        ...
 
 
 class LocalEngine:
