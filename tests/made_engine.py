@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,11 +17,53 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from transformers import AutoTokenizer
 
+from clinprompt.stages.configs import BackboneSettings, EngineSettings
+from clinprompt.stages.export_prompts import ExportSettings, export_prompts
+from clinprompt.stages.opened import Opened, open_backbone
+from clinprompt.stages.opened_engine import open_engine
+from tests.made_backbones import tiny_folder
+from tests.made_prompts import write_random_prompt
+
+PROMPTS = (("medications", "suffix"), ("impression", "prefix"), ("lab-flag", "both"))
+
+
+@dataclass
+class MadeCheckpoint:
+    """A tiny backbone, prompts for it in files, all of them as tokens of one checkpoint, and that for CTranslate2."""
+
+    opened: Opened
+    files: list[Path]
+    folder: Path
+    converted: Path
+
+    def server(self) -> CheckpointServer:
+        return CheckpointServer(self.folder, self.converted)
+
+    def engine(self, url: str, **options):
+        """The server opened as a stage opens it."""
+        settings = EngineSettings(kind="openai", url=url, checkpoint=self.folder, **options)
+        return open_engine(settings, BackboneSettings())
+
+
+def made_checkpoint(folder: Path, *, seed: int = 0) -> MadeCheckpoint:
+    """Three prompts of three placements; ``seed`` is that of their numbers, not of the backbone."""
+    settings = BackboneSettings(path=str(tiny_folder(folder / "tiny")), dtype="float32")
+    opened = open_backbone(settings)
+    files = [
+        write_random_prompt(
+            folder / f"{task}.safetensors", opened, task=task, placement=place, length=3 + i, seed=seed + i
+        )
+        for i, (task, place) in enumerate(PROMPTS)
+    ]
+    given = ExportSettings(backbone=settings, prompts=tuple(files), out=folder / "served", tables="float32")
+    export_prompts(given, opened=opened)
+    return MadeCheckpoint(opened, files, folder / "served", folder / "ct2")
+
 
 class CheckpointServer:
     """What the server can do and has been asked; ``failures`` are (status, headers) of its next answers."""
 
-    def __init__(self, checkpoint: Path, converted: Path, *, scoring=("echo", "bias"), ids=True, texts=True, key=""):
+    def __init__(self, checkpoint: Path, converted: Path):
         import ctranslate2
         from ctranslate2.converters import TransformersConverter
 
@@ -29,17 +72,24 @@ class CheckpointServer:
                 TransformersConverter(str(checkpoint)).convert(str(converted), quantization="float32")
         self.generator = ctranslate2.Generator(str(converted), compute_type="float32", inter_threads=2, intra_threads=1)
         self.tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        self.scoring, self.ids, self.texts, self.key = scoring, ids, texts, key
-        self.models = [checkpoint.name]
-        self.failures: deque = deque()
-        self.asked: list[dict] = []
-        self.delay = 0.0
-        self.cut = 0
-        self.under_way = self.most_under_way = 0
-        self.lock = threading.Lock()
+        self.name, self.lock = checkpoint.name, threading.Lock()
+        self.reset()
         self.app = FastAPI()
         self.app.get("/v1/models")(self.list_models)
         self.app.post("/v1/completions")(self.complete)
+
+    def reset(self) -> None:
+        """All it can do, and nothing asked yet.
+
+        ``scoring`` ``biased`` are log-probabilities after the bias, as some servers have them; ``cut`` are tokens of
+        questions that it silently leaves out.
+        """
+        self.scoring, self.ids, self.texts, self.key = ("echo", "bias"), True, True, ""
+        self.models = [self.name]
+        self.failures: deque = deque()
+        self.asked: list[dict] = []
+        self.delay, self.cut = 0.0, 0
+        self.under_way = self.most_under_way = 0
 
     def list_models(self, request: Request):
         if refusal := self.refusal(request):
@@ -90,7 +140,7 @@ class CheckpointServer:
             written, ended = [int(token) for token in bias][:1], False
         else:
             written, ended = self.generate(ids, body["max_tokens"])
-        text = self.tokenizer.decode(written, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = self.tokenizer.decode(written, clean_up_tokenization_spaces=False)
         places = [text.find(stop) for stop in body.get("stop", ()) if stop in text]
         choice = {"text": text[: min(places)] if places else text, "index": 0, "logprobs": None}
         choice["finish_reason"] = "stop" if ended or places else "length"

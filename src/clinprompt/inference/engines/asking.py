@@ -23,9 +23,6 @@ FORMS: tuple[Form, ...] = ("token ids", "text", "text without BOS")
 Scoring = Literal["echo", "forced", ""]
 """How an answer's log-probability is had: the server reads it back, it is made to write it token by token, or not."""
 
-TOLERANCE = 0.1
-"""How far logits may be from those recorded, relative to the largest: what half precision is allowed here too."""
-
 REFERENCE = "reference sentence"
 
 
@@ -75,25 +72,41 @@ class Asking:
         return recorded is None or agrees(said, recorded, lambda token: self.checkpoint.backbone.text([token]))
 
 
+def tolerance(recorded: Reference) -> float:
+    """How far apart log-probabilities may be that should differ as these logits do, in nats.
+
+    Half precision is allowed a tenth of the largest logit here as elsewhere, but no more than half of what lies
+    between the strongest and the weakest recorded, or else any order of them would do; rounding needs a fiftieth.
+    """
+    largest = max(1.0, *(abs(value) for value in recorded.with_prompt))
+    return min(0.1 * largest, max(0.02 * largest, spread(recorded) / 2))
+
+
+def spread(recorded: Reference) -> float:
+    """What lies between the strongest and the weakest logit recorded."""
+    return max(recorded.with_prompt) - min(recorded.with_prompt)
+
+
 def agrees(said: Completion, recorded: Reference, text: Callable[[int], str]) -> bool:
     """Whether a first token and the likeliest ones beside it are those recorded.
 
-    Log-probabilities differ from logits by one constant. Where fewer than two of the likeliest tokens can be told by
-    their texts (some are parts of a character), the written one must be one of the strongest recorded.
+    Log-probabilities differ from logits by one constant; what is likely now must have been among the strongest then.
+    Where a server tells texts in place of ids, tokens that are parts of a character cannot be told; if it tells none
+    at all, the written one must be one of the strongest recorded.
     """
-    scale = max(1.0, *(abs(value) for value in recorded.with_prompt))
-    texts = [text(token) for token in recorded.tokens]
-    known: list[float] = []
-    for token, spelled, logit in zip(recorded.tokens, texts, recorded.with_prompt, strict=True):
-        clear = texts.count(spelled) == 1 and "\ufffd" not in spelled
-        value = said.best.get(token, said.best.get(spelled) if clear else None)
-        if value is not None:
-            known.append(value - logit)
-    if len(known) > 1:
-        return max(known) - min(known) <= TOLERANCE * scale
-    near = max(recorded.with_prompt) - TOLERANCE * scale
-    strongest = [one for one, logit in zip(texts, recorded.with_prompt, strict=True) if logit >= near]
-    return any(_same_words(said.text, one) for one in strongest)
+    logits = dict(zip(recorded.tokens, recorded.with_prompt, strict=True))
+    allowed = tolerance(recorded)
+    by_text = {text(token): token for token in recorded.tokens}
+    clear = {one: value for one, value in said.best.items() if isinstance(one, int) or "\ufffd" not in one}
+    named = [(one if isinstance(one, int) else by_text.get(one), value) for one, value in clear.items()]
+    constants = [value - logits[token] for token, value in named if token in logits]
+    if constants:
+        beyond = min(recorded.with_prompt) + min(constants) + allowed
+        unknown = [value for token, value in named if token not in logits]
+        return max(constants) - min(constants) <= allowed and all(value <= beyond for value in unknown)
+    near = max(recorded.with_prompt) - allowed
+    strongest = [text(token) for token, logit in logits.items() if logit >= near]
+    return not clear and any(_same_words(said.text, one) for one in strongest)
 
 
 def _same_words(written: str, spelled: str) -> bool:

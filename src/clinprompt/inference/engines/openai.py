@@ -12,7 +12,7 @@ from clinprompt.inference.checkpoint import Checkpoint
 from clinprompt.inference.engines.asking import FORMS, Asking
 from clinprompt.inference.engines.completion import Completion
 from clinprompt.inference.engines.local import Request
-from clinprompt.inference.engines.scoring import Given, likelihoods, scoring_of
+from clinprompt.inference.engines.scoring import Given, likelihoods, scores_as_recorded, scoring_of
 from clinprompt.inference.engines.wire import AGAIN, Refused, Wire
 from clinprompt.prompts.exports.token_map import TokenPrompt
 from clinprompt.schema.formulated import Piece
@@ -44,7 +44,11 @@ class OpenAIEngine:
 
     def check(self, prompt: TokenPrompt, *, where: str) -> None:
         """Raise :class:`InputError` when a prompt does not act in the server as it did when it was made."""
-        if not self.asking.acts(prompt, self.asking.reference(prompt)):
+        acts = (
+            scores_as_recorded(self.asking, prompt) if self.scores
+            else self.asking.acts(prompt, self.asking.reference(prompt))
+        )  # fmt: skip
+        if not acts:
             raise _acts_otherwise(self.wire, prompt, where=where)
 
     def answers(

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from clinprompt.errors import InputError
-from clinprompt.inference.engines.asking import REFERENCE, TOLERANCE, Asking, Scoring
+from clinprompt.inference.engines.asking import REFERENCE, Asking, Scoring, spread, tolerance
 from clinprompt.inference.engines.completion import Completion
-from clinprompt.inference.engines.wire import Refused
+from clinprompt.inference.engines.wire import AGAIN, Refused
 from clinprompt.prompts.exports.token_map import TokenPrompt
 
 BIAS = 100
@@ -27,30 +27,40 @@ class Given:
 
 
 def scoring_of(asking: Asking, prompt: TokenPrompt) -> Scoring:
-    """The way in which this server gives the difference that a prompt's card has recorded; empty where none does.
+    """The way in which this server gives what a prompt's card has recorded; empty where none does.
 
-    A server that reports log-probabilities after the bias has changed them is found out: two forced tokens are then
+    A server that reports log-probabilities after the bias has changed them is found out: all forced tokens are then
     equally sure. Without recorded logits nothing is believed.
     """
-    recorded = prompt.card.reference
-    if recorded is None or asking.form != "token ids":
+    if prompt.card.reference is None or asking.form != "token ids":
         return ""
-    ids = tuple(asking.reference_ids(prompt))
-    pair = [Given(ids, (token,), REFERENCE) for token in (recorded.tokens[0], recorded.tokens[-1])]
-    expected = recorded.with_prompt[0] - recorded.with_prompt[-1]
-    allowed = min(TOLERANCE * max(1.0, *(abs(value) for value in recorded.with_prompt)), expected / 2)
     for way in WAYS:
         try:
-            strongest, weakest = likelihoods(replace(asking, scoring=way), pair)
+            if scores_as_recorded(replace(asking, scoring=way), prompt, clearly=True):
+                return way
         except Refused as error:
-            if error.status in (401, 403, 429):
+            if error.status in (401, 403, *AGAIN):
                 raise
-            continue
         except InputError:
             continue
-        if abs(strongest - weakest - expected) <= allowed:
-            return way
     return ""
+
+
+def scores_as_recorded(asking: Asking, prompt: TokenPrompt, *, clearly: bool = False) -> bool:
+    """Whether the strongest tokens behind the fixed sentence differ as they did when the prompt was made.
+
+    ``clearly``: by less than half of what lies between the first and the last of them, too.
+    """
+    recorded = prompt.card.reference
+    if recorded is None:
+        return True
+    ids = tuple(asking.reference_ids(prompt))
+    values = likelihoods(asking, [Given(ids, (token,), REFERENCE) for token in recorded.tokens])
+    constants = [value - logit for value, logit in zip(values, recorded.with_prompt, strict=True)]
+    allowed = tolerance(recorded)
+    if clearly:
+        allowed = min(allowed, spread(recorded) / 2)
+    return max(constants) - min(constants) <= allowed
 
 
 def likelihoods(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import re
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event
@@ -103,6 +104,7 @@ class Wire:
             follow_redirects=False,
             transport=transport,
         )
+        weakref.finalize(self, self.client.close)  # of a wire that nobody closed
 
     def models(self) -> list[dict[str, Any]]:
         """What the server says of its models; :class:`InputError` where there is no such server."""
