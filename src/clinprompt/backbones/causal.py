@@ -196,6 +196,13 @@ class CausalBackbone(TokenizerBackbone):
         return found
 
     @torch.no_grad()
+    def further(self, tokens: Sequence[int], past: Tensor | None) -> Tensor:
+        """The states ``[L, 2, heads, S, D]`` of what was run before and of tokens behind it: a note bit by bit."""
+        first = 0 if past is None else past.shape[3]
+        [own] = self._states(Pack([Segment(tokens, first=first, past=past)], keep=True, device=self.device), None)
+        return own if past is None else torch.cat([past.to(own.device), own], dim=3)
+
+    @torch.no_grad()
     def prompt_states(self, prompts: PromptVectors) -> list[Tensor]:
         """Keys and values ``[L, 2, heads, S, D]`` of what each prompt puts before everything."""
         P = prompts.vectors.shape[1]
@@ -217,8 +224,8 @@ class CausalBackbone(TokenizerBackbone):
     ) -> tuple[Tensor, list[Line]]:
         """Logits ``[B, V]`` of each answer's first token, and the lines that go on from there.
 
-        ``trunks`` are the states of what each row shares with others: a prompt that stands before it
-        (:meth:`prompt_states`), or else its context with BOS (:meth:`states`).
+        ``trunks`` are the states of what each row begins with and shares with others: a prompt that stands before it
+        (:meth:`prompt_states`), or else its context with BOS (:meth:`states`); or of both.
         """
         laid = lay_rows(rows, prompts, bos=self.bos, pad=self.pad, pasts=trunks, with_answers=False)
         pack = Pack(laid.segments, keep=True, device=self.device)

@@ -8,18 +8,9 @@ from typing import Any
 
 from clinprompt.backbones.guards import check_length
 from clinprompt.backbones.protocol import Row
+from clinprompt.backbones.spelling import spell
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
-
-
-def piece_ids(piece: Piece, tokenizer: Any) -> list[int]:
-    """Token ids of one piece; special tokens are recognised only in trusted pieces."""
-    return tokenizer.encode(
-        piece.text,
-        add_special_tokens=False,
-        split_special_tokens=not piece.trusted,
-        verbose=False,  # rows that are too long are refused by `encode`, in our words
-    )
 
 
 def context_length(config: Any) -> int:
@@ -56,7 +47,7 @@ class TokenizerBackbone:
 
     def tokens(self, piece: Piece) -> list[int]:
         """Token ids of one piece; special tokens are recognised only in trusted pieces."""
-        return piece_ids(piece, self.tokenizer)
+        return spell(self.tokenizer, piece.text, trusted=piece.trusted)["input_ids"]
 
     def encode(self, pair: TextPair, *, name: str, reserve: int = 0) -> Row:
         """Token ids of a text pair.

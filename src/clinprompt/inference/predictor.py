@@ -11,7 +11,8 @@ from clinprompt.backbones.protocol import Generation, Placement, RawAnswer, Row
 from clinprompt.backbones.tokenizing import TokenizerBackbone
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Constraint, Grammars
-from clinprompt.inference.engines.local import Engine, LocalEngine, Request
+from clinprompt.inference.engines.engine import Engine
+from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece, TextPair
 from clinprompt.schema.prediction import Prediction
@@ -62,7 +63,7 @@ class Predictor:
         self.choices, self.grammars = choices, grammars
         self.joint = grammars.joint(backbone, template.joint) if grammars else template.joint
         self.generation = generation or Generation()
-        self.engine = engine or LocalEngine(backbone)
+        self.engine: Engine = engine or LocalEngine(backbone)
 
     def predict(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from clinprompt.backbones.tokenizing import piece_ids
+from clinprompt.backbones.spelling import spell
 from clinprompt.errors import InputError
 from clinprompt.prompts.exports.token_map import TokenPrompt
 from clinprompt.schema.formulated import Piece, TextPair
@@ -38,7 +38,7 @@ def request_text(ids: Sequence[int], tokenizer: Any, *, where: str) -> str:
             words = tokenizer.decode(list(run), skip_special_tokens=False, clean_up_tokenization_spaces=False)
             parts.append(harmless(words, added.values()))
     text = "".join(parts)
-    read = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=False, verbose=False)
+    read = spell(tokenizer, text, trusted=True)["input_ids"]
     if [token for token in read if token in added] != [token for token in ids if token in added]:
         raise InputError(
             "the words of the note and of the task spell a special token where they meet",
@@ -61,4 +61,4 @@ def harmless(text: str, spellings: Iterable[str]) -> str:
 
 
 def _ids(pieces: Sequence[Piece], tokenizer: Any) -> list[int]:
-    return [token for piece in pieces for token in piece_ids(piece, tokenizer)]
+    return [token for piece in pieces for token in spell(tokenizer, piece.text, trusted=piece.trusted)["input_ids"]]

@@ -22,11 +22,11 @@ BEST = 5
 
 
 class OpenAIEngine:
-    """Answers requests through a server's ``/v1/completions``; from any number of threads.
+    """Answers requests through a server's ``/v1/completions``.
 
     A request's prompt is named, its tokens stand in the checkpoint. Answers are greedy and written freely; a
     :class:`~clinprompt.inference.predictor.Predictor` checks them against the note. How the server wants to be asked
-    is found out once, by the fixed sentence of the checkpoint's first prompt. Raises :class:`InputError` for a
+    is found out once, by the fixed sentence of the checkpoint's first prompt. Every thread may use it. Raises :class:`InputError` for a
     server that is not there, holds other models, or does not act as the prompt did when it was made. ``context`` is
     the number of tokens that it reads, where it says so.
     """
@@ -68,7 +68,7 @@ class OpenAIEngine:
         # Requests about one note go side by side: servers keep the states of what they have read.
         order = sorted(range(len(requests)), key=lambda i: (requests[i].row.context, i))
         sent = [self._ids(requests[i]) for i in order]
-        more = {"stop": list(generation.stop)} if generation.stop else {}
+        more = self._settings(generation)
         bodies = (
             self.asking.body(ids, tokens=generation.tokens, where=f"example {requests[i].row.name}", **more)
             for i, ids in zip(order, sent, strict=True)
@@ -119,7 +119,27 @@ class OpenAIEngine:
         places = [place for stop in generation.stop if (place := said.text.find(stop)) >= 0]
         text = said.text[: min(places)] if places else said.text
         written = said.written if said.written is not None else len(self.checkpoint.backbone.tokens(Piece(said.text)))
-        return RawAnswer(text, written, truncated=said.truncated and not places)
+        # Some tell of the end token too, which is no part of an answer.
+        ended = not said.truncated and len(said.texts) > 1 and "".join(said.texts[:-1]) == said.text
+        told = len(said.chances) - ended
+        return RawAnswer(
+            text,
+            written,
+            truncated=said.truncated and not places,
+            ids=tuple(one for one in said.ids[:told] if one is not None),
+            chances=tuple(one for one in said.chances[:told] if one is not None),
+        )
+
+    def _settings(self, generation: Generation) -> dict[str, Any]:
+        """What a request says of how its answer is written; greedily unless it says otherwise."""
+        found: dict[str, Any] = {"logprobs": 1} if self.asking.best else {}
+        if generation.stop:
+            found["stop"] = list(generation.stop)
+        if generation.temperature:
+            found |= {"temperature": generation.temperature, "top_p": generation.top_p}
+        if generation.temperature and generation.seed is not None:
+            found["seed"] = generation.seed
+        return found
 
 
 def _model(wire: Wire, checkpoint: Checkpoint, wanted: str) -> dict[str, Any]:
