@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
+
+from clinprompt.schema.formulated import Piece
 
 _LOCK = Lock()
 """Whether special tokens are recognised is a setting of the tokenizer, which another thread must not change between."""
@@ -22,3 +25,12 @@ def spell(tokenizer: Any, text: str, *, trusted: bool, offsets: bool = False) ->
             return_offsets_mapping=offsets,
             verbose=False,
         )
+
+
+def shared_tokens(pieces: Sequence[Piece], tokens: Sequence[Sequence[int]]) -> int | None:
+    """How many tokens end with the longest text that is no template's; ``None`` where there is none."""
+    texts = [i for i, piece in enumerate(pieces) if not piece.trusted]
+    if not texts:
+        return None
+    note = max(texts, key=lambda i: len(tokens[i]))
+    return sum(len(part) for part in tokens[: note + 1])

@@ -14,8 +14,11 @@ from clinprompt.backbones.loading import load_backbone
 from clinprompt.backbones.protocol import Generation, Row
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Grammars, grammars_of
+from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.predictor import Predictor
+from clinprompt.inference.reference import check_reference
 from clinprompt.prompts.card import BackboneIdentity
+from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.registry import unknown_name
 from clinprompt.schema.example import Example
 from clinprompt.stages.configs import BackboneSettings, DecodingSettings
@@ -44,8 +47,11 @@ class Opened:
             hidden=self.backbone.hidden_size,
         )
 
-    def predictor(self, decoding: DecodingSettings, *, tokens: int) -> Predictor:
-        """A predictor for the weights as they are now; constrained where the settings and the backbone allow it."""
+    def predictor(self, decoding: DecodingSettings, *, tokens: int, engine: Engine | None = None) -> Predictor:
+        """A predictor for the weights as they are now, by an engine of its own or by ``engine``.
+
+        It is constrained where the settings and the backbone allow it.
+        """
         beams = decoding.beams if decoding.kind == "beams" else 1
         generation = Generation(tokens, beams, decoding.length_penalty, decoding.stop)
         grammars = grammars_of(self.backbone) if decoding.grounded else None
@@ -55,12 +61,25 @@ class Opened:
             generation=generation,
             choices=decoding.kind == "choices",
             grammars=grammars if isinstance(grammars, Grammars) else None,
+            engine=engine,
         )
 
     def unconstrained(self, decoding: DecodingSettings) -> str:
         """Why answers cannot be constrained although the settings ask for it; empty where they can."""
         found = grammars_of(self.backbone) if decoding.grounded else None
         return str(found) if isinstance(found, Exception) else ""
+
+    def remarks(self, decoding: DecodingSettings) -> tuple[str, ...]:
+        """What a user should know of the engine before relying on its answers, in sentences: nothing of our own."""
+        return ()
+
+    def held(self, name: str) -> SoftPrompt | None:
+        """The prompt of this name that the engine holds itself; ``None``: prompts are files."""
+        return None
+
+    def check(self, prompt: SoftPrompt, *, where: str) -> None:
+        """Raise :class:`InputError` unless the prompt acts on the backbone as it did when it was made."""
+        check_reference(self.backbone, prompt, where=where)
 
     def rows(self, examples: Sequence[Example], task: Task, *, reserve: int) -> list[Row]:
         """Token ids of examples with their gold answers; ``reserve`` is the prompt's length."""

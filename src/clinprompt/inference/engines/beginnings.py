@@ -62,9 +62,10 @@ class Beginnings:
         for ticket in tickets:
             request = ticket.request
             in_front = request.vectors is not None and request.placement is not Placement.suffix
-            key = (request.row.context, request.placement, id(request.vectors)) if in_front else request.row.context
+            tokens = request.row.context if in_front else request.row.trunk
+            key = (tokens, request.placement, id(request.vectors)) if in_front else tokens
             if key not in self.notes:
-                self.notes[key] = _Note(self.local.backbone.start + request.row.context, shared=not in_front)
+                self.notes[key] = _Note(self.local.backbone.start + tokens, shared=not in_front)
             self.notes[key].tickets.append(ticket)
 
     def remove(self, ticket: Ticket) -> None:
@@ -99,7 +100,7 @@ class Beginnings:
 
     def _proceed(self, note: _Note, most: int, together: Start, starts: list[Start]) -> int:
         """Read some of a note, and begin rows on it once it is read; returns how many tokens are run."""
-        sizes = [_own(ticket.request) for ticket in note.tickets]
+        sizes = [_own(ticket.request, shared=note.shared) for ticket in note.tickets]
         if note.states is None and note.shared and self.local.notes is not None:
             note.states = self.local.notes.kept(note.tokens)
         if note.read == 0 and (self.local.notes is None or note.left + sum(sizes) <= most):
@@ -124,9 +125,10 @@ class Beginnings:
         return used
 
 
-def _own(request: Request) -> int:
-    """Tokens that a row runs besides its note."""
-    return len(request.row.cue) + (0 if request.vectors is None else len(request.vectors))
+def _own(request: Request, *, shared: bool) -> int:
+    """Tokens that a row runs besides its note: the task's words behind it where it is shared, the prompt, the cue."""
+    words = len(request.row.context) - len(request.row.trunk) if shared else 0
+    return words + len(request.row.cue) + (0 if request.vectors is None else len(request.vectors))
 
 
 def _fitting(sizes: list[int], most: int, each: int) -> int:

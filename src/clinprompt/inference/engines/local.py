@@ -28,13 +28,15 @@ ANSWER = 32
 class Request:
     """One row with its own prompt: vectors ``[P, H]`` and their placement, or ``None`` for no prompt.
 
-    ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun.
+    ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun. ``prompt`` is the prompt's
+    name with its version (``meds@3``), for engines that hold the vectors themselves.
     """
 
     row: Row
     vectors: Tensor | None = None
     placement: Placement = Placement.suffix
     constraint: Callable[[], Constraint | None] = lambda: None
+    prompt: str = ""
 
 
 class LocalEngine:
@@ -103,8 +105,8 @@ class LocalEngine:
         """Requests that share a context side by side, in the order in which the contexts first come."""
         first: dict[tuple[int, ...], int] = {}
         for i, request in enumerate(requests):
-            first.setdefault(request.row.context, i)
-        return sorted(range(len(requests)), key=lambda i: (first[requests[i].row.context], i))
+            first.setdefault(request.row.trunk, i)
+        return sorted(range(len(requests)), key=lambda i: (first[requests[i].row.trunk], i))
 
     def start(
         self, requests: Sequence[Request], trunks: Sequence[Tensor] | None = None
@@ -164,7 +166,7 @@ class LocalEngine:
         """What each request shares with others: its prompt's states where it stands before, else its context's."""
         if prompts is None or prompts.placement is Placement.suffix:
             assert self.notes is not None
-            return self.notes.states([self.backbone.start + request.row.context for request in requests])
+            return self.notes.states([self.backbone.start + self.notes.part(request.row) for request in requests])
         identity = f"{self.backbone.identity}, {prompts.placement}"
         keys = [content_key(identity, prompts.vectors[m, : prompts.length(m)]) for m in range(len(prompts.vectors))]
         states = {key: kept for key in keys if (kept := self.store.get(key)) is not None}
