@@ -26,9 +26,9 @@ class OpenAIEngine:
 
     A request's prompt is named, its tokens stand in the checkpoint. Answers are greedy and written freely; a
     :class:`~clinprompt.inference.predictor.Predictor` checks them against the note. How the server wants to be asked
-    is found out once, by the fixed sentence of the checkpoint's first prompt. Every thread may use it. Raises :class:`InputError` for a
-    server that is not there, holds other models, or does not act as the prompt did when it was made. ``context`` is
-    the number of tokens that it reads, where it says so.
+    is found out once, by the fixed sentence of the checkpoint's first prompt. Every thread may use it. Raises
+    :class:`InputError` for a server that is not there, holds other models, or does not act as the prompt did when it
+    was made. ``context`` is the number of tokens that it reads, where it says so.
     """
 
     def __init__(self, wire: Wire, checkpoint: Checkpoint, *, model: str = "") -> None:
