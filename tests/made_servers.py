@@ -36,12 +36,12 @@ def running(server: Server) -> Iterator[str]:
     process = Draining(server, told=ready.set)
     thread = threading.Thread(target=process.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         process.should_exit = True
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
         server.close()
 
@@ -59,7 +59,7 @@ def served(bank: Path, opened: Opened, **changes) -> Iterator[tuple[Server, str]
         yield server, address
 
 
-def wait_until(condition, *, seconds: float = 5.0) -> float:
+def wait_until(condition, *, seconds: float = 20.0) -> float:
     """Wait until something is so; the seconds that it took."""
     began = time.monotonic()
     while not condition():

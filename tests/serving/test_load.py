@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-NOTES = [f"Took drug{n} {n} mg daily for {'pain' if n % 2 else 'fever 😀'}.\r\nSeen on day {n}." for n in range(6)]
-TASKS = ["meds", "doses", "sum", "first", "conditions"]
+NOTES = [f"Took drug{n} {n} mg daily for {'pain' if n % 2 else 'fever 😀'}.\r\nSeen on day {n}." for n in range(3)]
+TASKS = ["meds", "doses", "sum", "first"]
 
 
 def requests():
@@ -36,7 +36,7 @@ def said(answer):
 def test_answers_under_load_are_those_alone(client, server):
     asked = list(requests())
     alone = [said(client.post(path, json=body)) for path, body in asked]
-    order = sorted(range(len(asked)), key=lambda i: (i * 7919) % 31)
+    order = sorted(range(len(asked)), key=lambda i: (i * 7919) % 23)
     with httpx.Client(base_url=server[1], timeout=60, trust_env=False) as several, ThreadPoolExecutor(16) as pool:
         together = dict(
             zip(order, pool.map(lambda i: said(several.post(asked[i][0], json=asked[i][1])), order), strict=True)

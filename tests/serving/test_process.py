@@ -36,7 +36,7 @@ def test_a_signal_lets_running_requests_finish(process, tmp_path):
     assert told["faults"] == {} and "meds" in told["prompts"] and address.startswith("http://127.0.0.1:")
 
     def ask():
-        body = {"model": "sum", "prompt": "fever", "max_tokens": 600}
+        body = {"model": "sum", "prompt": "fever", "max_tokens": 300}
         found.append(httpx.post(f"{address}/v1/completions", json=body, timeout=60, trust_env=False))
 
     with httpx.Client(base_url=address, timeout=10, trust_env=False) as client:

@@ -118,7 +118,7 @@ def test_administrators_change_the_bank(own, opened, tmp_path):
     keys = tmp_path / "keys.json"
     root, plain, one = (add_key(keys, *a[:1], admin=a[1], tasks=a[2]) for a in [
         ("root", True, ("*",)), ("plain", False, ("*",)), ("one", False, ("meds",))])  # fmt: skip
-    with served(own.folder, opened, keys=keys, inbox=inbox) as (server, address):
+    with served(own.folder, opened, keys=keys, inbox=inbox) as (_, address):
 
         def call(method, route, key=root, **body):
             return httpx.request(
