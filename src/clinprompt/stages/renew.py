@@ -40,7 +40,8 @@ class RenewSettings(Settings):
     """A new version of the prompt ``name`` of a bank, from the corrections of its task.
 
     Training goes on from the promoted version, or from ``name@version``. ``folds`` is the most parts that the notes
-    which that version has not seen are divided into, to score each part by training on the rest.
+    which that version has not seen are divided into, to score each part by training on the rest. Of what a prompt is
+    trained on, a fourth chooses the rate and the step (of a single note: the last step is kept).
     """
 
     bank: Path
@@ -48,7 +49,8 @@ class RenewSettings(Settings):
     corrections: Path
     bank_key: Path | None = None
     backbone: BackboneSettings = BackboneSettings()
-    budget: Budget = Budget(steps=60, rates=(0.1,))
+    # Step 0, the version in use, is among the steps to choose from: few notes can make a good prompt worse.
+    budget: Budget = Budget(steps=60, rates=(0.003, 0.03), keep="best", dev_every=6, patience=4)
     folds: int = 5
     answer_tokens: int = 192
     resamples: int = 2000
@@ -151,7 +153,7 @@ def _trained(
     targets = []
     for k, part in enumerate([*parts, ()], 1):
         left_out = {example.group for example in part}
-        train = [(Split.train, example) for example in everything if example.group not in left_out]
+        train = _with_dev([example for example in everything if example.group not in left_out], seed=settings.seed)
         name = f"{task.name}-without-{k}" if part else task.name
         write_prepared(work / f"data-{k}", task.model_copy(update={"name": name}), train, reader="corrections")
         targets.append(work / f"data-{k}")
@@ -159,7 +161,7 @@ def _trained(
         AdaptSettings(
             backbone=settings.backbone.model_copy(update={"template": opened.template.name}),
             targets=tuple(targets),
-            method=PromptTuning(budget=settings.budget.model_copy(update={"keep": "last"})),
+            method=PromptTuning(budget=_budget(settings.budget, notes)),
             start_from=before.path,
             seed=settings.seed,
         ),
@@ -168,6 +170,21 @@ def _trained(
         progress=progress,
     )
     return [load_prompt(run.outputs / cell.file, backbone=opened.identity) for cell in read_adapted(run.outputs)]
+
+
+def _with_dev(examples: Sequence[Example], *, seed: int) -> list[tuple[Split, Example]]:
+    """The examples, those of every fourth patient (of the last, where there are fewer than four) for choosing."""
+    groups = sorted({one.group for one in examples}, key=lambda group: (draw_number("choose", seed, group), group))
+    chosen = set(groups[3::4] or groups[1:][-1:])
+    return [(Split.dev if one.group in chosen else Split.train, one) for one in examples]
+
+
+def _budget(budget: Budget, notes: Mapping[str, list[Example]]) -> Budget:
+    """The budget, which cannot choose anything where some prompt is trained on a single patient."""
+    groups = {example.group for found in notes.values() for example in found}
+    if len(groups) > 2:
+        return budget
+    return budget.model_copy(update={"keep": "last", "rates": budget.rates[:1]})
 
 
 def _compared(
