@@ -41,6 +41,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "renew": ("clinprompt.cli.renew:renew", "Models", "A new version of a bank's prompt from corrected notes."),
     "bank": ("clinprompt.cli.bank:app", "Models", "Keep prompts in versions: add, promote, roll back, verify, sign."),
+    "keys": ("clinprompt.cli.keys:app", "Server", "Who may use a server: keys, scopes, quotas."),
+    "audit": ("clinprompt.cli.audit:app", "Server", "A server's audit log: verify it, find who sent a note."),
     "export": ("clinprompt.cli.export:export", "Other engines", "Prompts for peft, transformers, vLLM, CTranslate2 …"),
     "import": ("clinprompt.cli.import_prompt:import_prompt", "Other engines", "A prompt that peft saved."),
     "backbone": ("clinprompt.cli.backbone:app", "Models", "Pretrain a small backbone."),
