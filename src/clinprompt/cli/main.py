@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "renew": ("clinprompt.cli.renew:renew", "Models", "A new version of a bank's prompt from corrected notes."),
     "bank": ("clinprompt.cli.bank:app", "Models", "Keep prompts in versions: add, promote, roll back, verify, sign."),
+    "serve": ("clinprompt.cli.serve:serve", "Server", "Answer over HTTP: OpenAI's routes and grounded extraction."),
     "keys": ("clinprompt.cli.keys:app", "Server", "Who may use a server: keys, scopes, quotas."),
     "audit": ("clinprompt.cli.audit:app", "Server", "A server's audit log: verify it, find who sent a note."),
     "export": ("clinprompt.cli.export:export", "Other engines", "Prompts for peft, transformers, vLLM, CTranslate2 …"),

@@ -45,4 +45,3 @@ def admin_of(request: Request, _: Annotated[Any, Depends(_SCHEME)] = None) -> Ca
 
 AnyCaller = Annotated[Caller, Depends(caller_of)]
 Admin = Annotated[Caller, Depends(admin_of)]
-

@@ -152,9 +152,7 @@ def chat_routes(server: Server) -> APIRouter:
         """Write the answer of a task to a note; with ``stream`` as server-sent events."""
         note = body.note
         param = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
-        generation = body.generation(
-            server.settings, tokens=body.max_completion_tokens or body.max_tokens, param=param
-        )
+        generation = body.generation(server.settings, tokens=body.max_completion_tokens or body.max_tokens, param=param)
         server.admit(request, caller, [note])
         [served] = await server.wanted(request, caller, [body.model])
         writing = begin(server, served, note, body.inputs, generation, chances=body.top_logprobs or 0)

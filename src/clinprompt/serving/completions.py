@@ -16,7 +16,7 @@ from clinprompt.backbones.protocol import RawAnswer
 from clinprompt.serving.bearer import AnyCaller
 from clinprompt.serving.faults import refusals
 from clinprompt.serving.refused import Refused
-from clinprompt.serving.sampling import Nothing, One, Sampling, TokenUsage, finish, usage
+from clinprompt.serving.sampling import One, Sampling, TokenUsage, finish, usage
 from clinprompt.serving.server import Server
 from clinprompt.serving.streaming import streamed
 from clinprompt.serving.work import unless_gone
@@ -73,7 +73,10 @@ def completion_routes(server: Server) -> APIRouter:
     router = APIRouter(tags=["openai"])
 
     @router.post(
-        "/v1/completions", responses=refusals(403, 404, 422), response_model=Completion, summary="A task's answer as text"
+        "/v1/completions",
+        responses=refusals(403, 404, 422),
+        response_model=Completion,
+        summary="A task's answer as text",
     )
     async def complete(body: CompletionRequest, caller: AnyCaller, request: Request) -> Completion | StreamingResponse:
         """Write the answer of a task to a note (or to several); with ``stream`` as server-sent events."""
@@ -111,7 +114,7 @@ def completion_routes(server: Server) -> APIRouter:
     return router
 
 
-def _stream(server, request, body, writing, made, name) -> StreamingResponse:  # noqa: ANN001 (see streamed)
+def _stream(server, request, body, writing, made, name) -> StreamingResponse:
     at = 0
 
     def piece(step: Step) -> Completion:

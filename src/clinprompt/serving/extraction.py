@@ -95,7 +95,9 @@ class _Extracting:
         results = []
         for i, note in enumerate(notes):
             tasks = {
-                j: findings(one, note.text, found.get((i, j)), windows=len(plans[i, j].places) if (i, j) in plans else 0)
+                j: findings(
+                    one, note.text, found.get((i, j)), windows=len(plans[i, j].places) if (i, j) in plans else 0
+                )
                 for j, one in enumerate(asked)
                 if not one.served.task.about
             }

@@ -25,7 +25,7 @@ from clinprompt.stages.banked import add_prompts, replace_prompt
 
 
 class PromptAdded(BaseModel):
-    """A prompt file to add: its path in the inbox, the name it gets (its own without), whether the name means it now."""
+    """A prompt file to add: its path in the inbox, the name it gets (its own without), whether the name means it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -106,7 +106,9 @@ def prompt_routes(server: Server) -> APIRouter:
 
         def change() -> list[Banked]:
             if body.promote:
-                known = {one.name for one in server.bank.listed()} if (server.bank.folder / "bank.json").exists() else set()
+                known = (
+                    {one.name for one in server.bank.listed()} if (server.bank.folder / "bank.json").exists() else set()
+                )
                 if body.name in known:
                     return [replace_prompt(server.bank, body.name, file)]
             [added] = add_prompts(server.bank, [file], name=body.name)
@@ -115,13 +117,15 @@ def prompt_routes(server: Server) -> APIRouter:
         [added] = await changed(change)
         return added
 
-    @router.put("/v1/prompts/{prompt}/promoted", summary="Promote a version")
+    @router.put("/v1/prompts/{prompt}/promote", include_in_schema=False)
+    @router.post("/v1/prompts/{prompt}/promote", summary="Promote a version")
     async def promote(prompt: Reference, caller: Admin) -> PromptTold:
         """Let the bare name mean this version from the next request on."""
         await known(prompt)
         [found] = await changed(lambda: [server.bank.promote(prompt)])
         return found
 
+    @router.put("/v1/prompts/{prompt}/rollback", include_in_schema=False)
     @router.post("/v1/prompts/{prompt}/rollback", summary="Go back a version")
     async def rollback(prompt: Reference, caller: Admin) -> PromptTold:
         """Let the bare name mean the version that was promoted before."""

@@ -143,4 +143,3 @@ class ServedPrompts:
                              where=where)  # fmt: skip
         self.call(lambda: check_reference(opened.backbone, prompt, where=where))
         return Served(banked, prompt, task, opened)
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -35,10 +34,10 @@ class LimitSettings(Settings):
 class ServeSettings(Settings):
     """One backbone and one bank, answered for over HTTP.
 
-    ``hosts`` are names besides ``host`` by which clients may call the server. Without ``keys`` everybody who reaches
-    the server may use it, and nobody is an administrator unless ``open_admin``. Prompts are added from files in
-    ``inbox`` only. ``watch`` is how often the bank is looked at, in seconds. ``answer_tokens`` is the longest answer
-    where a request says nothing.
+    ``hosts`` are names besides ``host`` by which clients may call the server. Without ``keys`` everybody on this
+    machine may do everything, and the server answers no other machine unless ``open``. ``audit_secret`` (beside the log
+    unless named) seals the log and is made when it is not there. Prompts are added from files in ``inbox`` only. ``watch`` is
+    how often the bank is looked at, in seconds. ``answer_tokens`` is the longest answer where a request says nothing.
     """
 
     backbone: BackboneSettings = BackboneSettings()
@@ -48,13 +47,11 @@ class ServeSettings(Settings):
     port: int = Field(8080, ge=0, le=65535)
     hosts: tuple[str, ...] = ()
     keys: Path | None = None
-    open_admin: bool = False
+    open: bool = False
     audit: Path | None = None
+    audit_secret: Path | None = None
     inbox: Path | None = None
     watch: float = Field(1.0, gt=0)
-    engine: Literal["local", "openai"] = "local"
-    engine_url: str = ""
-    checkpoint: Path | None = None
     window: int | None = Field(None, ge=40)
     long_notes: LongNoteSettings = LongNoteSettings()
     answer_tokens: int = Field(192, ge=1)
@@ -62,10 +59,11 @@ class ServeSettings(Settings):
     limits: LimitSettings = LimitSettings()
 
     @model_validator(mode="after")
-    def _engine_is_whole(self) -> ServeSettings:
-        outside = self.engine == "openai"
-        if outside != bool(self.engine_url) or outside != (self.checkpoint is not None):
-            raise ValueError("engine openai, and no other, takes an engine_url and a checkpoint")
+    def _is_guarded(self) -> ServeSettings:
+        if self.keys is None and not self.open and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError(
+                "other machines reach this host: give keys (`clinprompt keys add`), or open=true to let everybody in"
+            )
         return self
 
     @model_validator(mode="after")

@@ -98,7 +98,7 @@ class RequestReader:
     cancelled: threading.Event
 
     @property
-    def backbone(self):  # noqa: ANN201 (as in ReadingPredictor)
+    def backbone(self):
         """The encoder."""
         return self.shared.backbone
 

@@ -107,5 +107,3 @@ class Ledger:
 
 def _route(scope: Any) -> str:
     return getattr(scope.get("route"), "path", OTHER)
-
-

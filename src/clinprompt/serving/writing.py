@@ -91,7 +91,9 @@ def begin(
     if server.engine is None:
         raise Refused(400, "encoder", "this server's model finds places and writes no text: ask /v1/extract",
                       param="model")  # fmt: skip
-    predictor = served.opened.predictor(server.settings.decoding, tokens=generation.tokens, engine=server.engine.session())
+    predictor = served.opened.predictor(
+        server.settings.decoding, tokens=generation.tokens, engine=server.engine.session()
+    )
     example = example_of(served, "note", note, inputs, param="inputs")
     question = answering(served.prompt).question(example, served.task, served.opened.template, name=served.reference)
     request = predictor.request(question)
