@@ -31,9 +31,17 @@ function described(about) {
     relations: about.ends ?? {}, // label: {head: [labels], tail: [labels]}
     attributes: about.values ?? {}, // name: {values, of, usual}
     about: about.about ?? [],
-    inputs: about.inputs ?? [],
+    inputs: (INPUTS[about.codec] ?? (() => []))(about).filter((slot) => (about.slots ?? []).includes(slot)),
   };
 }
+
+// What each form of answer may be asked about besides the note.
+const INPUTS = {
+  choices: () => ["question", "options"],
+  quote: () => ["question"],
+  free_text: (about) => (about.kind === "summarisation" ? [] : ["question"]),
+  labels: (about) => (about.kind === "inference" ? ["hypothesis"] : about.about?.length ? [] : ["question"]),
+};
 
 /** Whether a task's answers are places in the note. */
 export function hasSpans(task) {

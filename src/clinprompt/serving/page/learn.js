@@ -90,9 +90,9 @@ export class Learning {
   }
 
   async #promote(prompt) {
-    const [name, version] = prompt.split("@");
+    const [name] = prompt.split("@");
     try {
-      await ask(`v1/prompts/${encodeURIComponent(name)}/promote`, { method: "POST", body: { version: Number(version) } });
+      await ask(`v1/prompts/${encodeURIComponent(prompt)}/promote`, { method: "POST" });
       tell(`${name} now means ${prompt}.`);
       this.outcome.querySelector("#promote").disabled = true;
       this.changed();
