@@ -37,7 +37,8 @@ class ServeSettings(Settings):
     ``hosts`` are names besides ``host`` by which clients may call the server. Without ``keys`` everybody on this
     machine may do everything, and the server answers no other machine unless ``open``. ``audit_secret`` (beside the log
     unless named) seals the log and is made when it is not there. Prompts are added from files in ``inbox`` only.
-    Corrected notes are kept, in clear text, in the folder ``corrections``, and nowhere without it. ``watch`` is how often the bank is looked at, in seconds. ``answer_tokens`` is the longest answer where a request says nothing.
+    Corrected notes are kept, in clear text, in the folder ``corrections``, and nowhere without it. ``watch`` is how
+    often the bank is looked at, in seconds. ``answer_tokens`` is the longest answer where a request says nothing.
     """
 
     backbone: BackboneSettings = BackboneSettings()

@@ -43,7 +43,7 @@ function facts(item, offsets) {
   const rows = [["Words", offsets.surface(item.fragments)]];
   for (const [name, value] of Object.entries(item.attributes ?? {})) rows.push([name, value]);
   rows.push(["Characters", places(item.fragments)]);
-  if (item.score !== undefined) rows.push(["Score", `${scored(item.score)} (not calibrated)`]);
+  if (item.score !== undefined) rows.push(["Score", scored(item.score, { words: true })]);
   if (item.prompt) rows.push(["Prompt", item.prompt]);
   if (item.ambiguous) rows.push(["Place", "taken by the order of the answer: the words stand in several places"]);
   if (item.remark) rows.push(["Compared", item.remark]);

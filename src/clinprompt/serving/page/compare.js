@@ -5,8 +5,8 @@ import { NoteView } from "./note_view.js";
 import { itemsOf, said } from "./results.js";
 
 /** The spans of two results as items that say how they differ: `{one, other, same, only: [n, n], changed}`. */
-export function differences(first, second) {
-  const sides = [first, second].map((result) => itemsOf([result]));
+export function differences(first, second, about) {
+  const sides = [first, second].map((result) => itemsOf([result], about));
   const maps = sides.map((items) => new Map(items.map((item) => [exact(item), item])));
   const around = sides.map((items) => new Map(items.map((item) => [JSON.stringify(item.fragments), item])));
   const counts = { same: 0, only: [0, 0], changed: 0 };
@@ -28,8 +28,8 @@ export function differences(first, second) {
 }
 
 /** The view of a comparison. */
-export function comparison(text, first, second, { palette, card }) {
-  const found = differences(first, second);
+export function comparison(text, first, second, { palette, card, about }) {
+  const found = differences(first, second, about);
   const both = [first, second];
   const sentence = first.kind === "entities" || first.kind === "relations"
     ? `${found.same} the same, ${found.changed} with another label or attribute, ${found.only[0]} only by ${first.prompt}, ${found.only[1]} only by ${second.prompt}.`

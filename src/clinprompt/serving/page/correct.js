@@ -4,6 +4,7 @@ import { hasSpans } from "./catalog.js";
 import { byId, el, select, tell } from "./dom.js";
 import { allowed, Edits } from "./edits.js";
 import { NoteView } from "./note_view.js";
+import { unusual } from "./results.js";
 import { askAboutSpan } from "./span_dialog.js";
 
 export class Correcting {
@@ -31,10 +32,10 @@ export class Correcting {
         el("span", { class: "buttons" }, this.undo,
           el("button", { type: "button", onclick: () => this.leave() }, "Discard"),
           el("button", { type: "button", class: "primary", id: "save", onclick: () => this.done(this.edits) }, "Save as training example"))),
-      spans ? el("p", { class: "hint" }, "Select words to add a span; press a label to change or remove it. With the keyboard, in the note: ",
+      spans ? el("p", { class: "hint" }, "Select words to add a span; press a label to change or remove it. ", el("span", { class: "keyboard" }, "With the keyboard, in the note: ",
         el("kbd", {}, "←"), " ", el("kbd", {}, "→"), " go from word to word, with ", el("kbd", {}, "Shift"), " they take more words, ",
         el("kbd", {}, "Enter"), " adds a span, ", el("kbd", {}, "1"), "–", el("kbd", {}, "9"), " one with that label; ",
-        el("kbd", {}, "Tab"), " leads to the labels.") : "",
+        el("kbd", {}, "Tab"), " leads to the labels.")) : "",
       spans ? el("ol", { class: "keys" }, this.task.labels.slice(0, 9).map((label, i) => {
         const look = this.palette.of(label);
         return el("li", { hue: look.hue, class: look.line }, el("kbd", {}, String(i + 1)), ` ${label}`);
@@ -44,7 +45,7 @@ export class Correcting {
   }
 
   #draw() {
-    const items = this.edits.spans.map((span) => ({ ...span, key: span.id, prompt: this.edits.prompt }));
+    const items = this.edits.spans.map((span) => ({ ...span, key: span.id, prompt: this.edits.prompt, aside: unusual(span, this.task) }));
     this.view.show(this.text, items, this.edits.relations);
     this.undo.disabled = !this.edits.changes;
     this.panel.replaceChildren(...[this.#relations(), this.#answer()].filter(Boolean));

@@ -10,7 +10,7 @@ export function el(name, attributes = {}, ...children) {
     else if (value === true) made.setAttribute(key, "");
     else made.setAttribute(key, String(value));
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return made;
 }
 
@@ -32,8 +32,9 @@ export function counted(number, noun) {
 }
 
 /** A score as it is: a number from 0 to 1, not a percentage, because it is not calibrated. */
-export function scored(value) {
-  return value === null || value === undefined ? "–" : value.toFixed(2);
+export function scored(value, { words = false } = {}) {
+  if (value === null || value === undefined) return words ? "none" : "–";
+  return words ? `${value.toFixed(2)} (not calibrated)` : value.toFixed(2);
 }
 
 /** A select with options `[value, text]`. */

@@ -1,4 +1,4 @@
-// The note with its spans: a bar per span below the words, and at its beginning a tag with the label, which is a button.
+// The note with its spans: a bar per span below the words, and at its beginning a tag with the label, which acts as a button.
 
 import { el } from "./dom.js";
 import { inOrder, lanes, segments } from "./layers.js";
@@ -6,6 +6,8 @@ import { Offsets } from "./offsets.js";
 import { bars } from "./palette.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+// No button elements: those are set as boxes, and a line could break between a label and its words.
+const TAG = '.tag[role="button"]';
 
 /**
  * Items are `{key, label, fragments, …}` with offsets in code points, and may say `faint` (drawn back) or `mark` (a sign
@@ -46,7 +48,7 @@ export class NoteView {
       }
       this.root.append(stretch);
     }
-    const first = this.root.querySelector("button.tag");
+    const first = this.root.querySelector(TAG);
     if (first) first.tabIndex = 0;
   }
 
@@ -131,8 +133,9 @@ export class NoteView {
 
   #tag(index, look, continued) {
     const item = this.items[index];
-    const text = `${item.mark ? `${item.mark} ` : ""}${continued ? "… " : ""}${item.label}${item.ambiguous ? " ?" : ""}`;
-    const tag = el(continued ? "span" : "button", {
+    const aside = `${item.aside ? `: ${item.aside}` : ""}${item.ambiguous ? " ?" : ""}`;
+    const text = `${item.mark ? `${item.mark} ` : ""}${continued ? "… " : ""}${item.label}${aside}`;
+    const tag = el("span", {
       class: `tag ${look.line}${item.faint ? " faint" : ""}${item.mark ? " marked" : ""}`, hue: look.hue,
     }, text);
     tag.dataset.items = String(index);
@@ -140,18 +143,24 @@ export class NoteView {
       tag.setAttribute("aria-hidden", "true");
       return tag;
     }
-    tag.type = "button";
+    tag.setAttribute("role", "button");
     tag.tabIndex = -1;
     tag.setAttribute("aria-label", `${text}: ${this.offsets.surface(item.fragments)}`);
     tag.setAttribute("aria-describedby", "card");
     tag.addEventListener("click", () => this.pick?.(item));
+    tag.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.pick?.(item);
+    });
     this.tags.set(item.key, tag);
     return tag;
   }
 
   /** One stop for the tab key; arrows go from tag to tag. */
   #move(event) {
-    const tags = [...this.root.querySelectorAll("button.tag")];
+    const tags = [...this.root.querySelectorAll(TAG)];
     const at = tags.indexOf(document.activeElement);
     if (at < 0) return;
     const next = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: tags.length - 1 };
@@ -163,7 +172,7 @@ export class NoteView {
   }
 
   #roam(tag) {
-    for (const other of this.root.querySelectorAll('button.tag[tabindex="0"]')) other.tabIndex = -1;
+    for (const other of this.root.querySelectorAll(`${TAG}[tabindex="0"]`)) other.tabIndex = -1;
     tag.tabIndex = 0;
     tag.focus();
   }

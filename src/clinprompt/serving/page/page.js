@@ -79,7 +79,7 @@ function drawResults() {
   const root = byId("results");
   const frame = el("div");
   const hidden = new Set();
-  const items = itemsOf(results);
+  const items = itemsOf(results, (prompt) => tasks.task(prompt));
   const links = linksOf(results);
   const view = new NoteView(frame, { palette, card });
   const shown = () => view.show(note, items.filter((item) => !hidden.has(item.label)), links);
@@ -114,6 +114,7 @@ function toolbar() {
   }) : [];
   const which = select(correctable.map((result) => [result.prompt, result.prompt]), undefined, { "aria-label": "Prompt to correct", id: "correct-which" });
   return el("span", { class: "buttons toolbar" },
+    el("span", { class: "quiet" }, "Save as"),
     el("button", { type: "button", id: "save-json", onclick: () => saveJson(read.note, read.name, read.results) }, "JSON"),
     el("button", { type: "button", id: "save-brat", onclick: save("brat") }, "brat"),
     el("button", { type: "button", id: "save-fhir", onclick: save("fhir") }, "FHIR"),
@@ -187,7 +188,7 @@ async function compareVersions() {
   byId("learn").hidden = true;
   const [first, second] = answer.results;
   byId("results").replaceChildren(...[
-    el("h2", {}, "Comparison"), warningList(answer.results), ...comparison(answer.note, first, second, { palette, card }), provenance(answer.results),
+    el("h2", {}, "Comparison"), warningList(answer.results), ...comparison(answer.note, first, second, { palette, card, about: (prompt) => tasks.task(prompt) }), provenance(answer.results),
   ].filter(Boolean));
   tell(`Compared ${pair.join(" and ")}.`);
   byId("results").focus({ preventScroll: window.innerWidth >= 1024 });

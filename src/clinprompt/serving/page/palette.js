@@ -29,7 +29,7 @@ export function bars(element, marks) {
         ? `repeating-linear-gradient(90deg, ${colour} 0 ${on}px, transparent ${on}px ${on + off}px)`
         : `linear-gradient(${colour}, ${colour})`,
     );
-    position.push(`0 calc(1.36em + ${lane * 5}px)`);
+    position.push(`0 calc(1.34em + ${lane * 5}px)`);
   }
   const deep = marks.reduce((a, b) => (b.lane < a.lane ? b : a));
   element.style.setProperty("--hue", String(deep.hue));

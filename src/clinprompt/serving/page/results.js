@@ -3,9 +3,19 @@
 import { places } from "./card.js";
 import { counted, el, scored } from "./dom.js";
 
-/** The spans of task results as items of a note view; keys are unique over tasks. */
-export function itemsOf(results) {
-  return results.flatMap((result) => result.spans.map((span) => ({ ...span, key: keyOf(result, span.id), task: result.task, prompt: result.prompt })));
+/** The spans of task results as items of a note view; keys are unique over tasks. `about(prompt)` gives the task. */
+export function itemsOf(results, about = () => null) {
+  return results.flatMap((result) => result.spans.map((span) => ({
+    ...span, key: keyOf(result, span.id), prompt: result.prompt, aside: unusual(span, about(result.prompt)),
+  })));
+}
+
+/** The attributes worth a place beside the label: those that are not the usual ones, such as absent. */
+export function unusual(span, task) {
+  return Object.entries(span.attributes ?? {})
+    .filter(([name, value]) => value && value !== task?.attributes[name]?.usual)
+    .map(([, value]) => value)
+    .join(", ");
 }
 
 /** The relations as links between the keys of items. */
@@ -48,7 +58,7 @@ export function answerList(results) {
     el("article", { class: "answer" },
       el("header", {}, el("strong", {}, result.task), ` ${result.kind.replaceAll("-", " ")}`),
       el("p", {}, said(result.answer)),
-      el("small", {}, `score ${scored(result.score)} (not calibrated) · ${result.prompt}`)),
+      el("small", {}, `score ${scored(result.score, { words: true })} · ${result.prompt}`)),
   ));
 }
 
