@@ -113,11 +113,13 @@ class CausalBackbone:
         ``reserve`` is the room to keep for prompt vectors and generated tokens. Raises :class:`InputError` when the
         row does not fit the backbone's context (nothing is ever cut off), and when no token stands before the answer.
         """
+        pieces = [self.tokens(piece) for piece in pair.context]
         row = Row(
             name=name,
-            context=tuple(token for piece in pair.context for token in self.tokens(piece)),
+            context=tuple(token for piece in pieces for token in piece),
             cue=tuple(token for piece in pair.cue for token in self.tokens(piece)),
             answer=(*self.tokens(Piece(pair.answer)), self.eos),
+            shared=shared_tokens(pair.context, pieces),
         )
         if not row.cue:
             what = "the template leaves no token between the input and the answer, from which the answer is begun"
@@ -167,7 +169,7 @@ class CausalBackbone:
             return padded.forward(self, rows, prompts, hidden_layers=hidden_layers)
         pasts = None
         if notes is not None and (prompts is None or prompts.placement is Placement.suffix):
-            pasts = notes.states([self.start + row.context for row in rows])
+            pasts = notes.states([self.start + notes.part(row) for row in rows])
         laid = lay_rows(rows, prompts, bos=self.bos, pad=self.pad, pasts=pasts)
         pack = Pack(laid.segments, device=self.device)
         row_of, places, targets = (
@@ -285,6 +287,15 @@ class CausalBackbone:
         if self.autocast is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.autocast)
+
+
+def shared_tokens(pieces: Sequence[Piece], tokens: Sequence[Sequence[int]]) -> int | None:
+    """How many tokens end with the longest text that is no template's; ``None`` where there is none."""
+    texts = [i for i, piece in enumerate(pieces) if not piece.trusted]
+    if not texts:
+        return None
+    note = max(texts, key=lambda i: len(tokens[i]))
+    return sum(len(part) for part in tokens[: note + 1])
 
 
 def _at_least_float32(values: Tensor) -> Tensor:

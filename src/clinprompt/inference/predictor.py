@@ -13,6 +13,7 @@ from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Constraint, Grammars
 from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.engines.local import LocalEngine, Request
+from clinprompt.inference.scores import scored, shares
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece, TextPair
 from clinprompt.schema.prediction import Prediction
@@ -102,10 +103,13 @@ class Predictor:
         lengths = [len(self.backbone.tokens(Piece(one.raw))) + 1 for one in given]
         return [value / length for [value], length in zip(values, lengths, strict=True)]
 
-    def chosen(self, question: Question, text: str) -> Prediction:
-        """The prediction that one of a question's possible answers stands for, chosen by likelihood."""
+    def chosen(self, question: Question, text: str, score: float | None = None) -> Prediction:
+        """The prediction that one of a question's possible answers stands for, chosen by likelihood.
+
+        ``score`` is the share of the likelihood that it was chosen for.
+        """
         raw = RawAnswer(text, len(self.backbone.tokens(Piece(text))), truncated=False, constrained=True)
-        return self._read(question, raw, chosen=True)
+        return replace(self._read(question, raw, chosen=True), score=score)
 
     def likeliest(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
@@ -117,7 +121,8 @@ class Predictor:
         values = self.likelihoods([questions[i] for i in closed], texts)
         found: list[Prediction | None] = [None] * len(questions)
         for i, possible, likely in zip(closed, texts, values, strict=True):
-            found[i] = self.chosen(questions[i], possible[max(range(len(possible)), key=likely.__getitem__)])
+            best = max(range(len(possible)), key=likely.__getitem__)
+            found[i] = self.chosen(questions[i], possible[best], shares(likely)[best])
         watch(len(closed))
         return found
 
@@ -125,7 +130,8 @@ class Predictor:
         read = read_back(answer.text, question.example, question.task)
         report = replace(read.report, truncated=int(answer.truncated))
         provenance = self._provenance(question, answer, chosen=chosen)
-        return replace(read, report=report, raw=answer.text, provenance=provenance)
+        told = replace(read, report=report, raw=answer.text, provenance=provenance)
+        return scored(told, answer, self.backbone.text)
 
     def request(self, question: Question) -> Request:
         """The row that asks a question, with its prompt and what the answer may be."""

@@ -45,6 +45,11 @@ class AnswerWriting:
         self.answer.add_done_callback(lambda _: queue.put_nowait(None))
         self._begun = False
 
+    @property
+    def joint(self) -> str:
+        """What stands between cue and answer in training, and belongs to no answer."""
+        return self._predictor.template.joint
+
     async def steps(self) -> AsyncIterator[Step]:
         """What is written, as soon as it is; raises what the engine raises. To leave the loop gives the answer up."""
         try:
@@ -62,11 +67,11 @@ class AnswerWriting:
         return "".join(step.text for step in steps), [step.token for step in steps if step.token], await self.answer
 
     def _own(self, text: str) -> str:
-        """The text without what stands between cue and answer in training, which belongs to no answer."""
+        """The text without the joint."""
         if not text or self._begun:
             return text
         self._begun = True
-        return text.removeprefix(self._predictor.template.joint)
+        return text.removeprefix(self.joint)
 
     def _token(self, written: Written) -> Token:
         name = self._predictor.backbone.text

@@ -44,7 +44,6 @@ def attributed(
     ], found
 
 
-
 def mention_questions(
     documents: Sequence[Document], prompts: Sequence[tuple[SoftPrompt, Task]], *, window: int | None = None
 ) -> tuple[list[Question], list[int]]:

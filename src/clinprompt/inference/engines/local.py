@@ -103,8 +103,8 @@ class LocalEngine:
         """Requests that share a context side by side, in the order in which the contexts first come."""
         first: dict[tuple[int, ...], int] = {}
         for i, request in enumerate(requests):
-            first.setdefault(request.row.context, i)
-        return sorted(range(len(requests)), key=lambda i: (first[requests[i].row.context], i))
+            first.setdefault(request.row.trunk, i)
+        return sorted(range(len(requests)), key=lambda i: (first[requests[i].row.trunk], i))
 
     def start(self, requests: Sequence[Request]) -> tuple[Tensor, list[Line | Seat]]:
         """Logits ``[B, V]`` of first tokens and the lines to go on from, in packs of at most ``tokens`` tokens."""
@@ -152,7 +152,7 @@ class LocalEngine:
         """What each request shares with others: its prompt's states where it stands before, else its context's."""
         if prompts is None or prompts.placement is Placement.suffix:
             assert self.notes is not None
-            return self.notes.states([self.backbone.start + request.row.context for request in requests])
+            return self.notes.states([self.backbone.start + self.notes.part(request.row) for request in requests])
         identity = f"{self.backbone.identity}, {prompts.placement}"
         keys = [content_key(identity, prompts.vectors[m, : prompts.length(m)]) for m in range(len(prompts.vectors))]
         states = {key: kept for key in keys if (kept := self.store.get(key)) is not None}

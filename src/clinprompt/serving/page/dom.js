@@ -34,7 +34,8 @@ export function counted(number, noun) {
 /** A score as it is: a number from 0 to 1, not a percentage, because it is not calibrated. */
 export function scored(value, { words = false } = {}) {
   if (value === null || value === undefined) return words ? "none" : "–";
-  return words ? `${value.toFixed(2)} (not calibrated)` : value.toFixed(2);
+  const shown = value < 1 && value >= 0.995 ? "> 0.99" : value.toFixed(2);
+  return words ? `${shown} (not calibrated)` : shown;
 }
 
 /** A select with options `[value, text]`. */
