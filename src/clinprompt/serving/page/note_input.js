@@ -6,7 +6,8 @@ import { Offsets } from "./offsets.js";
 const LARGEST = 8 * 1024 * 1024; // bytes
 
 export class NoteInput {
-  constructor() {
+  constructor({ changed }) {
+    this.changed = changed;
     this.box = byId("note");
     this.raw = null; // the text of a file, while the box still shows it
     this.name = "note";
@@ -63,5 +64,6 @@ export class NoteInput {
   #size() {
     const { length } = new Offsets(this.note);
     byId("note-size").textContent = length ? counted(length, "character") : "";
+    this.changed();
   }
 }

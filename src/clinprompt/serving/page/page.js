@@ -18,7 +18,10 @@ import { TaskList } from "./task_list.js";
 
 const palette = new Palette();
 const card = new Card(byId("card"));
-const input = new NoteInput();
+const input = new NoteInput({ changed: () => {
+  const old = byId("findings");
+  if (old) old.textContent = read && read.note !== input.note ? "Findings in the note read before" : "Findings";
+} });
 const tasks = new TaskList(byId("tasks"));
 const learning = new Learning(byId("learn"), { changed: () => refresh() });
 let read = null; // {note, name, results, questions} of the last answer
@@ -69,6 +72,8 @@ async function readNote() {
   read = answer;
   byId("learn").hidden = true;
   drawResults();
+  const known = answer.results.map((result) => result.prompt.split("@")[0]).find((name) => keeping?.[name]?.notes);
+  if (known) learning.show(known, keeping[known]);
   const spans = answer.results.reduce((sum, result) => sum + result.spans.length, 0);
   tell(`Read by ${counted(answer.results.length, "prompt")}: ${counted(spans, "span")} found.`);
   byId("results").focus({ preventScroll: window.innerWidth >= 1024 });
@@ -91,12 +96,17 @@ function drawResults() {
     view.arc(link?.head, link?.tail);
   };
   root.replaceChildren(...[
-    el("header", { class: "bar" }, el("h2", {}, "Findings"), toolbar()),
-    warningList(results), answerList(results), legend(items, palette, hidden, shown), frame,
+    el("header", { class: "bar" }, el("h2", { id: "findings" }, "Findings"), toolbar()),
+    warningList(results), correctedLine(results), answerList(results), legend(items, palette, hidden, shown), frame,
     relationList(results, (key) => words.get(key), { go, hover }),
     spanTable(items, offsets, go), provenance(results),
   ].filter(Boolean));
   shown();
+}
+
+function correctedLine(results) {
+  const names = results.filter((result) => result.provenance.corrected).map((result) => result.prompt);
+  return names.length ? el("p", { class: "hint" }, `Corrected by a person: ${names.join(", ")}.`) : null;
 }
 
 function toolbar() {
