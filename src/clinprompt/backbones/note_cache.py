@@ -37,9 +37,20 @@ class NoteCache:
         """How much of a row's context is kept."""
         return row.trunk if self.shared else row.context
 
+    def kept(self, context: Context) -> Tensor | None:
+        """The states of a context, if they are kept."""
+        return self.store.get(self._key(context))
+
+    def keep(self, context: Context, states: Tensor) -> None:
+        """Keep the states of a context that were computed elsewhere."""
+        self.store.put(self._key(context), states)
+
+    def _key(self, context: Context) -> str:
+        return content_key(self.identity, torch.tensor(context))
+
     def states(self, contexts: Sequence[Context]) -> list[Tensor]:
         """The states of these contexts, computed for those that are not kept; equal contexts share a tensor."""
-        keys = {context: content_key(self.identity, torch.tensor(context)) for context in contexts}
+        keys = {context: self._key(context) for context in contexts}
         found = {context: self.store.get(key) for context, key in keys.items()}
         missing = sorted((context for context, states in found.items() if states is None), key=len)
         for batch in [missing] if self.together and missing else [[context] for context in missing]:

@@ -14,6 +14,9 @@ from clinprompt.backbones.padded import Rectangle, Seat
 from clinprompt.inference.draft import Draft
 from clinprompt.inference.sampling import chances, choose
 
+MOST = 12
+"""Bundles of lines beyond which all are laid out anew: each costs some calls per layer."""
+
 
 @dataclass(slots=True, eq=False)
 class _Row:
@@ -39,10 +42,17 @@ class Writing:
 
     def join(self, drafts: Sequence[Draft], logits: Tensor, lines: Sequence[Line | Seat]) -> list[Draft]:
         """Begin drafts with the logits ``[B, V]`` of their first tokens; returns them."""
-        self._pause()
         rows = [_Row(draft, line) for draft, line in zip(drafts, lines, strict=True)]
         self.rows += rows
         self._write(rows, logits)
+        going = [row for row in rows if not row.draft.over]
+        beside = [row.line for row in going if isinstance(row.line, Line)]
+        if self.decoding is not None and beside:
+            for row, at in zip(going, self.decoding.add(beside), strict=True):
+                row.at = at
+            self.laid += going
+            if len(self.decoding.bundles) > MOST:
+                self._pause()
         return list(drafts)
 
     def leave(self, draft: Draft) -> None:
@@ -76,7 +86,7 @@ class Writing:
             self._pause()  # rows that left are carried along until half of them have
         if self.decoding is None:
             self.decoding = Decoding([row.line for row in rows if isinstance(row.line, Line)], device=self.device)
-            self.laid = rows
+            self.laid = list(rows)
             for at, i in enumerate(self.decoding.order):
                 rows[i].at = at
         tokens = [self.backbone.pad] * len(self.decoding.lines)

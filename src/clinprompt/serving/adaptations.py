@@ -130,15 +130,16 @@ class Adaptations:
                         job.process.wait()
                 shutil.rmtree(job.folder, ignore_errors=True)
 
-    def _process(self, folder: Path) -> subprocess.Popen[bytes]:
+    def command(self, folder: Path) -> list[str]:
+        """The command that makes a version as the settings in a folder say."""
         files = ["--config", str(folder / "settings.yaml"), "--status", str(folder / "status.json")]
+        return [sys.executable, "-m", "clinprompt", "renew", *files, "--json"]
+
+    def _process(self, folder: Path) -> subprocess.Popen[bytes]:
         with (folder / "said.json").open("wb") as said:
             # Its complaints go nowhere: what a person has to know of them is in what it says.
             process = subprocess.Popen(
-                [sys.executable, "-m", "clinprompt", "renew", *files, "--json"],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.DEVNULL,
+                self.command(folder), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.DEVNULL
             )
         with contextlib.suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)

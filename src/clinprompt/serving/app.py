@@ -13,6 +13,7 @@ from clinprompt.serving.bearer import Door
 from clinprompt.serving.chat import chat_routes
 from clinprompt.serving.completions import completion_routes
 from clinprompt.serving.corrections import correction_routes
+from clinprompt.serving.discreet import Discreet
 from clinprompt.serving.exports import export_routes
 from clinprompt.serving.extract import extract_routes
 from clinprompt.serving.faults import answer_faults
@@ -37,7 +38,7 @@ def create_app(server: Server) -> Any:
     hosts = (*LOCAL, *([] if settings.host in ("0.0.0.0", "::") else [settings.host]), *settings.hosts)
     inner = TrafficGate(app, traffic=server.traffic)
     guarded = Limits(inner, hosts=hosts, body=settings.limits.body, admit=Door(server.keys))
-    return Ledger(guarded, metrics=server.metrics, audit=server.audit)
+    return Discreet(Ledger(guarded, metrics=server.metrics, audit=server.audit))
 
 
 def routed(server: Server) -> FastAPI:

@@ -91,7 +91,7 @@ def completion_routes(server: Server) -> APIRouter:
         writings = []
         try:
             for note in notes:
-                writings.append(begin(server, served, note, body.inputs, generation, chances=body.logprobs or 0))
+                writings.append(await begin(server, served, note, body.inputs, generation, chances=body.logprobs))
             made = {"id": f"cmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.reference}
             if body.streams:
                 return _stream(server, request, body, writings[0], made, served.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -10,12 +11,14 @@ from threading import Condition, Event, Thread, current_thread
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Generation
 from clinprompt.backbones.state_store import StateStore
 from clinprompt.errors import InputError
 from clinprompt.inference.draft import Draft
+from clinprompt.inference.engines.beginnings import LEAST, Beginnings
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.inference.engines.session import Session
 from clinprompt.inference.engines.ticket import Heard, Terms, Ticket, Written
@@ -25,8 +28,11 @@ from clinprompt.inference.writing import Writing
 
 T = TypeVar("T")
 
-SHARE = 16
-"""While rows are being written, a step begins at most so small a part of the tokens that may run at once."""
+PAUSE = 0.1
+"""Seconds for which the reading of notes may hold up the rows that are being written, in each step."""
+
+SPEED = 5000.0
+"""Tokens per second that are read; what is assumed before it has been measured."""
 
 
 class LiveEngine:
@@ -47,7 +53,8 @@ class LiveEngine:
     ) -> None:
         self.backbone, self.rows, self.most = backbone, rows, waiting
         self.local = LocalEngine(backbone, store=store, rows=rows, tokens=tokens)
-        self._writing = Writing(backbone)
+        self._writing, self._beginnings = Writing(backbone), Beginnings(self.local)
+        self._speed = SPEED
         self._line = WaitingLine()
         self._running: dict[Draft, Ticket] = {}
         self._calls: deque[_Call] = deque()
@@ -203,45 +210,47 @@ class LiveEngine:
             call = self._calls.popleft() if self._calls else None
             broken: list[tuple[Ticket, Exception]] = []
             self._line.remove(lambda ticket: _is_broken(ticket, broken))
-            begun = self._line.next(self._room())
-            self._running |= {ticket.draft: ticket for ticket in begun}
+            admitted = self._line.next(self.rows - len(self._running))
+            self._running |= {ticket.draft: ticket for ticket in admitted}
         if call is not None:
             call.run()
+        self._beginnings.add(admitted)
         for ticket in self._running.values():
             _is_broken(ticket, broken)
         for ticket, reason in broken:
             self._give_up(ticket, reason)
-        self._begin([ticket for ticket in begun if ticket.draft in self._running])
+        self._read()
         self._tell(self._writing.step())
         return True
 
-    def _room(self) -> Callable[[Ticket], bool]:
-        """Whether one more row may begin in this turn: rows that are written must not stand still for long."""
-        left = self.local.tokens // SHARE if self._running else self.local.tokens
-        rows = self.rows - len(self._running)
-
-        def fits(ticket: Ticket) -> bool:
-            nonlocal left, rows
-            if rows <= 0 or left <= 0:
-                return False
-            rows, left = rows - 1, left - ticket.request.row.length
-            return True
-
-        return fits
-
-    def _begin(self, tickets: Sequence[Ticket]) -> None:
-        if not tickets:
+    def _read(self) -> None:
+        """Read notes for as long as rows may be held up, and begin the rows that are ready."""
+        if not self._beginnings.notes:
             return
+        began = time.monotonic()
+        starts, used = self._beginnings.proceed(min(self.local.tokens, int(PAUSE * self._speed)))
+        for start in starts:
+            if start.failure is None:
+                self._begin(start.tickets, start.trunks)
+            else:
+                for ticket in start.tickets:
+                    self._give_up(ticket, start.failure)
+        if self.backbone.device.type == "cuda":
+            torch.cuda.synchronize(self.backbone.device)
+        if used >= LEAST:
+            self._speed = (self._speed + used / (time.monotonic() - began)) / 2
+
+    def _begin(self, tickets: list[Ticket], trunks: list[Tensor] | None) -> None:
         try:
-            logits, lines = self.local.start([ticket.request for ticket in tickets])
+            logits, lines = self.local.start([ticket.request for ticket in tickets], trunks)
         except Exception as error:
             if isinstance(error, torch.AcceleratorError):
                 raise
             if len(tickets) == 1:
                 self._give_up(tickets[0], error)
                 return
-            for ticket in tickets:  # whose fault it was shows when each begins alone
-                self._begin([ticket])
+            for i, ticket in enumerate(tickets):  # whose fault it was shows when each begins alone
+                self._begin([ticket], None if trunks is None else [trunks[i]])
             return
         self._tell(self._writing.join([ticket.draft for ticket in tickets], logits, lines))
 
@@ -270,6 +279,7 @@ class LiveEngine:
     def _give_up(self, ticket: Ticket, reason: BaseException) -> None:
         if self._running.pop(ticket.draft, None) is not None:
             self._writing.leave(ticket.draft)
+            self._beginnings.remove(ticket)
         ticket.settle(reason)
 
 
