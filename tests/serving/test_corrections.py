@@ -193,7 +193,7 @@ def test_an_adaptation_that_fails_says_why(running, monkeypatch):
 def test_the_process_is_the_command_line_with_the_servers_own_settings(running, monkeypatch):
     server, _, folder = running
     asked = []
-    monkeypatch.setattr("subprocess.Popen", lambda command, **options: asked.append(command) or _Ended())
+    monkeypatch.setattr("subprocess.Popen", lambda command, **options: asked.append(command) or _Running())
     adaptations = Adaptations(server)
     adaptations.start("meds@2")
     [command] = asked
@@ -204,8 +204,14 @@ def test_the_process_is_the_command_line_with_the_servers_own_settings(running, 
     assert not list((folder / ".work").iterdir())
 
 
-class _Ended:
-    pid, returncode = 2**22 + 1, 1
+class _Running:
+    pid, code = 2**22 + 1, None
 
     def poll(self):
-        return self.returncode
+        return self.code
+
+    def terminate(self):
+        self.code = -15
+
+    def wait(self, seconds=None):
+        return self.code

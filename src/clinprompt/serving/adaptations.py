@@ -165,6 +165,10 @@ def adaptation_routes(server: Server, adaptations: Adaptations) -> APIRouter:
         """Go on from a version with the corrected notes of its task, and score both on notes left out."""
         if server.settings.corrections is None:
             raise Refused(404, "no_corrections", "this server keeps no corrections (`--corrections` names a folder)")
+        if server.settings.engine.kind != "local":
+            raise Refused(
+                409, "no_backbone", "a gateway has no backbone to adapt on: run `clinprompt renew` where it is"
+            )
         server.may(caller, body.task)
         if body.task.partition("@")[0] not in {one.name for one in server.prompts.snapshot.listed}:
             raise Refused(404, "model_not_found", "there is no such prompt", param="task")
