@@ -1,116 +1,16 @@
-"""The page in a real Chromium: what a person sees and does, and what leaves the page."""
+"""The page in a real Chromium: what a person sees, and what leaves the page."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from clinprompt.serving.page import page_files
-from clinprompt.stages.corrections import Corrections
-from tests.made_findings import correcting, finding
-from tests.serving.test_corrections import standing_in
-
-CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
-NOTE = "Pt 😀 on low-dose aspirin 5 mg daily.\nPain in left 🦵 and right knee <b>now</b> & no asthma."
-
-
-def at(words, *, after=0):
-    return [NOTE.index(words, after), NOTE.index(words, after) + len(words)]
-
-
-FOUND = [
-    finding("meds@1", NOTE, [("drug", at("low-dose aspirin 5 mg")), ("drug", at("aspirin")), ("dose", at("5 mg"))],
-            windows=3, unlocated=2),
-    finding("doses@1", NOTE, [("drug", at("aspirin")), ("dose", at("5 mg daily"))], [("dose", "T1", "T2")], kind="relations"),
-    finding("asserted@1", NOTE, [("condition", at("Pain"), at("right knee")), ("condition", at("asthma"), {"assertion": "absent"})]),
-    finding("line@1", NOTE, kind="summarisation", answer={"text": "<i>On</i> aspirin 😀"}),
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("page")
-    with correcting(folder) as (server, address):
-        yield server, address, folder / "corrections"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(server, browser):
-    """Opens the page; at the end nothing was complained of, asked for elsewhere, or left behind."""
-    _, address, _ = server
-    made, said, asked = [], [], []
-
-    def open_page(*, width=1300, height=900, scheme="light", found=FOUND):
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        page = context.new_page()
-        page.set_default_timeout(8000)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda fault: said.append(str(fault)))
-        page.on("request", lambda request: asked.append(request.url))
-        if found is not None:  # the answers of a model, which a tiny random one does not give
-            body = json.dumps({"results": [{"id": "note", "characters": len(NOTE), "tasks": found}]})
-            page.route("**/v1/extract", lambda route: route.fulfill(body=body, content_type="application/json"))
-        page.goto(address)
-        page.wait_for_selector(".task")
-        made.append(page)
-        return page
-
-    yield open_page
-    assert said == []
-    here = urlsplit(address).netloc
-    assert all(url.startswith("blob:") or urlsplit(url).netloc == here for url in asked)
-    assert not any("aspirin" in url or urlsplit(url).query for url in asked)
-    for page in made:
-        left = page.evaluate("[localStorage.length, sessionStorage.length, document.cookie, location.href]")
-        assert left == [0, 0, "", f"{address}/"]
-        page.context.close()
-
-
-def read(page, note=NOTE, tasks=("meds", "doses", "asserted", "line")):
-    page.fill("#note", note)
-    for task in tasks:
-        page.check(f"#task-{task}")
-    page.click("#read")
-    page.wait_for_selector("#findings")
-    return page
-
-
-def words_of(page):
-    """Each span's label, as its tag has it, and the words that are marked as its own."""
-    return page.evaluate(
-        """[...document.querySelectorAll('.note .tag[role=button]')].map((tag) => [
-          tag.textContent,
-          [...document.querySelectorAll('.stretch')].filter((part) =>
-            (part.dataset.items ?? '').split(' ').includes(tag.dataset.items)).map((part) => part.textContent).join('')])"""
-    )
-
-
-def correct(page, prompt):
-    page.select_option("#correct-which", prompt)
-    page.click("#correct")
-    page.wait_for_selector("#save")
-
-
-def kept(server, name):
-    task = server[0].prompts.snapshot.promoted[name].task
-    folder = Corrections(server[2])
-    [one] = [folder.read(task.name, known) for known in folder.ids(task.name)]
-    return one.document
+from tests.made_findings import finding
+from tests.made_pages import FOUND, NOTE, at, correct, needs_chromium, read, words_of
 
 
 @needs_chromium
@@ -173,67 +73,6 @@ def test_offsets_are_code_points_whatever_the_text(opened):
 
 
 @needs_chromium
-def test_a_span_is_added_changed_and_removed_by_keyboard_alone_and_kept(opened, server):
-    page = read(opened())
-    correct(page, "meds@1")
-    page.locator(".note").focus()
-    for _ in range(4):  # Pt, 😀, on, low-dose
-        page.keyboard.press("ArrowRight")
-    page.keyboard.press("Shift+ArrowRight")
-    assert page.locator("#status").inner_text() == "Selected: low-dose aspirin"
-    page.keyboard.press("2")  # the second label
-    assert ["dose", "low-dose aspirin"] in words_of(page)
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")  # the first tag: drug, low-dose aspirin 5 mg
-    dialog = page.locator("dialog[open]")
-    dialog.wait_for()
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.title") == "start one character earlier"
-    dialog.locator("text=Remove").press("Enter")
-    dialog.wait_for(state="hidden")
-    page.locator("#save").press("Enter")
-    page.wait_for_selector("#adapt")
-    document = kept(server, "meds")
-    assert document.text == NOTE
-    assert [(span.label, span.surface(NOTE)) for span in document.spans] == [
-        ("drug", "aspirin"), ("dose", "5 mg"), ("dose", "low-dose aspirin"),
-    ]  # fmt: skip
-    assert "Corrected by a person: meds@1" in page.locator("#results").inner_text()
-
-
-@needs_chromium
-def test_words_selected_with_the_pointer_become_a_span_with_attributes_or_part_of_one(opened, server):
-    page = read(opened())
-    correct(page, "asserted@1")
-
-    def drag(words, *, after=0):
-        page.evaluate(
-            """([words, after]) => {
-              const part = [...document.querySelectorAll('.stretch')].find((one) => one.textContent.includes(words));
-              const from = part.textContent.indexOf(words, after);
-              getSelection().setBaseAndExtent(part.firstChild, from, part.firstChild, from + words.length);
-            }""",
-            [words, after],
-        )
-        page.locator(".note").dispatch_event("pointerup")
-        page.locator("dialog[open]").wait_for()
-
-    drag("left 🦵")
-    page.locator("#span-join").select_option("T1")
-    page.click("dialog button[type=submit]")
-    drag("daily")
-    page.select_option("dialog select[name=temporality]", "past")
-    page.click("dialog button[type=submit]")
-    page.locator("dialog").wait_for(state="hidden")
-    page.click("#save")
-    page.wait_for_selector("#adapt")
-    document = kept(server, "asserted")
-    assert [(span.surface(NOTE), span.attributes["temporality"]) for span in document.spans] == [
-        ("Pain left 🦵 right knee", "current"), ("asthma", "current"), ("daily", "past"),
-    ]  # fmt: skip
-
-
-@needs_chromium
 def test_two_versions_side_by_side_show_what_differs(opened):
     other = finding("meds@2", NOTE, [("drug", at("aspirin")), ("drug", at("5 mg")), ("dose", at("daily"))])
     page = opened(found=[FOUND[0], other])
@@ -280,38 +119,9 @@ def test_findings_are_saved_as_json_brat_and_fhir(opened, tmp_path):
     assert json.loads((tmp_path / "n-7.json").read_text())["tasks"] == [meds]
     with zipfile.ZipFile(tmp_path / "n-7.zip") as archive:
         assert archive.read("n-7.txt").decode() == note
-        assert archive.read("n-7.ann").decode() == "T1\tdrug 15 22\taspirin\n".replace(
-            "15 22", "%d %d" % tuple(meds["spans"][0]["fragments"][0])
-        )
+        start, end = meds["spans"][0]["fragments"][0]
+        assert archive.read("n-7.ann").decode() == f"T1\tdrug {start} {end}\taspirin\n"
     assert json.loads((tmp_path / "n-7.fhir.json").read_text())["resourceType"] == "Bundle"
-
-
-@needs_chromium
-def test_corrections_become_a_version_that_a_person_promotes(opened, server, monkeypatch):
-    score = {"metric": "span-f1", "value": 61.0, "low": 40.0, "high": 75.0, "n": 6, "groups": 5}
-    compared = {"metric": "span-f1", "notes": 5, "examples": 6, "folds": 5, "old": score, "new": {**score, "value": 70.5},
-                "difference": 9.5, "low": -1.0, "high": 20.0}  # fmt: skip
-    made = {"prompt": "meds@2", "before": "meds@1", "notes": 5, "examples": 6, "unseen": 5, "compared": compared}
-    standing_in(monkeypatch, said=made, seconds=1.5)
-    page = read(opened(), tasks=("meds",))
-    correct(page, "meds@1")
-    page.click("#save")
-    page.click("#adapt")
-    page.wait_for_selector("progress")
-    page.wait_for_selector("text=Scoring: 25 %")
-    page.wait_for_selector("#promote")
-    told = page.locator("#outcome").inner_text()
-    assert "span-f1 on 5 notes (6 examples)" in told and "no difference is shown" in told
-    assert page.locator(".scores tbody tr").all_inner_texts() == [
-        "meds@1\t61.0\t40.0 – 75.0",
-        "made like meds@2\t70.5\t40.0 – 75.0",
-    ]
-    assert server[0].prompts.snapshot.promoted["meds"].banked.version == 1
-    page.click("#promote")
-    page.wait_for_selector("text=meds now means meds@2.")
-    assert server[0].prompts.snapshot.promoted["meds"].banked.version == 2
-    server[0].bank.promote("meds@1")
-    server[0].look()
 
 
 @needs_chromium
@@ -387,7 +197,7 @@ def test_a_wrong_file_and_a_refusal_are_told(opened):
 def test_the_page_is_whole_and_small():
     parts = page_files()
     assert {"index.html", "page.css", "page.js", "icon.svg"} <= set(parts)
-    folder = Path(__file__).parents[2] / "src" / "clinprompt" / "serving" / "page"
+    folder = Path(__file__).parents[3] / "src" / "clinprompt" / "serving" / "page"
     assert {path.name for path in folder.iterdir()} == set(parts)
     for name, content in parts.items():
         text = content.decode()
