@@ -122,7 +122,7 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
         made = _added(bank, before, prompts[-1], compared, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    corrections.tell_seen(task.name, made.reference, list(notes))
+    corrections.tell_seen(task.name, made.reference, [*seen.union(notes)])
     examples = sum(map(len, notes.values()))
     return Renewed(made.reference, before.reference, len(notes), examples, len(set(notes) - seen), compared)
 

@@ -62,8 +62,8 @@ def test_words_selected_with_the_pointer_become_a_span_with_attributes_or_part_o
     page.click("#save")
     page.wait_for_selector("text=Kept as a training example: 1 note of asserted.")
     document = kept(server, "asserted")
-    assert [(span.surface(NOTE), span.attributes["temporality"]) for span in document.spans] == [
-        ("Pain left 🦵 right knee", "current"), ("asthma", "current"), ("daily", "past"),
+    assert [(span.surface(NOTE), span.attributes.get("temporality", "")) for span in document.spans] == [
+        ("Pain left 🦵 right knee", ""), ("asthma", ""), ("daily", "past"),
     ]  # fmt: skip
 
 
