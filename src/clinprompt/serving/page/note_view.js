@@ -38,7 +38,7 @@ export class NoteView {
     this.root.replaceChildren();
     this.tags = new Map();
     for (const part of segments(text.length, places)) {
-      for (const { index, continued } of part.begins) this.root.append(this.#tag(index, looks[index], continued));
+      if (part.begins.length) this.root.append(this.#lead(part, looks));
       const stretch = el("span", { class: "stretch" }, text.slice(part.start, part.end));
       stretch.dataset.start = String(part.start);
       if (part.spans.length) {
@@ -129,6 +129,15 @@ export class NoteView {
     path.setAttribute("d", `M${x1},${y1} C${x1},${top} ${x2},${top} ${x2},${y2} m-4,-6 l4,6 l4,-6`);
     drawing.append(path);
     this.root.append(drawing);
+  }
+
+  /** The tags before a stretch; the bars of spans that began earlier go on below them. */
+  #lead(part, looks) {
+    const lead = el("span", { class: "lead" }, part.begins.map(({ index, continued }) => this.#tag(index, looks[index], continued)));
+    const begun = new Set(part.begins.map(({ index }) => index));
+    const through = part.spans.filter((index) => !begun.has(index));
+    if (through.length) bars(lead, through.map((index) => looks[index]));
+    return lead;
   }
 
   #tag(index, look, continued) {
