@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from clinprompt.cli.batch_options import (
-    AtOnce, Executor, MostFailed, Processes, RetryFailed, Server, ServerKey, Shard, ShardOf, StopOnFailure,
+    AtOnce,
+    Executor,
+    MostFailed,
+    Processes,
+    RetryFailed,
+    Server,
+    ServerKey,
+    Shard,
+    ShardOf,
+    StopOnFailure,
 )  # fmt: skip
 from clinprompt.cli.console import console
 from clinprompt.cli.options import Backbone, Decoding, Flat, Grounded

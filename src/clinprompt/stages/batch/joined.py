@@ -31,37 +31,28 @@ def joined(settings: PredictSettings, notes: Notes, folder: PartsFolder, asked: 
 
     Raises :class:`InputError` for what the format cannot hold, and when a note has changed.
     """
-    tally = totals(folder, asked, range(1, shards + 1))
-    again = folder.joining or folder.finished
-    folder.mark_joining()
-    writer, placed = settings.writer, holds_answers(settings.writer)
-    parts = Stream(lambda: _parts(folder, range(1, shards + 1)))
+    numbers = range(1, shards + 1)
+    tally = totals(folder, asked, numbers)
+    placed, parts = holds_answers(settings.writer), Stream(lambda: _parts(folder, numbers))
     answers = Stream(
         lambda: (note.answer.kept(placed=placed) for part in parts for _, note in sorted(part.answered.items()))
     )
     documents = Stream(lambda: _documents(notes, folder, annotated=bool(asked.mentions)))
-
-    def write_out() -> dict[str, int]:
-        return write_documents(
-            documents, settings.out, writer=writer, options=settings.writer_options, answers=answers,
-            provenance=_provenance(tally, asked), overwrite=again,
-        )  # fmt: skip
-
-    def write_beside() -> None:
-        _write_lines(beside(settings, LEDGER), _ledger(parts))
-        if tally.counts["failed"]:
-            _write_lines(beside(settings, FAILED), _failures(parts))
-        else:
-            beside(settings, FAILED).unlink(missing_ok=True)
-
-    # A folder can only be filled when it is there; a file comes last, and with it all that stands beside it.
-    if writer in FOLDERS:
-        lost = write_out()
-        write_beside()
+    made = folder.begin_joining()
+    lost = write_documents(
+        documents, made, writer=settings.writer, options=settings.writer_options, answers=answers,
+        provenance=_provenance(tally, asked), overwrite=True,
+    )  # fmt: skip
+    failed = bool(tally.counts["failed"])
+    # What goes with a folder is put into it first; what stands beside a file is there before the file is.
+    where = settings.model_copy(update={"out": made}) if settings.writer in FOLDERS else settings
+    _write_lines(beside(where, LEDGER), _ledger(parts))
+    if failed:
+        _write_lines(beside(where, FAILED), _failures(parts))
     else:
-        write_beside()
-        lost = write_out()
-    dead = beside(settings, FAILED) if tally.counts["failed"] else None
+        beside(where, FAILED).unlink(missing_ok=True)  # of an earlier try
+    folder.put(made)
+    dead = beside(settings, FAILED) if failed else None
     return tally.report(lost=lost, ledger=beside(settings, LEDGER), extents=asked.extents, dead_letters=dead)
 
 

@@ -17,6 +17,7 @@ from clinprompt.stages.batch.part import Part, part_of
 from clinprompt.stages.batch.share import Share
 
 _PLAN, _JOINING, _FINISHED = "plan.json", "joining", "finished"
+_OUTPUT, _REPLACED = "output", "replaced before"
 
 
 class PartsFolder:
@@ -100,16 +101,27 @@ class PartsFolder:
         with whole_file(self._file(number)) as file:
             file.write_bytes(content)
 
-    def mark_joining(self) -> None:
-        """From now on what stands at the output is ours."""
+    def begin_joining(self) -> Path:
+        """Where the output is to be made; from now on what stands in its place is ours."""
         (self.path / _JOINING).touch()
         (self.path / _FINISHED).unlink(missing_ok=True)
+        made = self.path / _OUTPUT / self.out.name  # by its own name, whose ending may say the form
+        shutil.rmtree(made.parent, ignore_errors=True)  # half an output that a kill left
+        made.parent.mkdir()
+        return made
+
+    def put(self, made: Path) -> None:
+        """Move the output to its place; one that was there with notes missing gives way."""
+        if made.is_dir() and self.out.is_dir():
+            self.out.replace(made.with_name(_REPLACED))
+        made.replace(self.out)
 
     def end(self, *, failed: bool) -> None:
         """The output is there: remove the folder, or keep it for another try when notes have failed."""
         if failed:
             (self.path / _FINISHED).touch()
             (self.path / _JOINING).unlink(missing_ok=True)
+            shutil.rmtree(self.path / _OUTPUT, ignore_errors=True)
         else:
             self.remove()
 

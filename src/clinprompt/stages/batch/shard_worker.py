@@ -28,7 +28,7 @@ class ShardWorker:
         self.turn, self.folder = ShardsInTurn(notes), PartsFolder(out)
 
     def part(self, number: int, *, watch: Watch = lambda share: None) -> bytes:
-        """The part of a shard; raises :class:`InputError` when its notes have changed since they were looked through."""
+        """The part of a shard; raises :class:`InputError` when its notes are others than they were at first."""
         shard = self.turn.shard(number)
         if shard is None or shard.digest != self.shards[number - 1]:
             raise InputError(
