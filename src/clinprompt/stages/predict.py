@@ -45,12 +45,13 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     """
     share, settings = share_of(settings.batch.share), _settled(settings)
     folder = PartsFolder(settings.out)
-    _check_output(settings, folder, share)
     with folder.held(share), _full_disk_told(folder):
+        folder.sweep()
+        _check_output(settings, folder)
         try:
             return _run(settings, folder, share, opened, progress)
         except BaseException:
-            if share is None and folder.is_empty():
+            if share is None and not folder.numbers():
                 folder.remove()
             raise
 
@@ -89,14 +90,13 @@ def _run(
             allowed=", ".join(sorted(asked.mentions)),
             fix="add a --prompt that extracts them, or read annotated notes, such as --reader brat",
         )
-    folder.begin(_plan(settings, asked, looked), retry=batch.retry_failed)
+    folder.begin(_plan(settings, asked))
     numbers = range(1, len(looked.shards) + 1)
-    known = {number: _known(folder, number, looked, retry=batch.retry_failed) for number in numbers}
+    known = _known(folder, looked, settings)
     mine = [number for number in numbers if share is None or share.has(number)]
-    left = [number for number in mine if (part := known[number]) is None or (batch.retry_failed and part.failed)]
-    failed = sum(len(part.failed) for number, part in known.items() if part and number not in left)
+    left = [number for number in mine if number not in known or (batch.retry_failed and known[number])]
+    failed = sum(count for number, count in known.items() if number not in left)
     job = Job(settings, looked.shards, stop)
-    del known
     sizes = {number: min(batch.shard, looked.notes - (number - 1) * batch.shard) for number in left}
     with progress("predict", sum(sizes.values())) as advance:
         meter = Meter(advance, sizes)
@@ -145,7 +145,7 @@ def _settled(settings: PredictSettings) -> PredictSettings:
     return settings
 
 
-def _check_output(settings: PredictSettings, folder: PartsFolder, share: Share | None) -> None:
+def _check_output(settings: PredictSettings, folder: PartsFolder) -> None:
     """Raise for an output that is there and not ours to write again, and for what the writer would refuse."""
     out, retry = settings.out, settings.batch.retry_failed
     if retry and not folder.path.is_dir():
@@ -172,7 +172,7 @@ def _asked(settings: PredictSettings, opened: Opened | None) -> tuple[Answers | 
     return BackboneAnswers(settings, opened=opened), asked
 
 
-def _plan(settings: PredictSettings, asked: Asked, looked: Survey) -> dict[str, Any]:
+def _plan(settings: PredictSettings, asked: Asked) -> dict[str, Any]:
     """What must stay the same for a run to go on: all that answers depend on."""
     here = {"device", "note_memory", "note_folder", "compiled", "sharded", "recompute", "path"}
     apart = {"prompts", "bank_key", "notes", "out", "writer", "writer_options", "batch"}
@@ -187,24 +187,30 @@ def _plan(settings: PredictSettings, asked: Asked, looked: Survey) -> dict[str, 
         "sections": file_hash(rules) if rules else None,
         "prompts": [dict(one) for one in asked.made_by],
         "shard": settings.batch.shard,
-        "notes": looked.notes,
-        "shards": looked.shards,
     }
 
 
-def _known(folder: PartsFolder, number: int, looked: Survey, *, retry: bool) -> Part | None:
-    """What is done of a shard; with ``retry`` its notes may be others only where some had failed."""
-    digest = looked.shards[number - 1]
-    if not retry:
-        return folder.part(number, digest=digest)
-    part = folder.part(number)
-    if part is not None and not part.failed and part.digest != digest:
-        raise InputError(
-            f"notes of shard {number} have changed, and none of them had failed",
-            where=str(folder.path),
-            fix="restore them, or give another --out to read all anew",
-        )
-    return part
+def _known(folder: PartsFolder, looked: Survey, settings: PredictSettings) -> dict[int, int]:
+    """The shards that are done, with the number of notes that failed.
+
+    Raises :class:`InputError` when notes are others than those that were answered; notes of shards that are not done
+    may have been mended, and those that failed where they are tried again.
+    """
+    known, size = {}, settings.batch.shard
+    for number in folder.numbers():
+        part = folder.part(number)
+        if part is None:
+            continue
+        there = number <= len(looked.shards)
+        mended = settings.batch.retry_failed and bool(part.failed)
+        if not there or (part.digest != looked.shards[number - 1] and not mended):
+            raise InputError(
+                "the notes were changed, moved or removed after they had been answered",
+                where=f"notes {(number - 1) * size + 1} to {number * size}, {folder.path}",
+                fix="restore them, choose another --out, or remove that folder to start anew",
+            )
+        known[number] = len(part.failed)
+    return known
 
 
 def _parts(job: Job, left: Sequence[int], notes: Notes, answers: Answers | None, meter: Meter) -> Parts:

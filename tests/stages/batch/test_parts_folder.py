@@ -89,7 +89,9 @@ def test_a_second_start_answers_only_what_is_left(models, tiny, notes, tmp_path)
     with patch.object(LocalEngine, "answers", counting(tmp_path / "rows")):
         report = predict(settings, opened=tiny, progress=lambda name, total: Watched(seen, name, total))
     assert (tmp_path / "rows").read_text() == "3\n2\n"  # two shards with five notes
-    assert files_of(whole.out.parent) == {name: files_of(tmp_path)[name] for name in ("o.jsonl", "o.jsonl.ledger.jsonl")}
+    assert files_of(whole.out.parent) == {
+        name: files_of(tmp_path)[name] for name in ("o.jsonl", "o.jsonl.ledger.jsonl")
+    }
     assert not PartsFolder(settings.out).path.exists() and report.notes == COUNT
     predicted = [(total, sum(steps), last) for name, total, steps, last in seen if name == "predict"]
     assert [(total, steps) for total, steps, _ in predicted] == [(5, 5)] and predicted[0][2]["notes/s"] > 0
@@ -123,13 +125,17 @@ def test_other_settings_prompts_or_notes_are_refused(models, tiny, notes, tmp_pa
     refused("the prompts are others", prompts=(models / "problem-mentioned.safetensors",))
     assert files_of(tmp_path) == before
     text = notes.read_text()
-    notes.write_text(text.replace("Note 7:", "Note 77:"))
-    refused("notes are others, first among numbers 7 to 9.*remove that folder")
-    notes.write_text(text + json.dumps({"id": "new", "text": "New."}) + "\n")
-    refused("notes was 11 and is 12; the notes are others, first among numbers 10 to 12")
-    notes.write_text(text)
+    notes.write_text(text.replace("Note 4:", "Note 44:"))
+    refused(r"after they had been answered \(notes 4 to 6.*remove that folder")
+    notes.write_text(text.split("\n", 1)[1])
+    refused(r"after they had been answered \(notes 1 to 3")
+    notes.write_text("".join(text.splitlines(keepends=True)[:3]))
+    refused(r"after they had been answered \(notes 4 to 6")
+    # What is not answered yet may be mended.
+    notes.write_text(text.replace("Note 7:", "Note 77:") + json.dumps({"id": "n11", "text": "New."}) + "\n")
     predict(settings, opened=tiny)
-    assert [document.id for document in jsonl.read(settings.out)] == [f"n{number}" for number in range(COUNT)]
+    assert [document.id for document in jsonl.read(settings.out)] == [f"n{number}" for number in range(COUNT + 1)]
+    assert "Note 77:" in settings.out.read_text()
 
 
 def test_a_moved_corpus_and_another_format_may_go_on(models, tiny, notes, tmp_path):
@@ -216,9 +222,9 @@ def test_no_room_for_the_parts_leaves_nothing(models, tiny, notes, tmp_path):
     with patch.object(PartsFolder, "commit", side_effect=full), pytest.raises(InputError, match="No space left"):
         predict(settings, opened=tiny)
     assert files_of(tmp_path) == {"notes.jsonl": notes.read_bytes()}
-    with patch.object(PartsFolder, "commit", side_effect=PermissionError(errno.EACCES, "no")):
-        with pytest.raises(PermissionError):
-            predict(settings, opened=tiny)
+    denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with patch.object(PartsFolder, "commit", side_effect=denied), pytest.raises(PermissionError):
+        predict(settings, opened=tiny)
 
 
 def test_names_that_come_again_in_another_shard_are_found_before_anything_is_answered(models, tiny, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,35 +66,31 @@ class PartsFolder:
         finally:
             lock.release()
 
-    def begin(self, plan: Mapping[str, Any], *, retry: bool) -> None:
-        """Write down what the run is, or raise :class:`InputError` when another was begun here.
-
-        With ``retry`` the notes may be others where they failed; that is checked shard by shard.
-        """
-        plan = plain(plan)
-        file = self.path / _PLAN
+    def begin(self, plan: Mapping[str, Any]) -> None:
+        """Write down what the run is, or raise :class:`InputError` when it was begun otherwise."""
+        plan, file = plain(plan), self.path / _PLAN
         if file.is_file():
-            before = json.loads(file.read_text(encoding="utf-8"))
-            changes = _changes(before, plan, but={"shards"} if retry else set())
+            changes = _changes(json.loads(file.read_text(encoding="utf-8")), plan)
             if changes:
                 raise InputError(
                     f"this run was begun otherwise: {'; '.join(changes)}",
                     where=str(self.path),
                     fix="repeat the first command, choose another --out, or remove that folder to start anew",
                 )
-            if before == plan:
-                return
+            return
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_json(file, plan)
 
-    def part(self, number: int, *, digest: str | None = None) -> Part | None:
-        """The part of a shard; ``None`` when it is not there, is damaged, or is of other notes than ``digest`` says."""
+    def part(self, number: int) -> Part | None:
+        """The part of a shard; ``None`` when it is not there or is damaged."""
         try:
-            content = self._file(number).read_bytes()
+            return part_of(self._file(number).read_bytes())
         except FileNotFoundError:
             return None
-        found = part_of(content)
-        return found if found is not None and digest in (None, found.digest) else None
+
+    def numbers(self) -> list[int]:
+        """The shards that have a part."""
+        return sorted(int(file.stem) for file in self.path.glob("*.jsonl"))
 
     def commit(self, number: int, content: bytes) -> None:
         """Keep the part of a shard."""
@@ -126,14 +122,19 @@ class PartsFolder:
             self.remove()
 
     def remove(self) -> None:
-        """Remove the folder; its plan goes last, so that half of it is never taken for a run."""
-        for file in self.path.glob("*.jsonl"):
-            file.unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the folder: it goes out of sight in one step, so that half of it is never taken for a run."""
+        self.sweep()
+        if self.path.is_dir():
+            self.path.replace(self._old)
+            self.sweep()
 
-    def is_empty(self) -> bool:
-        """Whether no shard is finished."""
-        return next(self.path.glob("*.jsonl"), None) is None
+    def sweep(self) -> None:
+        """Remove what is left of a folder whose removal was cut short."""
+        shutil.rmtree(self._old, ignore_errors=True)
+
+    @property
+    def _old(self) -> Path:
+        return self.out.with_name(f".{self.out.name}.old")
 
     def _file(self, number: int) -> Path:
         return self.path / f"{number:06d}.jsonl"
@@ -159,26 +160,17 @@ def _check_free(lock: Lock) -> None:
         lock.release()
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any], *, but: set[str]) -> list[str]:
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What is different, in words; values of settings, never of notes."""
     found = []
     for name in dict.fromkeys((*before, *now)):
         was, is_ = before.get(name), now.get(name)
-        if was == is_ or name in but:
+        if was == is_:
             continue
-        if name == "shards":
-            found.append(f"the notes are others, {_first_changed(was, is_, now.get('shard'))}")
-        elif name == "prompts":
+        if name == "prompts":
             found.append("the prompts are others")
         elif isinstance(was, dict) and isinstance(is_, dict):
-            found += [f"{name}.{change}" for change in _changes(was, is_, but=set())]
+            found += [f"{name}.{change}" for change in _changes(was, is_)]
         else:
             found.append(f"{name} was {was} and is {is_}")
     return found
-
-
-def _first_changed(was: Sequence[str], now: Sequence[str], size: Any) -> str:
-    for number, (one, two) in enumerate(zip(was, now, strict=False)):
-        if one != two:
-            return f"first among numbers {number * size + 1} to {(number + 1) * size}"
-    return "at the end"
