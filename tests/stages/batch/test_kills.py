@@ -40,8 +40,8 @@ def run(models, tmp_path):
 @pytest.mark.parametrize(
     ("writer", "every"),
     [
-        ("jsonl", 17),
-        ("brat", 41),
+        ("jsonl", 29),
+        ("brat", 71),
         pytest.param("jsonl", 1, marks=pytest.mark.slow),
         pytest.param("brat", 2, marks=pytest.mark.slow),
     ],

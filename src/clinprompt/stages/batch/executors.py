@@ -8,11 +8,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clinprompt.errors import InputError, raise_all
-from clinprompt.stages.batch.job import Job
-from clinprompt.stages.batch.shard_worker import ShardWorker
+
+if TYPE_CHECKING:
+    from clinprompt.stages.batch.job import Job
+    from clinprompt.stages.batch.shard_worker import ShardWorker
 
 Parts = Iterator[tuple[int, bytes]]
 """Numbers and parts of shards as they are ready."""
@@ -94,7 +96,7 @@ class _Process:
 def _serve(job: Job, pipe: Connection, place: int, processes: int) -> None:
     """The work of one process: numbers in, parts out, until the pipe ends."""
     try:
-        worker = _placed(job, place, processes).worker()
+        worker = job.placed(place, processes).worker()
         while True:
             pipe.send(("part", worker.part(pipe.recv())))
     except EOFError:
@@ -105,19 +107,6 @@ def _serve(job: Job, pipe: Connection, place: int, processes: int) -> None:
     except Exception as fault:
         traceback.print_exc()
         pipe.send(("broken", type(fault).__name__))
-
-
-def _placed(job: Job, place: int, processes: int) -> Job:
-    """The job on this process's own accelerator and with its part of the cores."""
-    import torch
-
-    torch.set_num_threads(max(1, torch.get_num_threads() // processes))
-    backbone = job.settings.backbone
-    if backbone.device != "auto" or torch.cuda.device_count() < 2:
-        return job
-    device = f"cuda:{place % torch.cuda.device_count()}"
-    settings = job.settings.model_copy(update={"backbone": backbone.model_copy(update={"device": device})})
-    return Job(settings, job.shards, job.stop)
 
 
 def _part(said: tuple[str, Any]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clinprompt.stages.batch.asked import Answers
 from clinprompt.stages.batch.backbone_answers import BackboneAnswers
@@ -20,6 +20,18 @@ class Job:
     settings: PredictSettings
     shards: tuple[str, ...]
     stop: bool
+
+    def placed(self, place: int, processes: int) -> Job:
+        """The job for one of several processes: on its own accelerator and with its part of the cores."""
+        import torch
+
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+        backbone = self.settings.backbone
+        if backbone.device != "auto" or torch.cuda.device_count() < 2:
+            return self
+        device = f"cuda:{place % torch.cuda.device_count()}"
+        settings = self.settings.model_copy(update={"backbone": backbone.model_copy(update={"device": device})})
+        return replace(self, settings=settings)
 
     def worker(self, *, notes: Notes | None = None, answers: Answers | None = None) -> ShardWorker:
         """A worker with its own backbone and its own reading of the notes, where none are given."""
