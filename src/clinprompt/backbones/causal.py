@@ -23,6 +23,7 @@ from clinprompt.backbones.pack import Pack, Segment
 from clinprompt.backbones.protocol import Output, Placement, PromptVectors, Row
 from clinprompt.backbones.recompute import recompute_layers
 from clinprompt.backbones.row_segments import lay_rows
+from clinprompt.backbones.spelling import shared_tokens, spell
 from clinprompt.backbones.state_store import MEMORY, StateStore
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
@@ -100,12 +101,7 @@ class CausalBackbone:
 
     def tokens(self, piece: Piece) -> list[int]:
         """Token ids of one piece; special tokens are recognised only in trusted pieces."""
-        return self.tokenizer.encode(
-            piece.text,
-            add_special_tokens=False,
-            split_special_tokens=not piece.trusted,
-            verbose=False,  # rows that are too long are refused in `encode`, in our words
-        )
+        return spell(self.tokenizer, piece.text, trusted=piece.trusted)["input_ids"]
 
     def encode(self, pair: TextPair, *, name: str, reserve: int = 0) -> Row:
         """Token ids of a text pair.
@@ -113,11 +109,13 @@ class CausalBackbone:
         ``reserve`` is the room to keep for prompt vectors and generated tokens. Raises :class:`InputError` when the
         row does not fit the backbone's context (nothing is ever cut off), and when no token stands before the answer.
         """
+        pieces = [self.tokens(piece) for piece in pair.context]
         row = Row(
             name=name,
-            context=tuple(token for piece in pair.context for token in self.tokens(piece)),
+            context=tuple(token for piece in pieces for token in piece),
             cue=tuple(token for piece in pair.cue for token in self.tokens(piece)),
             answer=(*self.tokens(Piece(pair.answer)), self.eos),
+            shared=shared_tokens(pair.context, pieces),
         )
         if not row.cue:
             what = "the template leaves no token between the input and the answer, from which the answer is begun"
@@ -167,7 +165,7 @@ class CausalBackbone:
             return padded.forward(self, rows, prompts, hidden_layers=hidden_layers)
         pasts = None
         if notes is not None and (prompts is None or prompts.placement is Placement.suffix):
-            pasts = notes.states([self.start + row.context for row in rows])
+            pasts = notes.states([self.start + notes.part(row) for row in rows])
         laid = lay_rows(rows, prompts, bos=self.bos, pad=self.pad, pasts=pasts)
         pack = Pack(laid.segments, device=self.device)
         row_of, places, targets = (
@@ -219,6 +217,13 @@ class CausalBackbone:
         return found
 
     @torch.no_grad()
+    def further(self, tokens: Sequence[int], past: Tensor | None) -> Tensor:
+        """The states ``[L, 2, heads, S, D]`` of what was run before and of tokens behind it: a note bit by bit."""
+        first = 0 if past is None else past.shape[3]
+        [own] = self._states(Pack([Segment(tokens, first=first, past=past)], keep=True, device=self.device), None)
+        return own if past is None else torch.cat([past.to(own.device), own], dim=3)
+
+    @torch.no_grad()
     def prompt_states(self, prompts: PromptVectors) -> list[Tensor]:
         """Keys and values ``[L, 2, heads, S, D]`` of what each prompt puts before everything."""
         P = prompts.vectors.shape[1]
@@ -240,8 +245,8 @@ class CausalBackbone:
     ) -> tuple[Tensor, list[Line]]:
         """Logits ``[B, V]`` of each answer's first token, and the lines that go on from there.
 
-        ``trunks`` are the states of what each row shares with others: a prompt that stands before it
-        (:meth:`prompt_states`), or else its context with BOS (:meth:`states`).
+        ``trunks`` are the states of what each row begins with and shares with others: a prompt that stands before it
+        (:meth:`prompt_states`), or else its context with BOS (:meth:`states`); or of both.
         """
         laid = lay_rows(rows, prompts, bos=self.bos, pad=self.pad, pasts=trunks, with_answers=False)
         pack = Pack(laid.segments, keep=True, device=self.device)

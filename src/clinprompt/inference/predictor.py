@@ -11,7 +11,9 @@ from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Generation, Placement, RawAnswer, Row
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Constraint, Grammars
+from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.engines.local import LocalEngine, Request
+from clinprompt.inference.scores import scored, shares
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece, TextPair
 from clinprompt.schema.prediction import Prediction
@@ -55,13 +57,13 @@ class Predictor:
         generation: Generation | None = None,
         choices: bool = False,
         grammars: Grammars | None = None,
-        engine: LocalEngine | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.backbone, self.template = backbone, template
         self.choices, self.grammars = choices, grammars
         self.joint = grammars.joint(backbone, template.joint) if grammars else template.joint
         self.generation = generation or Generation()
-        self.engine = engine or LocalEngine(backbone)
+        self.engine: Engine = engine or LocalEngine(backbone)
 
     def predict(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
@@ -72,7 +74,7 @@ class Predictor:
         """
         chosen = self.likeliest(questions, watch=watch) if self.choices else [None] * len(questions)
         free = [question for question, found in zip(questions, chosen, strict=True) if found is None]
-        answers = iter(self.engine.answers([self._request(one) for one in free], self.generation, watch=watch))
+        answers = iter(self.engine.answers([self.request(one) for one in free], self.generation, watch=watch))
         return [
             self._read(question, next(answers)) if found is None else found
             for question, found in zip(questions, chosen, strict=True)
@@ -89,7 +91,7 @@ class Predictor:
 
     def likelihoods(self, questions: Sequence[Question], answers: Sequence[Sequence[str]]) -> list[list[float]]:
         """Log-probability in nats of answer texts to each question, each with its end token."""
-        return self.engine.likelihoods([self._request(question) for question in questions], answers)
+        return self.engine.likelihoods([self.request(question) for question in questions], answers)
 
     def possible(self, question: Question) -> tuple[str, ...] | None:
         """The answer texts among which to choose; ``None`` where there is no closed list of them."""
@@ -101,10 +103,13 @@ class Predictor:
         lengths = [len(self.backbone.tokens(Piece(one.raw))) + 1 for one in given]
         return [value / length for [value], length in zip(values, lengths, strict=True)]
 
-    def chosen(self, question: Question, text: str) -> Prediction:
-        """The prediction that one of a question's possible answers stands for, chosen by likelihood."""
+    def chosen(self, question: Question, text: str, score: float | None = None) -> Prediction:
+        """The prediction that one of a question's possible answers stands for, chosen by likelihood.
+
+        ``score`` is the share of the likelihood that it was chosen for.
+        """
         raw = RawAnswer(text, len(self.backbone.tokens(Piece(text))), truncated=False, constrained=True)
-        return self._read(question, raw, chosen=True)
+        return replace(self._read(question, raw, chosen=True), score=score)
 
     def likeliest(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
@@ -116,7 +121,8 @@ class Predictor:
         values = self.likelihoods([questions[i] for i in closed], texts)
         found: list[Prediction | None] = [None] * len(questions)
         for i, possible, likely in zip(closed, texts, values, strict=True):
-            found[i] = self.chosen(questions[i], possible[max(range(len(possible)), key=likely.__getitem__)])
+            best = max(range(len(possible)), key=likely.__getitem__)
+            found[i] = self.chosen(questions[i], possible[best], shares(likely)[best])
         watch(len(closed))
         return found
 
@@ -124,9 +130,11 @@ class Predictor:
         read = read_back(answer.text, question.example, question.task)
         report = replace(read.report, truncated=int(answer.truncated))
         provenance = self._provenance(question, answer, chosen=chosen)
-        return replace(read, report=report, raw=answer.text, provenance=provenance)
+        told = replace(read, report=report, raw=answer.text, provenance=provenance)
+        return scored(told, answer, self.backbone.text)
 
-    def _request(self, question: Question) -> Request:
+    def request(self, question: Question) -> Request:
+        """The row that asks a question, with its prompt and what the answer may be."""
         pair = formulate(question.example, question.task, self.template, with_answer=False)
         row = self._encode(question, pair)
         return Request(row, question.vectors, question.placement, lambda: self._constraint(question))

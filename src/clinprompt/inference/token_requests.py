@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from clinprompt.backbones.spelling import spell
 from clinprompt.prompts.exports.token_map import TokenPrompt
 from clinprompt.schema.formulated import Piece, TextPair
 
@@ -20,10 +21,4 @@ def request_ids(pair: TextPair, prompt: TokenPrompt, tokenizer: Any) -> list[int
 
 
 def _ids(pieces: Sequence[Piece], tokenizer: Any) -> list[int]:
-    return [
-        token
-        for piece in pieces
-        for token in tokenizer.encode(
-            piece.text, add_special_tokens=False, split_special_tokens=not piece.trusted, verbose=False
-        )
-    ]
+    return [token for piece in pieces for token in spell(tokenizer, piece.text, trusted=piece.trusted)["input_ids"]]

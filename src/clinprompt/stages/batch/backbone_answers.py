@@ -12,7 +12,7 @@ from clinprompt.inference.long_notes import Plan
 from clinprompt.prompts.fit import check_template
 from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.schema.document import Document
-from clinprompt.schema.example import SPAN_KINDS, Answer, Example
+from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.adapted import answering, open_prompt
 from clinprompt.stages.batch.asked import on_given_mentions, task_of
@@ -22,7 +22,7 @@ from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.gathered import gathered, marked, with_sections, written_answers
 from clinprompt.stages.mention_answers import attributed
 from clinprompt.stages.opened import Opened, open_backbone
-from clinprompt.stages.reading import WINDOW, planned, reader
+from clinprompt.stages.reading import planned_as_trained, reader
 from clinprompt.tasks.task import Task
 
 
@@ -76,16 +76,15 @@ class BackboneAnswers:
             return fault
 
     def _plan(self, item: Item, prompt: SoftPrompt, task: Task) -> Plan:
-        """One task about one note: spans in windows as in training, the rest in as few as there can be."""
+        """One task about one note."""
         example = item
         if isinstance(item, Document):
             example = Example(item.id, {"note": item.text}, Answer(), item.group, document=item.id)
-        longest, settings = None, self.settings
-        if task.kind in SPAN_KINDS:
-            trained = task.data.window if task.data else None
-            longest = settings.window or (None if settings.long_notes.window_tokens else trained or WINDOW)
         question = answering(prompt).question(example, task, self.template, name=prompt.card.name)
-        return planned(self.notes, question, settings.long_notes, longest=longest, extent=prompt.card.extent)
+        settings = self.settings
+        return planned_as_trained(
+            self.notes, question, settings.long_notes, window=settings.window, extent=prompt.card.extent
+        )
 
     def _given(self, plans: Sequence[Plan], said: Sequence[Prediction]) -> dict[str, Answer]:
         mark = self.settings.mark_ambiguous

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from clinprompt.data.sections import load_rules
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document, Relation
-from clinprompt.schema.example import Answer, TaskKind
+from clinprompt.schema.example import SPAN_KINDS, Answer, Example, TaskKind
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.batch.asked import Asked, RunError
 from clinprompt.stages.batch.note_answer import NoteAnswer, span_of
@@ -28,6 +30,20 @@ _NOTES = (400, 413, 422, 500)
 """Statuses that say: later, and: not this note; all others end the run."""
 _PAUSE, _LONGEST = 0.5, 30.0
 """Seconds before the second try, doubled each time up to the longest."""
+
+
+class Told(BaseModel):
+    """What a server says of a prompt's task."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    kind: TaskKind
+    codec: str
+    labels: list[str]
+    relations: list[str]
+    about: list[str]
+    slots: list[str]
 
 
 class ServerAnswers:
@@ -47,16 +63,33 @@ class ServerAnswers:
             trust_env=False, limits=httpx.Limits(max_connections=self.server.at_once),
         )  # fmt: skip
         self.heard = time.monotonic()
-        names = [str(path) for path in settings.prompts]
-        told = self._result({"note": ".", "tasks": names})
-        self.names = [one["prompt"] for one in told]
-        self.kinds = {one["task"]: TaskKind(one["kind"]) for one in told}
+        told = [self._asked("GET", f"/v1/models/{path}").json() for path in settings.prompts]
+        try:
+            self.tasks = [Told.model_validate(one["task"]) for one in told]
+            versions = [int(one["version"]) for one in told]
+        except (KeyError, TypeError, ValueError):
+            raise RunError("what answers there is no clinprompt server", where=self.server.url) from None
+        self.names = [
+            f"{str(path).partition('@')[0]}@{number}" for path, number in zip(settings.prompts, versions, strict=True)
+        ]
+        self.kinds = {task.name: task.kind for task in self.tasks}
 
     @property
     def asked(self) -> Asked:
-        """What is asked, by the names and versions of the server's bank."""
-        pairs = [(task, *name.partition("@")[::2]) for task, name in zip(self.kinds, self.names, strict=True)]
-        return Asked(tuple({"task": task, "prompt": name, "version": version} for task, name, version in pairs))
+        """What is asked, by the names and versions of the server's bank; :class:`InputError` for a task named twice."""
+        if len(self.kinds) < len(self.tasks):
+            raise InputError("two prompts answer the same task", fix="predict with one prompt per task at a time")
+        made_by = []
+        for task, reference in zip(self.tasks, self.names, strict=True):
+            name, _, version = reference.partition("@")
+            made_by.append({"task": task.name, "prompt": name, "version": int(version)})
+        labels = [label for task in self.tasks if task.kind in SPAN_KINDS for label in task.labels]
+        return Asked(
+            made_by=tuple(made_by),
+            labels=(*labels, *(task.name for task in self.tasks if task.codec == "quote")),
+            relations=tuple(label for task in self.tasks for label in task.relations),
+            only_answers=not all(task.kind in SPAN_KINDS or task.codec == "quote" or task.about for task in self.tasks),
+        )
 
     def answers(self, items: Sequence[Item], *, watch: Callable[[float], None]) -> list[NoteAnswer | InputError]:
         """An answer per note, or why the server would not take it; raises for a server that is gone or says no."""
@@ -85,16 +118,19 @@ class ServerAnswers:
         text = item.text if isinstance(item, Document) else item.note
         if not text.strip() and isinstance(item, Document):
             return NoteAnswer(len(text))
-        asked: dict[str, Any] = {"notes": [{"id": item.id, "text": text}], "tasks": self.names}
-        slots = (
-            {} if isinstance(item, Document) else {slot: told for slot, told in item.inputs.items() if slot != "note"}
-        )
+        asked: dict[str, Any] = {"note": text, "tasks": self.names}
+        slots = {} if isinstance(item, Document) else _slots(item)
         if slots:
-            asked["questions"] = {name: slots for name in self.names}
-        told = self._result(asked)
+            asked["questions"] = {
+                name: {slot: slots[slot] for slot in task.slots if slot in slots}
+                for name, task in zip(self.names, self.tasks, strict=True)
+            }
+        told = _of_one_note(self._asked("POST", "/v1/extract", asked))
         if [one["prompt"] for one in told] != self.names:
             raise RunError("the server answers with other versions than it began with", where=self.server.url,
                            fix="serve the versions that the run began with, or give another --out")  # fmt: skip
+        # What tasks about mentions find stands as attributes at the mentions of the others.
+        told = [one | {"task": task.name} for one, task in zip(told, self.tasks, strict=True) if not task.about]
         said = [_prediction(one, item.id, text) for one in told]
         mark = self.settings.mark_ambiguous
         given = {one["task"]: marked(made) if mark else made.answer for one, made in zip(told, said, strict=True)}
@@ -120,18 +156,18 @@ class ServerAnswers:
             ),
             decoding=sum((made.report for made in said), DecodeReport()),
             grounding=Counter(made.provenance.get("grounding", "by the server") for made in said),
-            provenance={**said[0].provenance, "engine": "server"} if said else {},
+            provenance=_shared(said[0].provenance) if said else {},
         )
 
-    def _result(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What the server says of the one note asked about, by task."""
+    def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The response, of status 200, however busy the server is before; raises for all it will never say yes to."""
         import httpx
 
         pause, began = _PAUSE, time.monotonic()
         while True:
             later: float | None = None
             try:
-                response = self.client.post("/v1/extract", json=asked)
+                response = self.client.request(method, path, json=body)
             except httpx.ReadTimeout:
                 raise InputError(f"the server did not answer within {self.server.timeout:g} s") from None
             except httpx.TransportError as fault:
@@ -139,9 +175,9 @@ class ServerAnswers:
             else:
                 if response.status_code == 200:
                     self.heard = time.monotonic()
-                    return _of_one_note(response)
+                    return response
                 why = f"{response.status_code} {_code(response)}".strip()
-                if response.status_code in _NOTES:
+                if body is not None and response.status_code in _NOTES:
                     raise InputError(f"the server would not take the note: {why}")
                 if response.status_code not in _BUSY:
                     raise RunError(f"the server says {why}", where=self.server.url, fix=_fix(response.status_code))
@@ -169,6 +205,17 @@ def _prediction(told: Mapping[str, Any], name: str, text: str) -> Prediction:
         ambiguous=tuple(one["id"] for one in told["spans"] if one.get("ambiguous")),
         provenance=told["provenance"],
     )
+
+
+def _slots(item: Example) -> dict[str, Any]:
+    """What an example asks with besides its note; options one by one."""
+    slots: dict[str, Any] = {slot: text for slot, text in item.inputs.items() if slot != "note"}
+    return slots | ({"options": [text for _, text in item.choices]} if item.choices else {})
+
+
+def _shared(provenance: Mapping[str, str]) -> dict[str, str]:
+    """What is the same for all answers, not for those of one prompt only."""
+    return {key: told for key, told in provenance.items() if key not in ("sha256", "method")} | {"engine": "server"}
 
 
 def _of_one_note(response: Any) -> list[dict[str, Any]]:
