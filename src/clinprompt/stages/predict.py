@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -49,7 +49,8 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
         folder.sweep()
         _check_output(settings, folder)
         try:
-            return _run(settings, folder, share, opened, progress)
+            with ExitStack() as stack:
+                return _run(settings, folder, share, opened, progress, stack)
         except BaseException:
             if share is None and not folder.numbers():
                 folder.remove()
@@ -62,10 +63,15 @@ def report_record(report: PredictReport) -> dict[str, Any]:
 
 
 def _run(
-    settings: PredictSettings, folder: PartsFolder, share: Share | None, opened: Opened | None, progress: Progress
+    settings: PredictSettings,
+    folder: PartsFolder,
+    share: Share | None,
+    opened: Opened | None,
+    progress: Progress,
+    stack: ExitStack,
 ) -> PredictReport:
     batch = settings.batch
-    answers, asked = _asked(settings, opened)
+    answers, asked = _asked(settings, opened, stack)
     if asked.only_answers and not holds_answers(settings.writer):
         raise InputError(
             f"{settings.writer} holds spans and relations only",
@@ -158,13 +164,13 @@ def _check_output(settings: PredictSettings, folder: PartsFolder) -> None:
     check_output(settings.writer, settings.writer_options, out, overwrite=again)
 
 
-def _asked(settings: PredictSettings, opened: Opened | None) -> tuple[Answers | None, Asked]:
+def _asked(settings: PredictSettings, opened: Opened | None, stack: ExitStack) -> tuple[Answers | None, Asked]:
     """What answers in this process, if anything does, and what is asked."""
     batch = settings.batch
     if batch.server is not None:
         from clinprompt.stages.batch.server_answers import ServerAnswers  # httpx
 
-        server = ServerAnswers(settings)
+        server = stack.enter_context(closing(ServerAnswers(settings)))
         return server, server.asked
     asked = asked_by([read_card(path) for path in settings.prompts], settings.prompts)
     if batch.processes > 1 or batch.executor != "local":

@@ -50,6 +50,7 @@ def test_other_processes_write_the_same_bytes(models, tiny, notes, tmp_path, sha
     assert files_of(one.out.parent) == files_of(two.out.parent)
 
 
+@pytest.mark.filterwarnings("ignore")  # Ray sets its own deprecated options
 def test_ray_writes_the_same_bytes(models, tiny, notes, tmp_path):
     pytest.importorskip("ray.data", reason="the extra cluster is not installed")
     one = batch_settings(models, notes, tmp_path / "one" / "o.jsonl")

@@ -63,14 +63,14 @@ class ServerAnswers:
             trust_env=False, limits=httpx.Limits(max_connections=self.server.at_once),
         )  # fmt: skip
         self.heard = time.monotonic()
-        told = [self._asked("GET", f"/v1/models/{path}").json() for path in settings.prompts]
         try:
-            self.tasks = [Told.model_validate(one["task"]) for one in told]
-            versions = [int(one["version"]) for one in told]
-        except (KeyError, TypeError, ValueError):
-            raise RunError("what answers there is no clinprompt server", where=self.server.url) from None
+            told = [self._told(str(path)) for path in settings.prompts]
+        except BaseException:
+            self.close()
+            raise
+        self.tasks = [task for task, _ in told]
         self.names = [
-            f"{str(path).partition('@')[0]}@{number}" for path, number in zip(settings.prompts, versions, strict=True)
+            f"{str(path).partition('@')[0]}@{number}" for path, (_, number) in zip(settings.prompts, told, strict=True)
         ]
         self.kinds = {task.name: task.kind for task in self.tasks}
 
@@ -113,6 +113,10 @@ class ServerAnswers:
                 return made
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """End all connections."""
+        self.client.close()
 
     def _answer(self, item: Item) -> NoteAnswer:
         text = item.text if isinstance(item, Document) else item.note
@@ -158,6 +162,15 @@ class ServerAnswers:
             grounding=Counter(made.provenance.get("grounding", "by the server") for made in said),
             provenance=_shared(said[0].provenance) if said else {},
         )
+
+    def _told(self, name: str) -> tuple[Told, int]:
+        """A prompt's task and the version that its name means now."""
+        response = self._asked("GET", f"/v1/models/{name}")
+        try:
+            model = response.json()
+            return Told.model_validate(model["task"]), int(model["version"])
+        except (KeyError, TypeError, ValueError):
+            raise RunError("what answers there is no clinprompt server", where=self.server.url) from None
 
     def _asked(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The response, of status 200, however busy the server is before; raises for all it will never say yes to."""
