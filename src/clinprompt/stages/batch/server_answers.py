@@ -194,7 +194,8 @@ class ServerAnswers:
                     raise InputError(f"the server would not take the note: {why}")
                 if response.status_code not in _BUSY:
                     raise RunError(f"the server says {why}", where=self.server.url, fix=_fix(response.status_code))
-                self.heard = time.monotonic()  # busy, not gone
+                if response.status_code == 429:
+                    self.heard = time.monotonic()  # a quota lets us on in time; what is unavailable may stay so
                 later = _seconds(response.headers.get("Retry-After"))
             if time.monotonic() - max(began, self.heard) > self.server.patience:
                 raise RunError(f"the server does not answer ({why})", where=self.server.url,
