@@ -7,6 +7,18 @@ from typing import Annotated
 
 import typer
 
+from clinprompt.cli.batch_options import (
+    AtOnce,
+    Executor,
+    MostFailed,
+    Processes,
+    RetryFailed,
+    Server,
+    ServerKey,
+    Shard,
+    ShardOf,
+    StopOnFailure,
+)  # fmt: skip
 from clinprompt.cli.console import console
 from clinprompt.cli.options import (
     AllowRemote,
@@ -22,12 +34,15 @@ from clinprompt.cli.options import (
     Sets,
 )
 
+FAILED = 3
+"""Exit code of a run that is done but for notes that failed."""
+
 
 def predict(
     notes: Annotated[Path, typer.Argument(help="Folder (or file) of notes.")],
     prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file, or one of a bank: BANK:NAME or "
-                                                    "BANK:NAME@VERSION, or NAME of --checkpoint; repeat for several "
-                                                    "tasks.")],
+                                                    "BANK:NAME@VERSION, or NAME of --checkpoint or of the --server's "
+                                                    "bank; repeat for several tasks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file to write; must not exist.")],
     to: Annotated[str, typer.Option(help="Format to write; see `clinprompt show writers`.")] = "brat",
     to_option: Annotated[list[str] | None, typer.Option(help="Option of the format, such as unit=utf16.")] = None,
@@ -62,10 +77,22 @@ def predict(
     engine_key: EngineKey = None,
     allow_remote: AllowRemote = False,
     sets: Sets = None,
+    shard: Shard = 1000,
+    shard_of: ShardOf = "",
+    processes: Processes = 1,
+    executor: Executor = "local",
+    server: Server = None,
+    server_key: ServerKey = None,
+    at_once: AtOnce = None,
+    stop_on_failure: StopOnFailure = None,
+    most_failed: MostFailed = None,
+    retry_failed: RetryFailed = False,
 ) -> None:  # fmt: skip
     """Read notes with one prompt or several: every returned span is in the note at the offsets given.
 
     Notes of any length are read whole, in windows where need be; ledger.jsonl says in how many, for each note and task.
+    Any number of notes is read in shards: stopped or killed, the same command goes on after the last finished shard.
+    The exit code is 3 when all is done but for notes in failed.jsonl.
     """
     from clinprompt.cli.options import overrides
     from clinprompt.stages.configs import PredictSettings
@@ -84,6 +111,10 @@ def predict(
         bank_key=bank_key, backbone__path=backbone, engine__kind=engine, engine__url=engine_url,
         engine__checkpoint=checkpoint, engine__model=engine_model, engine__key_file=engine_key,
         engine__allow_remote=allow_remote or None,
+        batch__shard=shard, batch__share=shard_of or None, batch__processes=processes, batch__executor=executor,
+        batch__server__url=server, batch__server__key=server_key, batch__server__at_once=at_once,
+        batch__stop_on_failure=stop_on_failure, batch__most_failed=most_failed,
+        batch__retry_failed=retry_failed or None,
     )  # fmt: skip
     settings = load_config(None, PredictSettings, flags)
     console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")
@@ -107,7 +138,17 @@ def predict(
         console.warn(f"answers of this backbone were written freely and checked afterwards: {report.unconstrained}")
     for remark in report.remarks:
         console.warn(remark)
+    if report.waiting:
+        console.line(
+            f"this share is done; {report.waiting} shards of others are not, and who ends last writes the output"
+        )
+        console.result({"out": settings.out, **report_record(report)})
+        return
     if report.lost:
         console.warn(f"{to} cannot hold: {', '.join(f'{kind} {count}' for kind, count in report.lost.items())}")
     console.line(f"written to {settings.out}")
     console.result({"out": settings.out, **report_record(report)})
+    if report.failed:
+        console.warn(f"{report.failed} notes failed and are left out; {report.dead_letters} says why. Mend what can be "
+                     "mended and try them again with the same command and --retry-failed")  # fmt: skip
+        raise typer.Exit(FAILED)

@@ -9,6 +9,7 @@ from typing import Any, TypedDict, get_type_hints
 
 from clinprompt.data.choices import KEY_FORMS, Choices, chosen_key, lettered, rendered
 from clinprompt.data.digests import Digests, digest
+from clinprompt.data.faults import heard_later
 from clinprompt.data.stream import Stream
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
@@ -88,7 +89,11 @@ def items_of(examples: Stream[Example], fields: Fields) -> Stream[Document] | St
 
     The rows are gone through once more at first, to know which ids and notes come again: only those are held.
     """
-    found = cache(lambda: _repeats(examples))
+
+    @cache
+    def found() -> _Repeats:
+        with heard_later():
+            return _repeats(examples)
 
     def items() -> Iterator[Any]:
         grouped = examples if fields.group else _grouped(examples, found())

@@ -4,6 +4,7 @@ text.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -116,6 +117,30 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     with opened_text(path, newline="\n") as stream:
         for number, line in enumerate(without_mark(stream), 1):
             yield number, line.removesuffix("\n").removesuffix("\r")
+
+
+def numbered_bytes(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Line numbers from 1, the byte at which each line begins, and its bytes: what :func:`numbered_lines` gives, for
+    those who go on after a line that is not UTF-8 (:func:`decoded`).
+    """
+    begins = 0
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                kept = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                yield number, begins + len(line) - len(kept), kept.removesuffix(b"\n").removesuffix(b"\r")
+                begins += len(line)
+    except OSError as error:
+        raise InputError(f"the file cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def decoded(line: bytes, *, begins: int, where: str) -> str:
+    """The text of a line that begins at a byte of its file; :class:`InputError` when it is not UTF-8."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = begins + error.start
+    raise InputError(f"the file is not UTF-8 at byte {at}", where=where, fix="convert it to UTF-8")
 
 
 def without_mark(stream: TextIO) -> TextIO:

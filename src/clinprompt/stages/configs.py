@@ -222,13 +222,47 @@ class EngineSettings(Settings):
         return self
 
 
+class ServerSettings(Settings):
+    """A running clinprompt server that answers notes.
+
+    ``key`` is a file with its key, else the environment variable CLINPROMPT_KEY is looked at. ``at_once`` requests are
+    on their way together, each given ``timeout`` seconds; a server that is gone is waited for ``patience`` seconds.
+    """
+
+    url: str
+    key: Path | None = None
+    at_once: int = Field(8, ge=1, le=256)
+    timeout: float = Field(600.0, gt=0)
+    patience: float = Field(300.0, ge=0)
+
+
+class BatchSettings(Settings):
+    """How very many notes are worked through: in shards of ``shard`` notes, each kept when it is done.
+
+    ``share`` ``3/8`` takes every eighth shard from the third on. ``processes`` work side by side, each with the
+    backbone, or with the executor ``ray`` as many actors of a Ray cluster; with a ``server`` that answers instead.
+    Notes that fail are put aside, at most ``most_failed``; with ``stop_on_failure`` the first ends the run (null: where
+    all notes are one shard). ``retry_failed`` tries those of a finished run again.
+    """
+
+    shard: int = Field(1000, ge=1)
+    share: str = ""
+    processes: int = Field(1, ge=1, le=1024)
+    executor: Literal["local", "ray"] = "local"
+    server: ServerSettings | None = None
+    stop_on_failure: bool | None = None
+    most_failed: int = Field(1000, ge=0)
+    retry_failed: bool = False
+
+
 class PredictSettings(Settings):
     """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`.
 
     ``prompts`` are files or ``BANK:NAME[@VERSION]``, with another engine also names in its checkpoint; with
     ``bank_key`` their banks must be signed with this key. ``window`` is the longest stretch in characters;
     ``mark_sections`` gives every span its section as an attribute, ``mark_ambiguous`` those whose words stand in
-    several places ``ambiguous``.
+    several places ``ambiguous``. With a server in ``batch`` the prompts are names of its bank, and backbone, windows
+    and decoding are its own.
     """
 
     backbone: BackboneSettings = BackboneSettings()
@@ -247,3 +281,4 @@ class PredictSettings(Settings):
     mark_ambiguous: bool = False
     answer_tokens: int = Field(192, ge=1)
     decoding: DecodingSettings = DecodingSettings()
+    batch: BatchSettings = BatchSettings()

@@ -23,17 +23,19 @@ def attributed(
     *,
     window: int | None = None,
     watch: Callable[[int], None] = lambda rows: None,
-) -> tuple[list[Document], list[Prediction]]:
-    """The documents with the attributes that prompts of tasks with ``about`` find, and their answers.
+) -> tuple[list[Document], list[list[Prediction]]]:
+    """The documents with the attributes that prompts of tasks with ``about`` find, and the answers about each.
 
     A mention whose answer cannot be read gets no attribute. ``window`` is in characters, the task's own without.
     """
     questions, places = mention_questions(documents, prompts, window=window)
     if not questions:
-        return list(documents), []
+        return list(documents), [[] for _ in documents]
     found = predictor.predict(questions, watch=watch)
+    by_document: list[list[Prediction]] = [[] for _ in documents]
     said: dict[tuple[int, int], dict[str, str]] = {}
     for place, question, prediction in zip(places, questions, found, strict=True):
+        by_document[place].append(prediction)
         assert question.task.about is not None
         if prediction.answer.label is not None:
             known = said.setdefault((place, span_number(question.example)), {})
@@ -41,7 +43,7 @@ def attributed(
     return [
         replace(document, spans=tuple(_with(span, said.get((place, at), {})) for at, span in enumerate(document.spans)))
         for place, document in enumerate(documents)
-    ], found
+    ], by_document
 
 
 def mention_questions(

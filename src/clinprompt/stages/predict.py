@@ -1,296 +1,256 @@
-"""Notes in, predictions out: every note in windows, every prompt's task, one answer per note and task."""
+"""Notes in, predictions out: in shards that are kept when they are done, joined into one output at the end."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from clinprompt import __version__
 from clinprompt.data.files import file_hash
-from clinprompt.data.writers import FOLDERS
-from clinprompt.errors import InputError
-from clinprompt.inference.coverage import Coverage, coverage
-from clinprompt.inference.long_notes import WHOLE, LongNotes, Plan
-from clinprompt.prompts.fit import check_template
-from clinprompt.prompts.prompt_file import SoftPrompt
-from clinprompt.schema.document import Document
-from clinprompt.schema.example import SPAN_KINDS, Answer, Example
-from clinprompt.schema.prediction import DecodeReport, Prediction
-from clinprompt.stages.adapted import answering, open_prompt
+from clinprompt.errors import InputError, raise_all
 from clinprompt.stages.banked import prompt_path
+from clinprompt.stages.batch.asked import Answers, Asked, asked_by
+from clinprompt.stages.batch.backbone_answers import BackboneAnswers
+from clinprompt.stages.batch.executors import Parts, in_processes, in_turn
+from clinprompt.stages.batch.job import Job, items_of
+from clinprompt.stages.batch.joined import beside, joined, totals
+from clinprompt.stages.batch.meter import Meter
+from clinprompt.stages.batch.notes import Notes
+from clinprompt.stages.batch.part import Part, part_of
+from clinprompt.stages.batch.parts_folder import PartsFolder
+from clinprompt.stages.batch.report import PredictReport
+from clinprompt.stages.batch.share import Share, share_of
+from clinprompt.stages.batch.survey import Survey, survey, too_many
 from clinprompt.stages.configs import PredictSettings
-from clinprompt.stages.exporting import check_output, holds_answers, rehearse, write_documents
-from clinprompt.stages.gathered import gathered, marked, with_sections, written_answers
-from clinprompt.stages.importing import reader_of
-from clinprompt.stages.mention_answers import attributed
+from clinprompt.stages.exporting import check_output, holds_answers, rehearse
 from clinprompt.stages.opened import Opened
-from clinprompt.stages.opened_engine import open_engine
+from clinprompt.stages.opened_engine import card_of
 from clinprompt.stages.progress import Progress, silent
-from clinprompt.stages.reading import LEDGER, planned_as_trained, reader, write_ledger
-from clinprompt.tasks.task import Task
-from clinprompt.tasks.template import Template
+from clinprompt.stages.reading import LEDGER
 
-
-@dataclass(frozen=True, slots=True)
-class PredictReport:
-    """What was read and written: notes, windows, characters, spans, relations, attributes, the answers' faults, and
-    what the format cannot hold, counted.
-
-    ``windowed`` counts notes that some task read in several windows, ``truncated`` characters that were not read,
-    ``pairs_apart`` mentions that a relation could join and no window held together; the file ``ledger`` has them by
-    note and task. ``overlaps`` says, for tasks whose windows share less than the longest answer item of their training
-    data, how much they share and how long that is. ``grounding`` counts the models' answers by how they were grounded,
-    ``unconstrained`` says why they could not be constrained although that was asked for, ``remarks`` what else there is
-    to say of the engine.
-    """
-
-    notes: int
-    windows: int
-    windowed: int
-    characters: int
-    truncated: int
-    pairs_apart: int
-    overlaps: Mapping[str, tuple[int, int]]
-    spans: int
-    relations: int
-    attributes: int
-    answers: int
-    decoding: DecodeReport
-    lost: Mapping[str, int]
-    ledger: Path
-    grounding: Mapping[str, int]
-    unconstrained: str = ""
-    remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """One task's question about one note."""
-
-    plan: Plan
-    item: int
-
-    @property
-    def task(self) -> Task:
-        return self.plan.question.task
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SUSPICIOUS = 10
+"""Of so many notes together at least one should be answered."""
 
 
 def predict(settings: PredictSettings, *, opened: Opened | None = None, progress: Progress = silent) -> PredictReport:
     """Predict every prompt's task on every note and write the result to ``settings.out``.
 
-    Refuses prompts of another backbone, prompts that have gone silent, and outputs that the writer cannot hold;
-    nothing is written then.
+    What is done is kept shard by shard: however a run ends, the same call goes on where it stopped. Refuses prompts of
+    another backbone, prompts that have gone silent, outputs that the writer cannot hold, and to go on with other
+    settings, prompts or notes.
     """
-    paths = tuple(prompt_path(place, key=settings.bank_key) for place in settings.prompts)
-    settings = settings.model_copy(update={"prompts": paths})
+    share, settings = share_of(settings.batch.share), _settled(settings)
+    folder = PartsFolder(settings.out)
+    with folder.held(share), _full_disk_told(folder):
+        folder.sweep()
+        _check_output(settings, folder)
+        try:
+            with ExitStack() as stack:
+                return _run(settings, folder, share, opened, progress, stack)
+        except BaseException:
+            if share is None and not folder.numbers():
+                folder.remove()
+            raise
+
+
+def report_record(report: PredictReport) -> dict[str, Any]:
+    """The report as plain values."""
+    return asdict(report)
+
+
+def _run(
+    settings: PredictSettings,
+    folder: PartsFolder,
+    share: Share | None,
+    opened: Opened | None,
+    progress: Progress,
+    stack: ExitStack,
+) -> PredictReport:
+    batch = settings.batch
+    answers, asked = _asked(settings, opened, stack)
+    if asked.only_answers and not holds_answers(settings.writer):
+        raise InputError(
+            f"{settings.writer} holds spans and relations only",
+            allowed="entities, relations, answers in words of the note (codec quote)",
+            fix="use --to jsonl",
+        )
+    notes = Notes(items_of(settings), size=batch.shard)
+    looked = survey(
+        notes,
+        lambda ids: rehearse(ids, asked.labels, asked.relations, settings.out,
+                             writer=settings.writer, options=settings.writer_options),
+        most_failed=batch.most_failed, progress=progress,
+    )  # fmt: skip
+    # Where all notes are one shard nothing is lost by stopping, and mending comes first.
+    stop = len(looked.shards) <= 1 if batch.stop_on_failure is None else batch.stop_on_failure
+    stop = stop and not batch.retry_failed
+    if stop:
+        raise_all(list(looked.faults))
+    if asked.mentions and not asked.mentions & looked.labels:
+        raise InputError(
+            "the notes have no mention to ask about",
+            allowed=", ".join(sorted(asked.mentions)),
+            fix="add a --prompt that extracts them, or read annotated notes, such as --reader brat",
+        )
+    folder.begin(_plan(settings, asked))
+    numbers = range(1, len(looked.shards) + 1)
+    known = _known(folder, looked, settings)
+    mine = [number for number in numbers if share is None or share.has(number)]
+    left = [number for number in mine if number not in known or (batch.retry_failed and known[number])]
+    failed = sum(count for number, count in known.items() if number not in left)
+    job = Job(settings, looked.shards, stop)
+    sizes = {number: min(batch.shard, looked.notes - (number - 1) * batch.shard) for number in left}
+    with progress("predict", sum(sizes.values())) as advance:
+        meter = Meter(advance, sizes)
+        for number, content in _parts(job, left, notes, answers, meter):
+            part = part_of(content)
+            assert part is not None
+            failed += len(part.failed)
+            _check_failures(part, failed, settings)
+            folder.commit(number, content)
+            meter.done(number)
+    with folder.joined_by_us(share) as ours:
+        waiting = sum(folder.part(number) is None for number in numbers)
+        if ours and not waiting:
+            report = joined(settings, notes, folder, asked, shards=len(numbers))
+            folder.end(failed=bool(report.failed))
+            return report
+    return totals(folder, asked, mine).report(
+        lost={}, ledger=beside(settings, LEDGER), extents=asked.extents, waiting=max(waiting, 1)
+    )
+
+
+def _settled(settings: PredictSettings) -> PredictSettings:
+    """The settings with the files of prompts that banks name; :class:`InputError` for what does not go together."""
+    batch = settings.batch
     if settings.decoding.gold_heads:
         raise InputError(
             "new notes have no annotated heads to ask about",
             where="decoding.gold_heads",
             fix="leave it out; `clinprompt evaluate` scores with annotated heads beside those that are found",
         )
-    opened = opened or open_engine(settings.engine, settings.backbone)
-    prompts = [open_prompt(path, opened) for path in settings.prompts]
-    tasks = [_task(prompt, path) for prompt, path in zip(prompts, settings.prompts, strict=True)]
-    opened = _templated(prompts, settings.prompts, opened)
-    _check_output(settings, tasks)
-    read = reader_of(settings.reader, settings.reader_options)
-    items = list(read(settings.notes, **settings.reader_options))
-    _check_mentions(tasks, items)
-    _rehearse(settings, tasks, items)
-    predictor = opened.predictor(settings.decoding, tokens=settings.answer_tokens)
-    notes = reader(predictor, settings.long_notes)
-    asks = [
-        _Ask(_plan(notes, item, prompt, task, opened.template, settings), i)
-        for i, item in enumerate(items)
-        if isinstance(item, Example) or item.text.strip()
-        for prompt, task in zip(prompts, tasks, strict=True)
-        if not task.about  # asked when the mentions are known
-    ]
-    with progress("predict", sum(len(ask.plan.places) for ask in asks)) as advance:
-        found = notes.answers([ask.plan for ask in asks], watch=lambda rows: advance(rows))
-    about = [(prompt, task) for prompt, task in zip(prompts, tasks, strict=True) if task.about]
-    report = _write(settings, items, tasks, asks, found, prompts, notes.rules, lambda documents: attributed(
-        documents, about, predictor, window=settings.window))  # fmt: skip
-    return replace(
-        report, unconstrained=opened.unconstrained(settings.decoding), remarks=opened.remarks(settings.decoding)
-    )
-
-
-def _task(prompt: SoftPrompt, path: Path) -> Task:
-    if prompt.card.task is None:
+    if batch.retry_failed and batch.share:
+        raise InputError("notes that failed are tried again by one process", where="--retry-failed",
+                         fix="leave --shard-of out")  # fmt: skip
+    if batch.server is None:
+        paths = tuple(prompt_path(place, key=settings.bank_key) for place in settings.prompts)
+        return settings.model_copy(update={"prompts": paths})
+    own = {"backbone", "engine", "window", "decoding", "bank_key"} & settings.model_fields_set
+    own |= {"batch.processes"} if batch.processes > 1 else set()
+    own |= {"batch.executor"} if batch.executor != "local" else set()
+    if own:
         raise InputError(
-            "this file holds a metaprompt, which answers no task by itself",
-            where=str(path),
-            fix="adapt it to a task first with `clinprompt adapt`",
+            f"{', '.join(sorted(own))} cannot be set for a server",
+            where="--server",
+            fix="leave it out; the server has its own backbone, windows and decoding",
         )
-    return prompt.card.task
+    return settings
 
 
-def _templated(prompts: Sequence[SoftPrompt], paths: Sequence[Path], opened: Opened) -> Opened:
-    opened = opened.templated(prompts[0].card.template)
-    template = opened.template
-    for prompt, path in zip(prompts, paths, strict=True):
-        check_template(prompt.card, template.name, template.hash, where=str(path))
-    return opened
+def _check_output(settings: PredictSettings, folder: PartsFolder) -> None:
+    """Raise for an output that is there and not ours to write again, and for what the writer would refuse."""
+    out, retry = settings.out, settings.batch.retry_failed
+    if retry and not folder.path.is_dir():
+        raise InputError("no note of this output failed, or it was never begun", where=str(out),
+                         fix="leave --retry-failed out")  # fmt: skip
+    if folder.finished and not retry and out.exists():
+        raise InputError("the output is there already, without the notes that failed", where=str(out),
+                         fix="try those again with --retry-failed, or choose another name")  # fmt: skip
+    again = folder.joining or (retry and folder.finished)
+    check_output(settings.writer, settings.writer_options, out, overwrite=again)
 
 
-def _check_output(settings: PredictSettings, tasks: Sequence[Task]) -> None:
-    """Raise for what the writer would refuse, before the notes are read rather than after."""
-    names = [task.name for task in tasks]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"two prompts answer the task {twice[0]}", fix="predict with one prompt per task at a time")
-    check_output(settings.writer, settings.writer_options, settings.out)
-    placed = [task for task in tasks if task.kind in SPAN_KINDS or task.codec == "quote" or task.about]
-    if not holds_answers(settings.writer) and len(placed) < len(tasks):
-        raise InputError(
-            f"{settings.writer} holds spans and relations only",
-            allowed="entities, relations, answers in words of the note (codec quote)",
-            fix="use --to jsonl",
-        )
+def _asked(settings: PredictSettings, opened: Opened | None, stack: ExitStack) -> tuple[Answers | None, Asked]:
+    """What answers in this process, if anything does, and what is asked."""
+    batch = settings.batch
+    if batch.server is not None:
+        from clinprompt.stages.batch.server_answers import ServerAnswers  # httpx
+
+        server = stack.enter_context(closing(ServerAnswers(settings)))
+        return server, server.asked
+    asked = asked_by([card_of(path, settings.engine) for path in settings.prompts], settings.prompts)
+    if batch.processes > 1 or batch.executor != "local":
+        return None, asked
+    return BackboneAnswers(settings, opened=opened), asked
 
 
-def _rehearse(settings: PredictSettings, tasks: Sequence[Task], items: Sequence[Document | Example]) -> None:
-    labels = [label for task in tasks if task.kind in SPAN_KINDS for label in task.labels]
-    labels += [task.name for task in tasks if task.codec == "quote"]
-    relations = [label for task in tasks for label in task.relations]
-    rehearse(
-        [item.id for item in items], labels, relations, settings.out,
-        writer=settings.writer, options=settings.writer_options,
-    )  # fmt: skip
+def _plan(settings: PredictSettings, asked: Asked) -> dict[str, Any]:
+    """What must stay the same for a run to go on: all that answers depend on."""
+    here = {
+        "backbone": {"device", "note_memory", "note_folder", "compiled", "sharded", "recompute", "path"},
+        "engine": {"url", "key_file", "key_variable", "at_once", "timeout", "retries", "allow_remote"},
+    }
+    apart = {"prompts", "bank_key", "notes", "out", "writer", "writer_options", "batch"}
+    if settings.batch.server is not None:
+        apart |= {"backbone", "window", "decoding", "answer_tokens"}
+    rules = settings.long_notes.sections
+    return {
+        "clinprompt": __version__,
+        "settings": settings.model_dump(mode="json", exclude={**here, **dict.fromkeys(apart, True)}),
+        "sections": file_hash(rules) if rules else None,
+        "prompts": [dict(one) for one in asked.made_by],
+        "shard": settings.batch.shard,
+    }
 
 
-def _on_given_mentions(tasks: Sequence[Task]) -> bool:
-    """Whether attributes are asked for of the mentions that the notes have already."""
-    return any(task.about for task in tasks) and not any(task.kind in SPAN_KINDS for task in tasks)
+def _known(folder: PartsFolder, looked: Survey, settings: PredictSettings) -> dict[int, int]:
+    """The shards that are done, with the number of notes that failed.
 
-
-def _check_mentions(tasks: Sequence[Task], items: Sequence[Document | Example]) -> None:
-    wanted = {label for task in tasks if task.about for label in task.about.of}
-    found = {span.label for item in items if isinstance(item, Document) for span in item.spans}
-    if _on_given_mentions(tasks) and not wanted & found:
-        raise InputError(
-            "the notes have no mention to ask about",
-            allowed=", ".join(sorted(wanted)),
-            fix="add a --prompt that extracts them, or read annotated notes, such as --reader brat",
-        )
-
-
-def _plan(
-    notes: LongNotes,
-    item: Document | Example,
-    prompt: SoftPrompt,
-    task: Task,
-    template: Template,
-    settings: PredictSettings,
-) -> Plan:
-    """The question of one task about one note."""
-    example = item
-    if isinstance(item, Document):
-        example = Example(item.id, {"note": item.text}, Answer(), item.group, document=item.id)
-    question = answering(prompt).question(example, task, template, name=prompt.card.full_name)
-    return planned_as_trained(notes, question, settings.long_notes, window=settings.window, extent=prompt.card.extent)
-
-
-def _write(
-    settings: PredictSettings,
-    items: Sequence[Document | Example],
-    tasks: Sequence[Task],
-    asks: Sequence[_Ask],
-    found: Sequence[Prediction],
-    prompts: Sequence[SoftPrompt],
-    rules: Mapping[str, str] | None,
-    attribute: Callable[[list[Document]], tuple[list[Document], list[Prediction]]],
-) -> PredictReport:
-    by_item: list[dict[str, Answer]] = [{} for _ in items]
-    for ask, prediction in zip(asks, found, strict=True):
-        by_item[ask.item][ask.task.name] = marked(prediction) if settings.mark_ambiguous else prediction.answer
-    kinds = {task.name: task.kind for task in tasks}
-    documents = [gathered(item, given, kinds) for item, given in zip(items, by_item, strict=True)]
-    if _on_given_mentions(tasks):
-        documents = [item for item in items if isinstance(item, Document)]
-    documents, said_of_mentions = attribute(documents)
-    if settings.mark_sections:
-        documents = [with_sections(document, rules) for document in documents]
-    said = [written_answers(given, kinds) for given in by_item]
-    kept = said
-    if not holds_answers(settings.writer):  # what stands in the note as a span is not lost
-        kept = [written_answers(given, kinds, placed=False) for given in by_item]
-    everything = [*found, *said_of_mentions]
-    provenance = _provenance(settings, asks, everything, prompts)
-    lost = write_documents(
-        documents, settings.out, writer=settings.writer, options=settings.writer_options, answers=kept,
-        provenance=provenance,
-    )  # fmt: skip
-    folder = settings.writer in FOLDERS
-    ledger = settings.out / LEDGER if folder else settings.out.with_name(f"{settings.out.name}.{LEDGER}")
-    lines = [coverage(ask.plan, prediction) for ask, prediction in zip(asks, found, strict=True)]
-    write_ledger(ledger, lines)
-    return PredictReport(
-        notes=len(items),
-        windows=sum(line.windows for line in lines),
-        windowed=len({ask.item for ask in asks if ask.plan.strategy != WHOLE}),
-        characters=sum(len(document.text) for document in documents),
-        truncated=sum(line.truncated for line in lines),
-        pairs_apart=sum(line.pairs_apart for line in lines),
-        overlaps=_short_overlaps(lines, prompts),
-        spans=sum(len(document.spans) for document in documents),
-        relations=sum(len(document.relations) for document in documents),
-        attributes=sum(len(span.attributes) for document in documents for span in document.spans),
-        answers=sum(len(answer) for answer in said),
-        decoding=sum((prediction.report for prediction in everything), DecodeReport()),
-        lost=lost,
-        ledger=ledger,
-        grounding=_grounding(everything),
-    )
-
-
-def _short_overlaps(lines: Sequence[Coverage], prompts: Sequence[SoftPrompt]) -> dict[str, tuple[int, int]]:
-    """Tasks whose windows share less than their longest answer item: the least that they share, and its length."""
-    extents = {prompt.card.task.name: prompt.card.extent or 0 for prompt in prompts if prompt.card.task}
-    shared: dict[str, int] = {}
-    for line in lines:
-        if line.windows > 1 and line.overlap < extents[line.task]:
-            shared[line.task] = min(line.overlap, shared.get(line.task, line.overlap))
-    return {name: (least, extents[name]) for name, least in shared.items()}
-
-
-def _provenance(
-    settings: PredictSettings, asks: Sequence[_Ask], found: Sequence[Prediction], prompts: Sequence[SoftPrompt]
-) -> dict[str, Any]:
-    """What made these predictions: backbone, engine, dtype, decoding, how long notes were read, and each prompt by
-    name, version and hash.
+    Raises :class:`InputError` when notes are others than those that were answered; notes of shards that are not done
+    may have been mended, and those that failed where they are tried again.
     """
-    common = dict(found[0].provenance) if found else {}
-    for single in ("task", "prompt", "grounding", "long_notes"):
-        common.pop(single, None)
-    common["grounding"] = _grounding(found)
-    read = {ask.task.name: ask.plan.strategy for ask in asks if ask.plan.strategy != WHOLE}
-    if read:
-        common["long_notes"] = read
-    made_by = [
-        {
-            "task": prompt.card.task.name if prompt.card.task else "",
-            "prompt": prompt.card.name,
-            "version": prompt.card.version,
-            "method": prompt.card.method,
-            "run": prompt.card.lineage.run,
-            **({"sha256": file_hash(path)} if path.is_file() else {}),
-        }
-        for prompt, path in zip(prompts, settings.prompts, strict=True)
-    ]
-    return {**common, "clinprompt": __version__, "prompts": made_by}
+    known, size = {}, settings.batch.shard
+    for number in folder.numbers():
+        part = folder.part(number)
+        if part is None:
+            continue
+        there = number <= len(looked.shards)
+        mended = settings.batch.retry_failed and bool(part.failed)
+        if not there or (part.digest != looked.shards[number - 1] and not mended):
+            raise InputError(
+                "the notes were changed, moved or removed after they had been answered",
+                where=f"notes {(number - 1) * size + 1} to {number * size}, {folder.path}",
+                fix="restore them, choose another --out, or remove that folder to start anew",
+            )
+        known[number] = len(part.failed)
+    return known
 
 
-def _grounding(found: Sequence[Prediction]) -> dict[str, int]:
-    """How many answers were grounded how."""
-    return dict(Counter(prediction.provenance["grounding"] for prediction in found))
+def _parts(job: Job, left: Sequence[int], notes: Notes, answers: Answers | None, meter: Meter) -> Parts:
+    batch = job.settings.batch
+    if answers is not None:
+        return in_turn(job.worker(notes=notes, answers=answers), left, watch=meter.further)
+    if batch.executor == "ray":
+        from clinprompt.stages.batch.cluster import on_cluster
+
+        return on_cluster(job, left, actors=batch.processes)
+    return in_processes(job, left, processes=batch.processes)
 
 
-def report_record(report: PredictReport) -> dict[str, Any]:
-    """The report as plain values."""
-    return asdict(report)
+def _check_failures(part: Part, failed: int, settings: PredictSettings) -> None:
+    """Raise when so many notes failed that it is hardly the notes' fault."""
+    if not part.failed or settings.batch.retry_failed:
+        return
+    if not part.answered and len(part.failed) >= _SUSPICIOUS:
+        raise InputError(f"none of the {len(part.failed)} notes of shard {part.number} could be answered; the first: "
+                         f"{part.failed[0].reason}")  # fmt: skip
+    if failed > settings.batch.most_failed:
+        raise too_many(settings.batch.most_failed, part.failed[0].reason, what="read or answered")
+
+
+@contextmanager
+def _full_disk_told(folder: PartsFolder) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise InputError(
+            f"there is no room to write ({error.strerror})",
+            where=str(folder.out.parent),
+            fix="make room and run the same command again; shards that are done stay done",
+        ) from None

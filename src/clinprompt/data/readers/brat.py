@@ -37,7 +37,7 @@ def stream(path: Path | None, *, group: str = "") -> Stream[Document]:
 
 
 def _documents(path: Path | None, group: str) -> Iterator[Document]:
-    faults = Faults()
+    faults = Faults(one_by_one=True)
     for text_file in _texts(path):
         with faults.gathered():
             name = note_name(text_file, Path(path))  # type: ignore[arg-type]

@@ -52,7 +52,7 @@ def stream(
 def _examples(
     path: Path | None, fields: Fields, *, delimiter: str, header: bool, quotes: bool
 ) -> Iterator[Example]:  # fmt: skip
-    faults = Faults()
+    faults = Faults(one_by_one=True)
     for file in files_below(path, reader="csv_table", suffixes=SUFFIXES):
         name = note_name(file, Path(path))  # type: ignore[arg-type]
         with faults.gathered():

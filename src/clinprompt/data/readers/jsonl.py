@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from clinprompt.data.faults import Faults
 from clinprompt.data.fields import FieldNames, Fields, example_of, items_of
-from clinprompt.data.files import files_below, numbered_lines, parse_json
+from clinprompt.data.files import decoded, files_below, numbered_bytes, parse_json
 from clinprompt.data.naming import note_name
 from clinprompt.data.records import document_of, prediction_of
 from clinprompt.data.stream import Stream
@@ -54,7 +54,7 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def _documents(path: Path | None) -> Iterator[Document]:
-    faults = Faults()
+    faults = Faults(one_by_one=True)
     for _, record, where in _records(path, faults):
         with faults.gathered():
             yield document_of(record, where=where)
@@ -62,7 +62,7 @@ def _documents(path: Path | None) -> Iterator[Document]:
 
 
 def _examples(path: Path | None, fields: Fields) -> Iterator[Example]:
-    faults = Faults()
+    faults = Faults(one_by_one=True)
     for fallback, record, where in _records(path, faults):
         with faults.gathered():
             yield example_of(record, fields, fallback_id=fallback, where=where)
@@ -73,12 +73,12 @@ def _records(path: Path | None, faults: Faults) -> Iterator[tuple[str, dict[str,
     """(name by place, record, where) of every line that is a JSON object; the others become faults."""
     for file in files_below(path, reader="jsonl", suffixes=SUFFIXES):
         name = note_name(file, Path(path))  # type: ignore[arg-type]
-        for number, line in numbered_lines(file):
+        for number, begins, line in numbered_bytes(file):
             with faults.gathered():
                 if not line.strip():
                     continue
                 where = f"{file} line {number}"
-                record = parse_json(line, where=where)
+                record = parse_json(decoded(line, begins=begins, where=where), where=where)
                 if not isinstance(record, dict):
                     raise InputError("the line is no JSON object", where=where, allowed="one object in braces a line")
                 yield f"{name}-{number}", record, where
