@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Run the stages of a recipe, resuming what stopped.",
     ),
     "bank": ("clinprompt.cli.bank:app", "Models", "Keep prompts in versions: add, promote, roll back, verify, sign."),
+    "bundle": ("clinprompt.cli.bundle:app", "Models", "Carry clinprompt to machines without a network."),
     "export": ("clinprompt.cli.export:export", "Other engines", "Prompts for peft, transformers, vLLM, CTranslate2 …"),
     "import": ("clinprompt.cli.import_prompt:import_prompt", "Other engines", "A prompt that peft saved."),
     "backbone": ("clinprompt.cli.backbone:app", "Models", "Pretrain a small backbone."),
