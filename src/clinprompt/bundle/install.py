@@ -60,7 +60,7 @@ def install_bundle(
             )
     _check_room(checked, into)
     try:
-        with whole_folder(into) as part:
+        with whole_folder(into, many=True) as part:
             _copy(checked, part)
             if manifest.wheels:
                 _environment(checked, part, into, system=system, say=say)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from clinprompt.errors import InputError
 
-PLATFORMS = "manylinux_2_28_x86_64, manylinux_2_28_aarch64, macosx_14_0_arm64 …"
+PLATFORMS = "manylinux_2_31_x86_64, manylinux_2_31_aarch64, macosx_14_0_arm64 …"
 
 _PLATFORM = re.compile(r"(manylinux|macosx)_(\d{1,3})_(\d{1,3})_(x86_64|aarch64|arm64)")
 _PYTHON = re.compile(r"3\.(\d{1,3})")
@@ -21,7 +21,7 @@ _OLD_NAMES = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A platform such as ``manylinux_2_28_x86_64`` (glibc 2.28 or newer) and a Python such as ``3.11``.
+    """A platform such as ``manylinux_2_31_x86_64`` (glibc 2.31 or newer) and a Python such as ``3.11``.
 
     Raises :class:`InputError` for others than CPython on Linux or macOS.
     """
@@ -105,7 +105,7 @@ class Target:
 def default_target() -> Target:
     """This Python, on a plain machine with this processor and system."""
     processor = machine.machine()
-    system = "macosx_14_0" if sys.platform == "darwin" else "manylinux_2_28"
+    system = "macosx_14_0" if sys.platform == "darwin" else "manylinux_2_31"
     return Target(f"{system}_{processor}", f"{sys.version_info.major}.{sys.version_info.minor}")
 
 

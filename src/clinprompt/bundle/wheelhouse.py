@@ -26,6 +26,9 @@ from clinprompt.errors import InputError, raise_all
 
 Say = Callable[[str], None]
 
+BUILT = "315532800"
+"""The time that build tools write into wheels: 1980-01-01, the first day that zip files know."""
+
 
 class Wheelhouse:
     """A folder that is filled with the wheels for a target.
@@ -164,7 +167,8 @@ def read_pins(path: Path) -> dict[str, str]:
 def _pip(*arguments: str) -> str:
     """Run pip and say in its words what went wrong, nothing when nothing did."""
     command = [sys.executable, "-m", "pip", arguments[0], "--quiet", "--no-input", "--disable-pip-version-check"]
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    # A wheel that is built here is the same file tomorrow.
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": BUILT}
     ended = subprocess.run(
         [*command, *arguments[1:]], env=environment, capture_output=True, text=True, errors="replace", check=False
     )

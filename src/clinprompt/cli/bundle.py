@@ -26,7 +26,7 @@ def create(
     out: Annotated[Path, typer.Argument(help="File to write when it ends in .tar, else a folder; must not exist.")],
     bank: Annotated[Path, typer.Option(help="Folder of the bank.")],
     backbone: Backbone = None,
-    platform: Annotated[str | None, typer.Option(help="Platform of the wheels, such as manylinux_2_28_x86_64.",
+    platform: Annotated[str | None, typer.Option(help="Platform of the wheels, such as manylinux_2_31_x86_64.",
                                                  show_default="a plain machine with this processor")] = None,
     python: Annotated[str | None, typer.Option(help="Version of Python there.", show_default="this one")] = None,
     docs: Annotated[bool, typer.Option("--docs", help="Also the documents, examples, Dockerfile and unit of systemd of "
