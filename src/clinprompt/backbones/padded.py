@@ -5,8 +5,8 @@ It is what the packed way is compared with, and what networks get whose attentio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,39 +38,44 @@ def forward(
     return backbone.output(result.last_hidden_state[at], hidden, targets=batch.targets, row=batch.answer_row)
 
 
-@torch.no_grad()
-def greedy(
-    backbone: CausalBackbone,
-    rows: Sequence[Row],
-    prompts: PromptVectors | None,
-    *,
-    most: int,
-    choose: Callable[[Tensor], list[int]],
-) -> None:
-    """Write answers of at most ``most`` tokens.
+class Rectangle:
+    """Rows in one padded rectangle with a cache: all begin together, and each step adds a token to every row."""
 
-    ``choose`` takes the logits ``[B, V]`` of a step and gives the token of each row; an end token where it has ended.
-    """
-    batch = _laid(backbone, rows, prompts, with_answers=False)
-    mask, position = batch.mask, batch.positions[:, -1:]
-    cache = DynamicCache(config=backbone.model.config)
-    embeds, positions = _embedded(backbone, batch, prompts), batch.positions
-    ends = torch.tensor(sorted(backbone.stops), device=backbone.device)
-    done = torch.zeros(len(rows), dtype=torch.bool, device=backbone.device)
-    for _ in range(most):
-        with backbone.precision():
-            result = backbone.decoder(
-                inputs_embeds=embeds, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+    @torch.no_grad()
+    def __init__(self, backbone: CausalBackbone, rows: Sequence[Row], prompts: PromptVectors | None) -> None:
+        batch = _laid(backbone, rows, prompts, with_answers=False)
+        self.backbone, self.size = backbone, len(rows)
+        self.mask, self.position = batch.mask, batch.positions[:, -1:]
+        self.cache = DynamicCache(config=backbone.model.config)
+        self.first = self._run(_embedded(backbone, batch, prompts), batch.positions)
+        """Logits ``[B, V]`` of the answers' first tokens."""
+
+    @torch.no_grad()
+    def step(self, tokens: Tensor) -> Tensor:
+        """Logits ``[B, V]`` after one more token ``[B]`` in each row."""
+        self.mask = torch.cat([self.mask, torch.ones_like(self.mask[:, :1])], dim=1)
+        self.position = self.position + 1
+        return self._run(self.backbone.model.get_input_embeddings()(tokens[:, None]), self.position)
+
+    def _run(self, embeds: Tensor, positions: Tensor) -> Tensor:
+        with self.backbone.precision():
+            result = self.backbone.decoder(
+                inputs_embeds=embeds,
+                attention_mask=self.mask,
+                position_ids=positions,
+                past_key_values=self.cache,
+                use_cache=True,
             )
         # Contiguous, because a strided slice into a frozen head copies the head once per row.
-        logits = backbone.logits(result.last_hidden_state[:, -1].contiguous())
-        token = torch.tensor(choose(logits), device=backbone.device)
-        done = done | torch.isin(token, ends)
-        if bool(done.all()):
-            break
-        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        position = position + 1
-        embeds, positions = backbone.model.get_input_embeddings()(token[:, None]), position
+        return self.backbone.logits(result.last_hidden_state[:, -1].contiguous())
+
+
+@dataclass(slots=True)
+class Seat:
+    """A row's place in a rectangle."""
+
+    rectangle: Rectangle
+    at: int
 
 
 def _laid(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from clinprompt.errors import InputError
 from clinprompt.schema.formulated import TextPair
 
 if TYPE_CHECKING:
@@ -157,23 +159,45 @@ class Generation:
     """How an answer is written: greedily, or the best of ``beams`` kept side by side; at most ``tokens`` tokens.
 
     A beam's score is its log-probability over its length to the power of ``length_penalty``. An answer also ends
-    where one of the texts in ``stop`` begins, which is not part of it.
+    where one of the texts in ``stop`` begins, which is not part of it. With a ``temperature`` above 0 tokens are drawn
+    instead, from the likeliest ones that together have at least ``top_p`` of the probability; equal ``seed`` s give
+    equal draws (``None``: others each time). Raises :class:`InputError` for values that have no meaning.
     """
 
     tokens: int = 128
     beams: int = 1
     length_penalty: float = 1.0
     stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.temperature < inf:
+            raise InputError("the temperature is not usable", where="temperature", allowed="0 (greedy) or more")
+        if not 0.0 < self.top_p <= 1.0:
+            raise InputError("the share of probability to draw from is not usable", where="top_p", allowed="0 < p <= 1")
+        if self.beams > 1 and self.temperature > 0.0:
+            raise InputError(
+                "beams are not drawn", where="temperature", fix="answer with one beam, or at temperature 0"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """Generated text, its number of tokens, whether the limit cut it, and whether it was written under a constraint."""
+    """Generated text, its number of tokens, whether the limit cut it, and whether it was written under a constraint.
+
+    ``ids`` are the tokens written, without an end token, and ``chances`` the log-probability in nats that the network
+    gave each of them, before temperature and constraint; answers found by beams have none. They do not count when
+    answers are compared, because their last bits depend on the neighbours in a batch.
+    """
 
     text: str
     tokens: int
     truncated: bool
     constrained: bool = False
+    ids: tuple[int, ...] = field(default=(), compare=False)
+    chances: tuple[float, ...] = field(default=(), compare=False)
 
 
 class Backbone(Protocol):

@@ -132,8 +132,8 @@ def _answer(
     backbone: CausalBackbone, found: _Search, generation: Generation, constraint: Constraint | None
 ) -> RawAnswer:
     """The best answer, cut where it first ends."""
-    draft = Draft(constraint)
+    draft = Draft(generation, constraint)
     for token in found.done[0][1]:
-        if (answer := draft.add(backbone, token, generation)) is not None:
+        if (answer := draft.add(backbone, token)) is not None:
             return answer
     raise AssertionError("a search ends with an end token or at the limit")

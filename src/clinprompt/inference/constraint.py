@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from copy import copy
+from threading import Lock
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -115,7 +116,7 @@ class GrammarConstraint:
 
 
 class Grammars:
-    """Compiles grammars for the tokenizer of one backbone.
+    """Compiles grammars for the tokenizer of one backbone, for any number of threads at once.
 
     Raises :class:`Unconstrainable` for a tokenizer whose tokens cannot be mapped to bytes.
     """
@@ -126,6 +127,7 @@ class Grammars:
 
         self.ends = backbone.stops
         self.compiled: dict[str, Any] = {}
+        self.lock = Lock()
         self.limits = LLParserLimits(**_LIMITS)
         try:
             self.tokenizer = from_tokenizer(
@@ -159,17 +161,20 @@ class Grammars:
         """A matcher for a grammar; ``None`` when it is beyond the limits."""
         from llguidance import LLMatcher
 
-        if grammar not in self.compiled:
+        with self.lock:
+            found = self.compiled.get(grammar)
+        if found is None:  # outside the lock: one long note must not keep the others' answers waiting
             # Without a log: its messages could quote the note.
-            matcher = LLMatcher(self.tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0, limits=self.limits)
-            if matcher.is_error():
+            found = LLMatcher(self.tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0, limits=self.limits)
+            if found.is_error():
                 return None
-            self.compiled[grammar] = matcher
+        with self.lock:
+            # Taken out and put back: what was asked for last goes last.
+            self.compiled.pop(grammar, None)
+            self.compiled[grammar] = found
             while len(self.compiled) > 1 and sum(map(len, self.compiled)) > _KEPT:
                 del self.compiled[next(iter(self.compiled))]
-        # Taken out and put back: what was asked for last goes last.
-        self.compiled[grammar] = found = self.compiled.pop(grammar)
-        return found.deep_copy()
+            return found.deep_copy()
 
     def only_ends(self, bits: Tensor) -> None:
         """Set the bits of the end tokens and clear all others."""

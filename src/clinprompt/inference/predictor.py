@@ -11,6 +11,7 @@ from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Generation, Placement, RawAnswer, Row
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Constraint, Grammars
+from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece, TextPair
@@ -55,13 +56,13 @@ class Predictor:
         generation: Generation | None = None,
         choices: bool = False,
         grammars: Grammars | None = None,
-        engine: LocalEngine | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.backbone, self.template = backbone, template
         self.choices, self.grammars = choices, grammars
         self.joint = grammars.joint(backbone, template.joint) if grammars else template.joint
         self.generation = generation or Generation()
-        self.engine = engine or LocalEngine(backbone)
+        self.engine: Engine = engine or LocalEngine(backbone)
 
     def predict(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
@@ -72,7 +73,7 @@ class Predictor:
         """
         chosen = self.likeliest(questions, watch=watch) if self.choices else [None] * len(questions)
         free = [question for question, found in zip(questions, chosen, strict=True) if found is None]
-        answers = iter(self.engine.answers([self._request(one) for one in free], self.generation, watch=watch))
+        answers = iter(self.engine.answers([self.request(one) for one in free], self.generation, watch=watch))
         return [
             self._read(question, next(answers)) if found is None else found
             for question, found in zip(questions, chosen, strict=True)
@@ -89,7 +90,7 @@ class Predictor:
 
     def likelihoods(self, questions: Sequence[Question], answers: Sequence[Sequence[str]]) -> list[list[float]]:
         """Log-probability in nats of answer texts to each question, each with its end token."""
-        return self.engine.likelihoods([self._request(question) for question in questions], answers)
+        return self.engine.likelihoods([self.request(question) for question in questions], answers)
 
     def possible(self, question: Question) -> tuple[str, ...] | None:
         """The answer texts among which to choose; ``None`` where there is no closed list of them."""
@@ -126,7 +127,8 @@ class Predictor:
         provenance = self._provenance(question, answer, chosen=chosen)
         return replace(read, report=report, raw=answer.text, provenance=provenance)
 
-    def _request(self, question: Question) -> Request:
+    def request(self, question: Question) -> Request:
+        """The row that asks a question, with its prompt and what the answer may be."""
         pair = formulate(question.example, question.task, self.template, with_answer=False)
         row = self._encode(question, pair)
         return Request(row, question.vectors, question.placement, lambda: self._constraint(question))

@@ -42,7 +42,9 @@ class Prediction:
     """A decoded answer with its report, the raw answer text and where it comes from.
 
     ``ambiguous`` are the ids of spans whose words stand in several places of what was read, and whose place was taken
-    by the order of the answer alone.
+    by the order of the answer alone. ``items`` says which item of the raw text, from 0, said a span or a relation (by
+    its id), ``scores`` how sure the model was of it, ``score`` of the whole answer: shares of probability, not
+    calibrated (:mod:`clinprompt.inference.scores`).
     """
 
     example: str
@@ -50,4 +52,7 @@ class Prediction:
     report: DecodeReport = DecodeReport()
     raw: str = ""
     ambiguous: tuple[str, ...] = ()
+    items: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), hash=False, compare=False)
+    scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}), hash=False, compare=False)
+    score: float | None = field(default=None, compare=False)
     provenance: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)

@@ -28,15 +28,7 @@ def attributed(
 
     A mention whose answer cannot be read gets no attribute. ``window`` is in characters, the task's own without.
     """
-    questions: list[Question] = []
-    places: list[int] = []
-    for number, document in enumerate(documents):
-        for prompt, task in prompts:
-            trained = task.data.window if task.data else None
-            ((asked, _),) = questions_about(task, [document], window=window or trained or WINDOW, gold=False)
-            placement = Placement(prompt.card.placement)
-            questions += [Question(one, task, prompt.vectors, placement, prompt.card.name) for one in asked]
-            places += [number] * len(asked)
+    questions, places = mention_questions(documents, prompts, window=window)
     if not questions:
         return list(documents), []
     found = predictor.predict(questions, watch=watch)
@@ -50,6 +42,23 @@ def attributed(
         replace(document, spans=tuple(_with(span, said.get((place, at), {})) for at, span in enumerate(document.spans)))
         for place, document in enumerate(documents)
     ], found
+
+
+
+def mention_questions(
+    documents: Sequence[Document], prompts: Sequence[tuple[SoftPrompt, Task]], *, window: int | None = None
+) -> tuple[list[Question], list[int]]:
+    """A question for every mention of the documents and every prompt that asks about it, and whose document it is."""
+    questions: list[Question] = []
+    places: list[int] = []
+    for number, document in enumerate(documents):
+        for prompt, task in prompts:
+            trained = task.data.window if task.data else None
+            ((asked, _),) = questions_about(task, [document], window=window or trained or WINDOW, gold=False)
+            placement = Placement(prompt.card.placement)
+            questions += [Question(one, task, prompt.vectors, placement, prompt.card.name) for one in asked]
+            places += [number] * len(asked)
+    return questions, places
 
 
 def _with(span: Span, said: dict[str, str]) -> Span:

@@ -14,6 +14,7 @@ from clinprompt.backbones.loading import load_backbone
 from clinprompt.backbones.protocol import Generation, Row
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Grammars, grammars_of
+from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.predictor import Predictor
 from clinprompt.prompts.card import BackboneIdentity
 from clinprompt.registry import unknown_name
@@ -44,8 +45,11 @@ class Opened:
             hidden=self.backbone.hidden_size,
         )
 
-    def predictor(self, decoding: DecodingSettings, *, tokens: int) -> Predictor:
-        """A predictor for the weights as they are now; constrained where the settings and the backbone allow it."""
+    def predictor(self, decoding: DecodingSettings, *, tokens: int, engine: Engine | None = None) -> Predictor:
+        """A predictor for the weights as they are now, by an engine of its own or by ``engine``.
+
+        It is constrained where the settings and the backbone allow it.
+        """
         beams = decoding.beams if decoding.kind == "beams" else 1
         generation = Generation(tokens, beams, decoding.length_penalty, decoding.stop)
         grammars = grammars_of(self.backbone) if decoding.grounded else None
@@ -55,6 +59,7 @@ class Opened:
             generation=generation,
             choices=decoding.kind == "choices",
             grammars=grammars if isinstance(grammars, Grammars) else None,
+            engine=engine,
         )
 
     def unconstrained(self, decoding: DecodingSettings) -> str:

@@ -13,6 +13,7 @@ from clinprompt.backbones.encoder import EncoderBackbone
 from clinprompt.backbones.heads import new_heads
 from clinprompt.backbones.protocol import ReadingRow
 from clinprompt.errors import InputError
+from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.reading import ReadingPredictor
 from clinprompt.registry import unknown_name
 from clinprompt.schema.example import Example
@@ -36,8 +37,8 @@ class OpenedEncoder(Opened):
     head_width: int = 256
     asked: bool = False
 
-    def predictor(self, decoding: DecodingSettings, *, tokens: int) -> ReadingPredictor:
-        """A predictor for the weights as they are now; ``tokens`` is for written answers."""
+    def predictor(self, decoding: DecodingSettings, *, tokens: int, engine: Engine | None = None) -> ReadingPredictor:
+        """A predictor for the weights as they are now; ``tokens`` and ``engine`` are for written answers."""
         return ReadingPredictor(self.backbone, gold_heads=decoding.gold_heads, flat=decoding.flat)
 
     def unconstrained(self, decoding: DecodingSettings) -> str:

@@ -28,7 +28,7 @@ from clinprompt.stages.importing import reader_of
 from clinprompt.stages.mention_answers import attributed
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.progress import Progress, silent
-from clinprompt.stages.reading import LEDGER, WINDOW, planned, reader, write_ledger
+from clinprompt.stages.reading import LEDGER, planned_as_trained, reader, write_ledger
 from clinprompt.tasks.task import Task
 from clinprompt.tasks.template import Template
 
@@ -183,16 +183,12 @@ def _plan(
     template: Template,
     settings: PredictSettings,
 ) -> Plan:
-    """The question of one task about one note: spans in windows as in training, the rest in as few as there can be."""
+    """The question of one task about one note."""
     example = item
     if isinstance(item, Document):
         example = Example(item.id, {"note": item.text}, Answer(), item.group, document=item.id)
-    longest = None
-    if task.kind in SPAN_KINDS:
-        trained = task.data.window if task.data else None
-        longest = settings.window or (None if settings.long_notes.window_tokens else trained or WINDOW)
     question = answering(prompt).question(example, task, template, name=prompt.card.name)
-    return planned(notes, question, settings.long_notes, longest=longest, extent=prompt.card.extent)
+    return planned_as_trained(notes, question, settings.long_notes, window=settings.window, extent=prompt.card.extent)
 
 
 def _write(

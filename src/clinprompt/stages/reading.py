@@ -12,6 +12,7 @@ from clinprompt.errors import InputError
 from clinprompt.inference.coverage import Coverage
 from clinprompt.inference.long_notes import OVERLAP, LongNotes, Plan
 from clinprompt.inference.predictor import Predictor, Question
+from clinprompt.schema.example import SPAN_KINDS
 from clinprompt.stages.atomic import write_text
 from clinprompt.stages.configs import LongNoteSettings
 
@@ -47,6 +48,20 @@ def planned(
             fix="give a shorter --overlap or a longer --window",
         )
     return notes.plan(question, longest=longest, tokens=settings.window_tokens, overlap=overlap)
+
+
+def planned_as_trained(
+    notes: LongNotes, question: Question, settings: LongNoteSettings, *, window: int | None, extent: int | None
+) -> Plan:
+    """The windows of one question about a new note: spans in windows as in training, the rest in as few as can be.
+
+    ``window`` is the longest stretch in characters where a person names one; else as :func:`planned`.
+    """
+    task, longest = question.task, None
+    if task.kind in SPAN_KINDS:
+        trained = task.data.window if task.data else None
+        longest = window or (None if settings.window_tokens else trained or WINDOW)
+    return planned(notes, question, settings, longest=longest, extent=extent)
 
 
 def write_ledger(path: Path, lines: Sequence[Coverage]) -> None:

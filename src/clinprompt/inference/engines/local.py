@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from clinprompt.backbones import padded
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.decoding import Line
+from clinprompt.backbones.padded import Rectangle, Seat
 from clinprompt.backbones.protocol import Generation, Placement, PromptVectors, RawAnswer, Row
 from clinprompt.backbones.state_store import StateStore, content_key
 from clinprompt.errors import InputError
 from clinprompt.inference.beams import search
-from clinprompt.inference.constraint import Constraint, likeliest
+from clinprompt.inference.constraint import Constraint
 from clinprompt.inference.draft import Draft
-from clinprompt.inference.greedy import Greedy
+from clinprompt.inference.writing import Writing
+
+ANSWER = 32
+"""Tokens counted for each answer whose likelihood is asked for, besides its row's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +59,26 @@ class LocalEngine:
         watch: Callable[[int], None] = lambda rows: None,
     ) -> list[RawAnswer]:
         """The requests' answers in their order, each the same whatever the others are; ``watch`` hears of progress."""
-        found: list[RawAnswer | None] = [None] * len(requests)
-        order = self._order(requests)
-        if not self.backbone.packed:
-            if generation.beams > 1:
-                raise InputError(
-                    "beams are not to be had on this backbone, whose attention is of its own kind",
-                    where=f"backbone {self.backbone.name}",
-                    fix="answer greedily",
-                )
-            self._padded(requests, order, generation, found, watch)
-        elif generation.beams > 1:
-            wide = max(1, self.rows // generation.beams)
-            for at in range(0, len(order), wide):
-                chosen = order[at : at + wide]
-                logits, lines = self._start([requests[i] for i in chosen])
-                constraints = [requests[i].constraint() for i in chosen]
-                answers = search(self.backbone, logits, lines, generation, constraints=constraints)
-                for i, answer in zip(chosen, answers, strict=True):
-                    found[i] = answer
-                watch(len(chosen))
-        else:
-            allowed = lambda i: requests[i].constraint()  # noqa: E731
-            greedy = Greedy(self.backbone, generation, rows=self.rows, allowed=allowed)
-            for i, answer in greedy.run(order, lambda chosen: self._start([requests[i] for i in chosen])):
-                found[i] = answer
-                watch(1)
-        return [answer for answer in found if answer is not None]
+        order = self.order(requests)
+        if generation.beams > 1:
+            return self._searched(requests, order, generation, watch)
+        writing, queue = Writing(self.backbone), deque(order)
+        drafts: dict[int, Draft] = {}
+        while queue or writing.rows:
+            written: list[Draft] = []
+            if queue and len(writing.rows) <= 3 * self.rows // 4:
+                chosen = [queue.popleft() for _ in range(min(len(queue), self.rows - len(writing.rows)))]
+                logits, lines = self.start([requests[i] for i in chosen])
+                new = {i: Draft(generation, requests[i].constraint()) for i in chosen}
+                written += writing.join(list(new.values()), logits, lines)
+                drafts |= new
+            written += writing.step()
+            for draft in dict.fromkeys(written):
+                if draft.failed is not None:
+                    raise draft.failed
+                if draft.over:
+                    watch(1)
+        return [answer for i in range(len(requests)) if (answer := drafts[i].answer) is not None]
 
     @torch.no_grad()
     def likelihoods(self, requests: Sequence[Request], choices: Sequence[Sequence[str]]) -> list[list[float]]:
@@ -89,7 +86,7 @@ class LocalEngine:
         flat = [(i, choice) for i, texts in enumerate(choices) for choice in texts]
         rows = [self.backbone.with_answer(requests[i].row, choice) for i, choice in flat]
         found: list[list[float]] = [[] for _ in requests]
-        for chunk in _chunks([requests[i].row.length + 32 for i, _ in flat], self.tokens):
+        for chunk in _chunks([requests[i].row.length + ANSWER for i, _ in flat], self.tokens):
             chosen = [requests[flat[j][0]] for j in chunk]
             for placement, members in _by_placement(chosen).items():
                 part = [rows[chunk[m]] for m in members]
@@ -102,27 +99,54 @@ class LocalEngine:
                     found[flat[chunk[m]][0]].append(total)
         return found
 
-    def _order(self, requests: Sequence[Request]) -> list[int]:
+    def order(self, requests: Sequence[Request]) -> list[int]:
         """Requests that share a context side by side, in the order in which the contexts first come."""
         first: dict[tuple[int, ...], int] = {}
         for i, request in enumerate(requests):
             first.setdefault(request.row.context, i)
         return sorted(range(len(requests)), key=lambda i: (first[requests[i].row.context], i))
 
-    def _start(self, requests: Sequence[Request]) -> tuple[Tensor, list[Line]]:
-        """First-token logits and lines of requests, in packs of at most ``tokens`` tokens."""
-        logits: list[Tensor | None] = [None] * len(requests)
-        lines: list[Line | None] = [None] * len(requests)
+    def start(self, requests: Sequence[Request]) -> tuple[Tensor, list[Line | Seat]]:
+        """Logits ``[B, V]`` of first tokens and the lines to go on from, in packs of at most ``tokens`` tokens."""
+        logits: dict[int, Tensor] = {}
+        lines: dict[int, Line | Seat] = {}
         sizes = [request.row.length for request in requests]
         for chunk in _chunks(sizes, self.tokens):
             for placement, members in _by_placement([requests[i] for i in chunk]).items():
                 places = [chunk[m] for m in members]
-                part = [requests[i] for i in places]
-                prompts = _prompts(part, placement)
-                found, begun = self.backbone.begin([r.row for r in part], prompts, self._trunks(part, prompts))
-                for i, row_logits, line in zip(places, found, begun, strict=True):
-                    logits[i], lines[i] = row_logits, line
-        return torch.stack([x for x in logits if x is not None]), [line for line in lines if line is not None]
+                found, begun = self._begin([requests[i] for i in places], placement)
+                logits |= zip(places, found, strict=True)
+                lines |= zip(places, begun, strict=True)
+        numbers = range(len(requests))
+        return torch.stack([logits[i] for i in numbers]), [lines[i] for i in numbers]
+
+    def _begin(self, part: Sequence[Request], placement: Placement | None) -> tuple[Tensor, Sequence[Line | Seat]]:
+        rows, prompts = [request.row for request in part], _prompts(part, placement)
+        if self.backbone.packed:
+            return self.backbone.begin(rows, prompts, self._trunks(part, prompts))
+        rectangle = Rectangle(self.backbone, rows, prompts)
+        return rectangle.first, [Seat(rectangle, at) for at in range(len(rows))]
+
+    def _searched(
+        self, requests: Sequence[Request], order: list[int], generation: Generation, watch: Callable[[int], None]
+    ) -> list[RawAnswer]:
+        """The best answers of beams kept side by side."""
+        if not self.backbone.packed:
+            raise InputError(
+                "beams are not to be had on this backbone, whose attention is of its own kind",
+                where=f"backbone {self.backbone.name}",
+                fix="answer greedily",
+            )
+        found: dict[int, RawAnswer] = {}
+        wide = max(1, self.rows // generation.beams)
+        for at in range(0, len(order), wide):
+            chosen = order[at : at + wide]
+            logits, begun = self.start([requests[i] for i in chosen])
+            lines = [line for line in begun if isinstance(line, Line)]
+            constraints = [requests[i].constraint() for i in chosen]
+            found |= zip(chosen, search(self.backbone, logits, lines, generation, constraints=constraints), strict=True)
+            watch(len(chosen))
+        return [found[i] for i in range(len(requests))]
 
     def _trunks(self, requests: Sequence[Request], prompts: PromptVectors | None) -> list[Tensor]:
         """What each request shares with others: its prompt's states where it stands before, else its context's."""
@@ -140,34 +164,6 @@ class LocalEngine:
                 states[keys[m]] = kept
                 self.store.put(keys[m], kept)
         return [states[keys[m]] for m in prompts.owners(len(requests))]
-
-    def _padded(
-        self,
-        requests: Sequence[Request],
-        order: list[int],
-        generation: Generation,
-        found: list[RawAnswer | None],
-        watch: Callable[[int], None],
-    ) -> None:
-        """Greedy answers through the stock network, for attention that cannot be replaced."""
-        for chunk in _chunks([requests[i].row.length for i in order], self.tokens):
-            chosen = [order[c] for c in chunk]
-            for placement, members in _by_placement([requests[i] for i in chosen]).items():
-                part = [requests[chosen[m]] for m in members]
-                drafts = [Draft(request.constraint()) for request in part]
-
-                def choose(logits: Tensor, drafts: list[Draft] = drafts) -> list[int]:
-                    best = likeliest(logits, [draft.constraint for draft in drafts])
-                    ended = [
-                        draft.add(self.backbone, token, generation) for draft, token in zip(drafts, best, strict=True)
-                    ]
-                    return [self.backbone.eos if end else token for end, token in zip(ended, best, strict=True)]
-
-                rows = [request.row for request in part]
-                padded.greedy(self.backbone, rows, _prompts(part, placement), most=generation.tokens, choose=choose)
-                for m, draft in zip(members, drafts, strict=True):
-                    found[chosen[m]] = draft.answer
-            watch(len(chunk))
 
 
 def _chunks(sizes: Sequence[int], most: int) -> list[list[int]]:

@@ -1,0 +1,68 @@
+"""``clinprompt serve``: a bank of prompts on one backbone, answered for over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clinprompt.cli.console import console
+from clinprompt.cli.options import Backbone, Config, Decoding, Flat, Grounded, Sets
+
+
+def serve(
+    bank: Annotated[Path | None, typer.Option(help="Folder of the bank.", show_default="the one of --config")] = None,
+    backbone: Backbone = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen at.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen at; 0: a free one.", show_default="8080")] = None,
+    allowed_host: Annotated[list[str] | None, typer.Option(help="Another name under which clients may call this "
+                                                           "server, such as nlp.example.org; repeat it.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="File of keys (`clinprompt keys add`); without it everybody on this "
+                                              "machine may do everything.")] = None,
+    audit: Annotated[Path | None, typer.Option(help="Audit log to write; no request is answered without its line.")]
+        = None,
+    audit_secret: Annotated[Path | None, typer.Option(help="Secret that seals the log.",
+                                                      show_default="beside the log, made when missing")] = None,
+    inbox: Annotated[Path | None, typer.Option(help="Folder from which administrators may add prompt files.")] = None,
+    bank_key: Annotated[Path | None, typer.Option(help="Key that the bank must be signed with.")] = None,
+    answer_tokens: Annotated[int | None, typer.Option(help="Longest answer where a request says nothing, in tokens.",
+                                                      show_default="192")] = None,
+    decoding: Decoding = None,
+    grounded: Grounded = None,
+    flat: Flat = None,
+    config: Config = None,
+    sets: Sets = None,
+) -> None:  # fmt: skip
+    """Serve a bank: OpenAI's /v1/models, /v1/completions and /v1/chat/completions, and /v1/extract with exact places.
+
+    Prompts that are added to the bank, promoted or rolled back are served from the next request on. SIGTERM or Ctrl-C
+    lets running requests finish.
+    """
+    import logging
+
+    from clinprompt.cli.options import overrides
+    from clinprompt.serving.process import serve as run
+    from clinprompt.serving.server import open_server
+    from clinprompt.serving.settings import ServeSettings
+    from clinprompt.stages.overrides import load_config
+
+    flags = overrides(
+        sets, bank=bank, backbone__path=backbone, host=host, port=port, hosts=allowed_host, keys=keys, audit=audit,
+        audit_secret=audit_secret, inbox=inbox, bank_key=bank_key, answer_tokens=answer_tokens, decoding__kind=decoding,
+        decoding__grounded=grounded, decoding__flat=flat,
+    )  # fmt: skip
+    settings = load_config(config, ServeSettings, flags)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    console.stage("serve", f"{settings.bank} on {settings.backbone.path}")
+    server = open_server(settings)
+    snapshot = server.prompts.snapshot
+    for reference, fault in snapshot.faults.items():
+        console.warn(f"{reference} is not served: {fault}")
+
+    def told(address: str) -> None:
+        console.line(f"{len(snapshot.promoted)} prompts at {address}; Ctrl-C ends it")
+        console.result({"address": address, "prompts": sorted(snapshot.promoted), "faults": dict(snapshot.faults)})
+
+    run(server, told=told)
+    console.line("all requests are finished")

@@ -1,0 +1,109 @@
+"""One answer written token by token for a client: the raw text of a task's answer, as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clinprompt.backbones.protocol import Generation, RawAnswer
+from clinprompt.inference.engines.ticket import Ticket, Written
+from clinprompt.inference.predictor import Predictor
+from clinprompt.serving.asked import example_of
+from clinprompt.serving.metered import question_tokens
+from clinprompt.serving.refused import Refused
+from clinprompt.serving.served import Served
+from clinprompt.serving.server import Server
+from clinprompt.stages.adapted import answering
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of an answer with its log-probability in nats, and the likeliest tokens of its place with theirs."""
+
+    text: str
+    chance: float
+    best: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an answer has got more: text that is final, and the token that was written."""
+
+    text: str
+    token: Token | None
+
+
+class AnswerWriting:
+    """An answer on its way; ``read`` counts the tokens of its question."""
+
+    def __init__(self, ticket: Ticket, queue: asyncio.Queue[Written | None], predictor: Predictor, read: int) -> None:
+        self.ticket, self.read, self._queue, self._predictor = ticket, read, queue, predictor
+        self.answer = asyncio.wrap_future(ticket.future)
+        self.answer.add_done_callback(lambda _: queue.put_nowait(None))
+        self._begun = False
+
+    async def steps(self) -> AsyncIterator[Step]:
+        """What is written, as soon as it is; raises what the engine raises. To leave the loop gives the answer up."""
+        try:
+            while (written := await self._queue.get()) is not None:
+                text, ends = self._own(written.text), written.done and written.token in self._predictor.backbone.stops
+                if text or not ends:
+                    yield Step(text, None if ends else self._token(written))
+            await self.answer
+        finally:
+            self.ticket.cancel()
+
+    async def whole(self) -> tuple[str, list[Token], RawAnswer]:
+        """The finished text, its tokens, and the engine's record of it."""
+        steps = [step async for step in self.steps()]
+        return "".join(step.text for step in steps), [step.token for step in steps if step.token], await self.answer
+
+    def _own(self, text: str) -> str:
+        """The text without what stands between cue and answer in training, which belongs to no answer."""
+        if not text or self._begun:
+            return text
+        self._begun = True
+        return text.removeprefix(self._predictor.template.joint)
+
+    def _token(self, written: Written) -> Token:
+        name = self._predictor.backbone.text
+        best = tuple((name([token]), chance) for token, chance in written.best)
+        return Token(name([written.token]), written.chance, best)
+
+
+def begin(
+    server: Server,
+    served: Served,
+    note: str,
+    inputs: Mapping[str, str | Sequence[str]],
+    generation: Generation,
+    *,
+    chances: int,
+) -> AnswerWriting:
+    """Line an answer up in the engine, from the event loop; it is given up after the time of a request.
+
+    Raises :class:`Refused` for inputs that do not belong to the task and on a server of an encoder,
+    :class:`InputError` for a note without room, and what the engine raises when it takes nothing more.
+    """
+    if server.engine is None:
+        raise Refused(400, "encoder", "this server's model finds places and writes no text: ask /v1/extract",
+                      param="model")  # fmt: skip
+    predictor = served.opened.predictor(
+        server.settings.decoding, tokens=generation.tokens, engine=server.engine.session()
+    )
+    example = example_of(served, "note", note, inputs, param="inputs")
+    question = answering(served.prompt).question(example, served.task, served.opened.template, name=served.reference)
+    request = predictor.request(question)
+    generation = replace(generation, stop=(*server.settings.decoding.stop, *generation.stop))
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
+    ticket = server.engine.submit(
+        request,
+        generation,
+        deadline=time.monotonic() + server.settings.limits.seconds,
+        chances=chances,
+        heard=lambda written: loop.call_soon_threadsafe(queue.put_nowait, written),
+    )
+    return AnswerWriting(ticket, queue, predictor, question_tokens(request))
