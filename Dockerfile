@@ -1,11 +1,12 @@
-# The server of clinprompt in a container. The context is the folder of a bundle, and nothing is downloaded beyond the
-# base image (name your own registry's with --build-arg BASE=...):
+# The server of clinprompt in a container. The context is the folder of a bundle, and beyond the base image (name that of
+# your own registry with --build-arg BASE=...) nothing is downloaded:
 #
-#     clinprompt bundle create clinprompt-bundle --bank bank
-#     docker build --network none --file Dockerfile --tag clinprompt clinprompt-bundle
-#     docker run --read-only --tmpfs /tmp --volume clinprompt:/data --publish 127.0.0.1:8080:8080 clinprompt
+#     clinprompt bundle create clinprompt-bundle --bank bank --docs
+#     docker build --network none --file clinprompt-bundle/docs/Dockerfile --tag clinprompt clinprompt-bundle
+#     docker compose --file clinprompt-bundle/docs/compose.yaml run --rm clinprompt keys add /data/keys.json ward-3
+#     docker compose --file clinprompt-bundle/docs/compose.yaml up --detach
 #
-# The bundle must be for this Python and processor; Debian 12 has glibc 2.36.
+# The bundle must be for the Python and the processor of the base image; Debian 12 has glibc 2.36.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
@@ -37,4 +38,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 \
     CMD ["/app/venv/bin/python", "-I", "-c", "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:8080/readyz', timeout=4)"]
 ENTRYPOINT ["clinprompt"]
-CMD ["serve", "--backbone", "/app/backbone", "--bank", "/app/bank", "--host", "0.0.0.0", "--port", "8080"]
+CMD ["serve", "--backbone", "/app/backbone", "--bank", "/app/bank", "--host", "0.0.0.0", "--port", "8080", \
+     "--keys", "/data/keys.json", "--audit", "/data/audit.jsonl"]
