@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import clinprompt
 from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
@@ -27,6 +27,7 @@ from clinprompt.prompts.manifest import FILE as BANK_FILE
 from clinprompt.prompts.manifest import manifest_content
 from clinprompt.prompts.signature import read_key
 from clinprompt.stages.banked import open_bank
+from clinprompt.stages.methods import Settings
 
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "Dockerfile", "compose.yaml", "constraints.txt")
 """Files of a checkout that go with its folders ``docs`` and ``examples``."""
@@ -34,14 +35,12 @@ DOCUMENTS = ("README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "Dockerfile
 _TRIES = 3
 
 
-class BundleSettings(BaseModel):
+class BundleSettings(Settings):
     """What goes into a bundle: see ``clinprompt bundle create --help``.
 
     ``key`` signs the bundle, ``bank_key`` is that of the bank. ``wheels`` is a folder to take wheels from in place of
     pip's index; ``skip_wheels`` are packages that the machine has; without ``with_wheels`` a bundle brings models only.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     out: Path
     backbone: str = EMBEDDED

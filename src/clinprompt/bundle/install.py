@@ -18,7 +18,9 @@ from clinprompt.errors import InputError
 
 PROGRAM = """\
 #!/bin/sh
-# Looks for its own folder, so that the folder may be moved; -P: nothing is imported from where it is called.
+# Looks for its own folder, so that the folder may be moved. Nothing is imported from elsewhere: not from where it is
+# called (-P), nor from what another program left in the environment.
+unset PYTHONPATH PYTHONHOME
 here=$(CDPATH= cd -- "$(dirname -- "$(readlink -f -- "$0")")/.." && pwd) || exit 1
 exec "$here/venv/bin/python" -P -m clinprompt "$@"
 """

@@ -56,6 +56,7 @@ POSTURE = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 """Environment set before anything heavy is imported: offline, silent, and no spinning threads."""
 
