@@ -40,7 +40,7 @@ def test_pickled_weights_and_code_stay_behind(models, tmp_path):
         "LICENSE"
     }
     (folder / "model.safetensors").unlink()
-    with pytest.raises(InputError, match="no .*safetensors"):
+    with pytest.raises(InputError, match=r"no .*safetensors"):
         backbone_files(folder)
 
 

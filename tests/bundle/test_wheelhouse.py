@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,8 @@ def pip(monkeypatch):
     """Stands in for pip, which takes a second each time: the newest wheel of the source that fits."""
 
     def asked(command, *arguments):
-        given = dict(zip(arguments, arguments[1:], strict=False))
-        platforms = [after for before, after in zip(arguments, arguments[1:], strict=False) if before == "--platform"]
+        given = dict(pairwise(arguments))
+        platforms = [after for before, after in pairwise(arguments) if before == "--platform"]
         source, folder = Path(given["--find-links"]), Path(given["--dest"])
         assert command == "download" and "--no-deps" in arguments and "--no-index" in arguments
         for need in map(Requirement, arguments[arguments.index(str(source)) + 1 :]):
@@ -98,7 +99,7 @@ def test_a_wheel_that_is_not_to_be_had_is_named(filled, pip):
 def test_versions_that_do_not_agree_are_refused(filled, shelf, pip):
     wheel(shelf, "late", "1.0", lines=("Requires-Dist: b<1.5",))
     wheel(shelf, "first", "1.0", lines=("Requires-Dist: late",))
-    with pytest.raises(InputError, match="b 1.5 is not within"):
+    with pytest.raises(InputError, match=r"b 1\.5 is not within"):
         filled(needs=["b", "first"])
 
 
