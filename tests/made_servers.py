@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clinprompt.serving.process import Draining, _listener
+from clinprompt.serving.process import Draining, listen
 from clinprompt.serving.server import Server, open_server
 from clinprompt.serving.settings import ServeSettings
 from clinprompt.stages.banked import add_prompts, open_bank
@@ -31,7 +31,7 @@ def write_bank(folder: Path, opened: Opened, tasks: dict[str, tuple[str, str]]) 
 @contextmanager
 def running(server: Server) -> Iterator[str]:
     """Serve in a thread; gives the address."""
-    listener = _listener("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0)
     ready = threading.Event()
     process = Draining(server, told=ready.set)
     thread = threading.Thread(target=process.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -74,7 +74,7 @@ def predictor(backbone, *, grounded=True, generation=None, **options):
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_constraint_that_forbids_nothing_changes_nothing(backbone, questions, beams):
     asking = predictor(backbone, grounded=False)
-    free = [asking._request(question) for question in questions]
+    free = [asking.request(question) for question in questions]
     bound = [replace(request, constraint=Anything) for request in free]
     generation = Generation(10, beams=beams)
     expected = LocalEngine(backbone).answers(free, generation)
@@ -119,7 +119,7 @@ def naive(backbone, request, most):
 def test_greedy_is_naive_constrained_decoding_whatever_the_neighbours(backbone, questions):
     asking = predictor(backbone)
     chosen = [question for question in questions if question.task.codec != "free_text"]
-    requests = [asking._request(question) for question in chosen]
+    requests = [asking.request(question) for question in chosen]
     expected = [naive(backbone, request, 24) for request in requests]
     assert len(set(expected)) >= 3
     for rows in (1, 2, 64):
@@ -134,7 +134,7 @@ def test_beams_within_a_form_are_those_of_transformers(backbone, questions, beam
     texts = (" yes", " no", " yes and no", " no answer", " 5")
     grammars = Grammars(backbone)
     asking = predictor(backbone)
-    row = asking._request(questions[0]).row
+    row = asking.request(questions[0]).row
     spelled = [list(backbone.with_answer(row, text).answer) for text in texts]
 
     def possible(batch, written):
@@ -143,7 +143,7 @@ def test_beams_within_a_form_are_those_of_transformers(backbone, questions, beam
         return sorted(following) or [backbone.eos]
 
     within = lambda: grammars.constraint(OneOf(texts), "")  # noqa: E731
-    requests = [replace(asking._request(one), constraint=within) for one in questions[:4]]
+    requests = [replace(asking.request(one), constraint=within) for one in questions[:4]]
     found = LocalEngine(backbone).answers(requests, Generation(16, beams=beams, length_penalty=0.0))
     for request, answer in zip(requests, found, strict=True):
         table = backbone.model.get_input_embeddings()

@@ -73,7 +73,7 @@ def test_the_likeliest_choice_can_always_be_read(backbone, questions):
             assert dict(one.provenance)["decoding"] == "likeliest choice"
             assert written.answer.label is None  # a random network writes no class
             texts = [[" " + judge.words(label) for label in judge.labels]]
-            [values] = predictor.engine.likelihoods([predictor._request(question)], texts)
+            [values] = predictor.engine.likelihoods([predictor.request(question)], texts)
             assert judge.labels[values.index(max(values))] == one.answer.label
         else:
             assert one == written

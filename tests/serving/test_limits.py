@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from clinprompt.serving import limits
 from clinprompt.serving.limits import LOCAL, SECURITY, Limits
 from clinprompt.serving.refused import Refused
 
@@ -20,8 +21,8 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": message["body"] + b"|" + after["type"].encode()})
 
 
-def call(limits, *, headers=(HOST,), parts=(b"",), kind="http", pause=0.0, left=False):
-    """Status, headers and body that a client sees; ``None`` when nothing was sent."""
+def call(app, *, headers=(HOST,), parts=(b"",), kind="http", pause=0.0, left=False):
+    """Status, headers and body that a client sees, and what was read of the body before that was sent."""
     sent, read = [], []
     messages = [
         {"type": "http.request", "body": part, "more_body": left or n < len(parts) - 1} for n, part in enumerate(parts)
@@ -31,13 +32,14 @@ def call(limits, *, headers=(HOST,), parts=(b"",), kind="http", pause=0.0, left=
         if not messages:
             return {"type": "http.disconnect"}
         await asyncio.sleep(pause)
-        read.append(messages[0])
+        if not sent:
+            read.append(messages[0])
         return messages.pop(0)
 
     async def send(message):
         sent.append(message)
 
-    asyncio.run(limits({"type": kind, "headers": list(headers), "method": "POST", "path": "/"}, receive, send))
+    asyncio.run(app({"type": kind, "headers": list(headers), "method": "POST", "path": "/"}, receive, send))
     if not sent or kind != "http":
         return sent, read
     return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"], read
@@ -146,6 +148,27 @@ def test_who_is_not_admitted_sends_no_body_for_nothing():
 
     seen = call(Limits(echo, admit=admit), parts=(b"x" * 100,))
     assert seen[0] == 401 and seen[3] == [] and seen[1][b"www-authenticate"] == b"Bearer"
+
+
+def test_what_a_refused_client_still_sends_is_read_after_the_answer(monkeypatch):
+    sent, given = [], []
+
+    async def receive():
+        given.append(len(sent))
+        await asyncio.sleep(0.001)
+        return {"type": "http.request", "body": b"x" * 100, "more_body": len(given) < ending}
+
+    async def send(message):
+        sent.append(message)
+
+    monkeypatch.setattr(limits, "_LINGER", 0.05)
+    for ending in (4, 10**9):  # and no longer than that, however long it sends
+        sent.clear()
+        given.clear()
+        asyncio.run(Limits(echo, body=50)({"type": "http", "headers": [HOST]}, receive, send))
+        assert sent[0]["status"] == 413 and code(sent[1]["body"]) == "body_too_large"
+        assert [one.get("more_body", False) for one in sent[1:]] == [True, False]
+        assert given[0] == 0 and set(given[1:]) == {2} and (len(given) == 4 or ending > 4)
 
 
 def test_websockets_are_refused_and_the_life_of_the_server_goes_on():

@@ -9,6 +9,7 @@ import time
 import pytest
 import uvicorn
 
+from clinprompt.serving import limits
 from clinprompt.serving.limits import Limits
 
 
@@ -23,6 +24,8 @@ def port():
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     listening.listen(128)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(limits, "_LINGER", 0.3)
     settings = uvicorn.Config(Limits(app, body=50, seconds=0.3), lifespan="off", log_config=None, ws="none")
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -30,6 +33,7 @@ def port():
     yield listening.getsockname()[1]
     server.should_exit = True
     thread.join()
+    patch.undo()
 
 
 def said(port, *pieces, pause=0.0):
@@ -71,6 +75,12 @@ def test_bodies_of_all_kinds(port):
     assert status(said(port, post(CHUNKED), *[b"1\r\na\r\n"] * 4, pause=0.06)) == 408
     assert status(said(port, post(b"Content-Length: 7", CHUNKED, body=b"0\r\n\r\n"))) == 400
     assert status(said(port, b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")) == 421
+
+
+def test_who_sends_much_before_listening_hears_why_it_was_refused(port):
+    body = b"a" * 5_000_000
+    assert status(said(port, post(b"Content-Length: 5000000", body=body))) == 413
+    assert status(said(port, post(CHUNKED, body=b"4c4b40\r\n" + body + b"\r\n0\r\n\r\n"))) == 413
 
 
 def test_after_a_refusal_the_rest_of_a_body_is_not_taken_for_a_request(port):

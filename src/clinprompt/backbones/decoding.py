@@ -7,12 +7,19 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from clinprompt.backbones.attention import AttentionTerms, Trunk, attend
 from clinprompt.backbones.pack import stack_states
 
 ROOM = 32
 """Tokens by which the room for written tokens grows."""
+
+MOST = 12
+"""Bundles that are always allowed; each costs some calls per layer."""
+
+SPREAD = 2
+"""How many times as much as needed the padding of trunks of different lengths may make of them."""
 
 
 @dataclass(slots=True)
@@ -32,6 +39,11 @@ class _Bundle:
     trunks: Tensor
     lengths: Tensor
 
+    @property
+    def sharers(self) -> int:
+        """How many lines stand on each trunk."""
+        return (self.end - self.first) // self.trunks.shape[2]
+
 
 class Decoding:
     """Lines in step: the layout of one new token for each.
@@ -42,30 +54,70 @@ class Decoding:
 
     def __init__(self, lines: Sequence[Line], *, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
+        self.lines: list[Line] = []
+        self.bundles: list[_Bundle] = []
+        self.count: list[int] = []
+        self.seen: dict[int | None, Tensor] = {}
+        self.trunk_seen: dict[tuple[int, int | None], Tensor | None] = {}
+        self.order = self._lay(lines)
+        self.bundled = len(self.bundles)
+        self.own = stack_states([line.own for line in self.lines]).to(device)  # [L, 2, B or more, heads, U, D]
+
+    def add(self, lines: Sequence[Line]) -> list[int]:
+        """Let more lines go on from the next step; returns the place of each.
+
+        What stands there already is copied only now and then: there is room for as many lines again, and trunks are
+        stacked with others when about as many have come (so each is copied a logarithmic number of times).
+        """
+        at, order = len(self.lines), self._lay(lines)
+        new = [line.own for line in self.lines[at:]]
+        needed = max(states.shape[3] for states in new)
+        L, two, room, heads, U, D = self.own.shape
+        if len(self.lines) > room or needed > U:
+            grown = self.own.new_zeros(L, two, max(room, 2 * len(self.lines)), heads, max(U, needed), D)
+            grown[:, :, :at, :, :U] = self.own[:, :, :at]
+            self.own = grown
+        for b, states in enumerate(new, at):
+            self.own[:, :, b, :, : states.shape[3]] = states
+            self.own[:, :, b, :, states.shape[3] :] = 0
+        while len(self.bundles) > 1 and _alike(*self.bundles[-2:]):
+            self.bundles[-2:] = [_joined(*self.bundles[-2:])]
+        self.trunk_seen = {}
+        places = {i: at + place for place, i in enumerate(order)}
+        return [places[i] for i in range(len(lines))]
+
+    def _lay(self, lines: Sequence[Line]) -> list[int]:
+        """Take lines up, those with a common trunk side by side; returns their numbers in the order of places."""
         sharers: dict[int, list[int]] = {}
         for i, line in enumerate(lines):
             sharers.setdefault(id(line.trunk), []).append(i)
-        by_count: dict[int, list[list[int]]] = {}
-        for members in sharers.values():
-            by_count.setdefault(len(members), []).append(members)
-        self.order = [i for bundles in by_count.values() for members in bundles for i in members]
-        self.lines = [lines[i] for i in self.order]
-        self.bundles: list[_Bundle] = []
-        at = 0
-        for count, bundles in by_count.items():
-            trunks = [lines[members[0]].trunk for members in bundles]
-            lengths = torch.tensor([trunk.shape[3] for trunk in trunks for _ in range(count)], device=device)
-            end = at + count * len(bundles)
-            self.bundles.append(_Bundle(at, end, stack_states(trunks).to(device), lengths))
+        length = lambda members: lines[members[0]].trunk.shape[3]  # noqa: E731
+        bundles: list[list[list[int]]] = []
+        for members in sorted(sharers.values(), key=lambda members: (len(members), length(members))):
+            alike = bundles and len(bundles[-1][0]) == len(members)
+            if not alike or length(members) > SPREAD * (length(bundles[-1][0]) + ROOM):
+                bundles.append([])
+            bundles[-1].append(members)
+        order = [i for bundle in bundles for members in bundle for i in members]
+        at = len(self.lines)
+        for bundle in bundles:
+            count, trunks = len(bundle[0]), [lines[members[0]].trunk for members in bundle]
+            lengths = torch.tensor([trunk.shape[3] for trunk in trunks for _ in range(count)], device=self.device)
+            end = at + count * len(bundle)
+            self.bundles.append(_Bundle(at, end, stack_states(trunks).to(self.device), lengths))
             at = end
-        own = [line.own for line in self.lines]
-        self.count = [states.shape[3] for states in own]
-        self.written = torch.tensor(self.count, device=device)  # [B]
-        self.first = torch.tensor([line.trunk.shape[3] for line in self.lines], device=device)
-        self.own = stack_states(own).to(device)  # [L, 2, B, heads, U, D]
-        self.rows = torch.arange(len(self.lines), device=device)
-        self.seen: dict[int | None, Tensor] = {}
-        self.trunk_seen: dict[tuple[int, int | None], Tensor | None] = {}
+        new = [lines[i] for i in order]
+        self.lines += new
+        self.count += [line.own.shape[3] for line in new]
+        self.written = torch.tensor(self.count, device=self.device)  # [B]
+        self.first = torch.tensor([line.trunk.shape[3] for line in self.lines], device=self.device)
+        self.rows = torch.arange(len(self.lines), device=self.device)
+        return order
+
+    @property
+    def scattered(self) -> bool:
+        """Whether so many lines have joined one by one that it is time to lay all out anew."""
+        return len(self.bundles) > max(MOST, 2 * self.bundled)
 
     @property
     def positions(self) -> Tensor:
@@ -75,7 +127,7 @@ class Decoding:
     def prepare(self) -> None:
         """Make room for the tokens of the next step."""
         if max(self.count) >= self.own.shape[4]:
-            self.own = torch.nn.functional.pad(self.own, (0, 0, 0, ROOM))
+            self.own = pad(self.own, (0, 0, 0, ROOM))
         self.seen = {}
         self.trunk_seen = {key: mask for key, mask in self.trunk_seen.items() if key[1] is None}
 
@@ -137,3 +189,18 @@ class Decoding:
                 mask &= column > self.positions[bundle.first : bundle.end, None] - window
             self.trunk_seen[i, window] = None if bool(mask.all()) else mask[:, None]
         return self.trunk_seen[i, window]
+
+
+def _alike(one: _Bundle, other: _Bundle) -> bool:
+    """Whether two neighbours are to be one: not where much would be padding, or the first is copied each time."""
+    first, second = (bundle.trunks.shape[2] * bundle.trunks.shape[4] for bundle in (one, other))
+    longest = max(one.trunks.shape[4], other.trunks.shape[4])
+    together = longest * (one.trunks.shape[2] + other.trunks.shape[2])
+    return one.sharers == other.sharers and first <= 2 * second and together <= SPREAD * (first + second)
+
+
+def _joined(one: _Bundle, other: _Bundle) -> _Bundle:
+    """Two neighbouring bundles as one."""
+    S = max(one.trunks.shape[4], other.trunks.shape[4])
+    both = [pad(bundle.trunks, (0, 0, 0, S - bundle.trunks.shape[4])) for bundle in (one, other)]
+    return _Bundle(one.first, other.end, torch.cat(both, dim=2), torch.cat([one.lengths, other.lengths]))

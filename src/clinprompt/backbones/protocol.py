@@ -37,12 +37,22 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Token ids of one formulated example; ``answer`` ends with the end-of-sequence token."""
+    """Token ids of one formulated example; ``answer`` ends with the end-of-sequence token.
+
+    The first ``shared`` tokens of the context (``None``: all) end with its longest input text, the note: other tasks'
+    rows about the same note may begin with the same ones.
+    """
 
     name: str
     context: tuple[int, ...]
     cue: tuple[int, ...]
     answer: tuple[int, ...]
+    shared: int | None = field(default=None, compare=False)
+
+    @property
+    def trunk(self) -> tuple[int, ...]:
+        """The tokens of the context that other tasks' rows may share."""
+        return self.context[: self.shared]
 
     @property
     def length(self) -> int:

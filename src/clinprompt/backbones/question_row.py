@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from clinprompt.backbones.protocol import ReadingRow
+from clinprompt.backbones.spelling import spell
 from clinprompt.schema.document import Fragment
 from clinprompt.schema.formulated import SpanQuestion
 
@@ -107,13 +108,7 @@ def spelled(tokenizer: Any, text: str, *, trusted: bool = False) -> tuple[list[i
 
     An untrusted text has no special token but that of unknown characters.
     """
-    found = tokenizer(
-        text,
-        add_special_tokens=False,
-        split_special_tokens=not trusted,
-        return_offsets_mapping=True,
-        verbose=False,  # rows that are too long are refused in `ask`, in our words
-    )
+    found = spell(tokenizer, text, trusted=trusted, offsets=True)
     ids, offsets = found["input_ids"], found["offset_mapping"]
     special = set() if trusted else set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     faults = [offsets[k] for k, token in enumerate(ids) if token in special]

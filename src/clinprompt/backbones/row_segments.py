@@ -56,7 +56,7 @@ def lay_rows(
 
     What several rows begin with is laid out once: a prompt before its rows, a note of several tasks, a question whose
     answers are compared. The last answer token is only ever a target, never an input. ``pasts`` are states that were
-    run before and stand for each row's first stretch: a prompt that stands before everything, or else the context.
+    run before and stand for each row's first tokens: a prompt that stands before everything, or the context, or both.
     """
     start = () if bos is None else (bos,)
     owners = (0,) * len(rows) if prompts is None else prompts.owners(len(rows))
@@ -66,9 +66,11 @@ def lay_rows(
         _lay_shared(laid, parts)
     else:
         for line, past in zip(parts, pasts, strict=True):
-            ids, slots = _joined(line[1:])
+            ids, slots = _joined(line)
+            done = past.shape[3]
             laid.last.append(len(laid.segments))
-            laid.segments.append(Segment(ids, first=past.shape[3], slots=slots, past=past))
+            later = [(offset - done, vector) for offset, vector in slots if offset >= done]
+            laid.segments.append(Segment(ids[done:], first=done, slots=later, past=past))
     return laid
 
 

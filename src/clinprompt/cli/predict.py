@@ -8,13 +8,26 @@ from typing import Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Backbone, Decoding, Flat, Grounded
+from clinprompt.cli.options import (
+    AllowRemote,
+    Backbone,
+    Checkpoint,
+    Decoding,
+    Engine,
+    EngineKey,
+    EngineModel,
+    EngineUrl,
+    Flat,
+    Grounded,
+    Sets,
+)
 
 
 def predict(
     notes: Annotated[Path, typer.Argument(help="Folder (or file) of notes.")],
     prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file, or one of a bank: BANK:NAME or "
-                                                    "BANK:NAME@VERSION; repeat for several tasks.")],
+                                                    "BANK:NAME@VERSION, or NAME of --checkpoint; repeat for several "
+                                                    "tasks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file to write; must not exist.")],
     to: Annotated[str, typer.Option(help="Format to write; see `clinprompt show writers`.")] = "brat",
     to_option: Annotated[list[str] | None, typer.Option(help="Option of the format, such as unit=utf16.")] = None,
@@ -42,6 +55,13 @@ def predict(
     flat: Flat = None,
     bank_key: Annotated[Path | None, typer.Option(help="Key that the banks must be signed with.")] = None,
     backbone: Backbone = None,
+    engine: Engine = None,
+    engine_url: EngineUrl = None,
+    checkpoint: Checkpoint = None,
+    engine_model: EngineModel = None,
+    engine_key: EngineKey = None,
+    allow_remote: AllowRemote = False,
+    sets: Sets = None,
 ) -> None:  # fmt: skip
     """Read notes with one prompt or several: every returned span is in the note at the offsets given.
 
@@ -55,13 +75,15 @@ def predict(
 
     flags = overrides(
         [*(f"reader_options.{given}" for given in option or []),
-         *(f"writer_options.{given}" for given in to_option or [])],
+         *(f"writer_options.{given}" for given in to_option or []), *(sets or [])],
         notes=notes, prompts=prompt, out=out, writer=to, reader=reader, window=window,
         long_notes__window_tokens=window_tokens, long_notes__overlap=overlap, long_notes__choices=long_choices,
         long_notes__summaries=long_summaries, long_notes__sections=sections, mark_sections=mark_sections or None,
         mark_ambiguous=mark_ambiguous or None,
         answer_tokens=answer_tokens, decoding__kind=decoding, decoding__grounded=grounded, decoding__flat=flat,
-        bank_key=bank_key, backbone__path=backbone,
+        bank_key=bank_key, backbone__path=backbone, engine__kind=engine, engine__url=engine_url,
+        engine__checkpoint=checkpoint, engine__model=engine_model, engine__key_file=engine_key,
+        engine__allow_remote=allow_remote or None,
     )  # fmt: skip
     settings = load_config(None, PredictSettings, flags)
     console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")
@@ -83,6 +105,8 @@ def predict(
                      "longer items may be cut (--overlap, --window)")  # fmt: skip
     if report.unconstrained:
         console.warn(f"answers of this backbone were written freely and checked afterwards: {report.unconstrained}")
+    for remark in report.remarks:
+        console.warn(remark)
     if report.lost:
         console.warn(f"{to} cannot hold: {', '.join(f'{kind} {count}' for kind, count in report.lost.items())}")
     console.line(f"written to {settings.out}")

@@ -14,6 +14,7 @@ from clinprompt.data.windows import Window, merge, windows, within
 from clinprompt.errors import InputError
 from clinprompt.inference.predictor import CONSTRAINED, Predictor, Question
 from clinprompt.inference.reading import ReadingPredictor
+from clinprompt.inference.scores import best_scores
 from clinprompt.schema.example import SPAN_KINDS, Answer, TaskKind
 from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import DecodeReport, Prediction
@@ -144,33 +145,41 @@ class LongNotes:
             return given[0]
         kind = plan.question.task.kind
         ambiguous: tuple[str, ...] = ()
+        scores: dict[str, float] = {}
+        score = min((one.score for one in given if one.score is not None), default=None)
         if kind in SPAN_KINDS:
             answer = merge(plan.places, [one.answer for one in given])
             ambiguous = _ambiguous(plan, given, answer)
+            scores = best_scores(plan.places, given, answer)
         elif kind is TaskKind.summarisation:
             texts = [(one.answer.text or "").strip() for one in given]
             answer = Answer(text="\n".join(text for text in texts if text))
         else:
-            answer = self._surest(plan, parts, given)
+            answer, score = self._surest(plan, parts, given)
+            scores = {span.id: score for span in answer.spans if score is not None}
         report = sum((one.report for one in given), DecodeReport())
         raw = "\n".join(one.raw for one in given)
         loosest = min(given, key=lambda one: one.provenance["grounding"] == CONSTRAINED)
-        return _told(plan, Prediction(plan.question.example.id, answer, report, raw, ambiguous, loosest.provenance))
+        name, provenance = plan.question.example.id, loosest.provenance
+        return _told(plan, Prediction(name, answer, report, raw, ambiguous, {}, scores, score, provenance))
 
-    def _surest(self, plan: Plan, parts: Sequence[Question], given: Sequence[Prediction]) -> Answer:
-        """The answer that the predictor is surest of; blank ones only when all are."""
+    def _surest(
+        self, plan: Plan, parts: Sequence[Question], given: Sequence[Prediction]
+    ) -> tuple[Answer, float | None]:
+        """The answer that the predictor is surest of, with its score; blank ones only when all are."""
         scored = [i for i, one in enumerate(given) if (one.answer.text or "").strip()] or list(range(len(given)))
         values = self.predictor.sureness([parts[i] for i in scored], [given[i] for i in scored])
         best = scored[max(range(len(scored)), key=values.__getitem__)]
         answer, start = given[best].answer, plan.places[best][0]
-        return replace(answer, spans=tuple(span.shifted(start) for span in answer.spans))
+        return replace(answer, spans=tuple(span.shifted(start) for span in answer.spans)), given[best].score
 
     def _choose(self, plan: Plan, parts: Sequence[Question]) -> Prediction:
         texts = self.predictor.possible(plan.question) or ()
         values: Tensor = tensor(self.predictor.likelihoods(parts, [texts] * len(parts)), dtype=float64)  # [windows, C]
         # Shares within a window: a stretch that makes every answer unlikely says nothing about which is right.
-        scores = values.log_softmax(-1).amax(0) if self.choices == "surest" else values.sum(0)
-        return _told(plan, self.predictor.chosen(plan.question, texts[int(scores.argmax())]))
+        scores = values.log_softmax(-1).amax(0) if self.choices == "surest" else values.sum(0).log_softmax(-1)
+        best = int(scores.argmax())
+        return _told(plan, self.predictor.chosen(plan.question, texts[best], float(scores[best].exp())))
 
     def _summarised_again(self, plan: Plan, found: Prediction) -> bool:
         """Whether there is a shorter text to summarise in turn."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Generation, Placement, RawAnswer, Row
+from clinprompt.backbones.tokenizing import TokenizerBackbone
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Constraint, Grammars
 from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.engines.local import LocalEngine, Request
+from clinprompt.inference.scores import scored, shares
 from clinprompt.schema.example import Example
 from clinprompt.schema.formulated import Piece, TextPair
 from clinprompt.schema.prediction import Prediction
@@ -28,6 +29,7 @@ CONSTRAINED, CHECKED, FREE_TEXT = "constrained", "checked", "free text"
 class Question:
     """One example of one task with the prompt that shall answer it (``None``: the task's words alone).
 
+    ``prompt_name`` is the prompt's name with its version, by which an engine elsewhere knows it.
     For encoders also the prompt's scorers, tensors by name, and how questions are worded.
     """
 
@@ -50,7 +52,7 @@ class Predictor:
 
     def __init__(
         self,
-        backbone: CausalBackbone,
+        backbone: TokenizerBackbone,
         template: Template,
         *,
         generation: Generation | None = None,
@@ -102,10 +104,13 @@ class Predictor:
         lengths = [len(self.backbone.tokens(Piece(one.raw))) + 1 for one in given]
         return [value / length for [value], length in zip(values, lengths, strict=True)]
 
-    def chosen(self, question: Question, text: str) -> Prediction:
-        """The prediction that one of a question's possible answers stands for, chosen by likelihood."""
+    def chosen(self, question: Question, text: str, score: float | None = None) -> Prediction:
+        """The prediction that one of a question's possible answers stands for, chosen by likelihood.
+
+        ``score`` is the share of the likelihood that it was chosen for.
+        """
         raw = RawAnswer(text, len(self.backbone.tokens(Piece(text))), truncated=False, constrained=True)
-        return self._read(question, raw, chosen=True)
+        return replace(self._read(question, raw, chosen=True), score=score)
 
     def likeliest(
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
@@ -117,7 +122,8 @@ class Predictor:
         values = self.likelihoods([questions[i] for i in closed], texts)
         found: list[Prediction | None] = [None] * len(questions)
         for i, possible, likely in zip(closed, texts, values, strict=True):
-            found[i] = self.chosen(questions[i], possible[max(range(len(possible)), key=likely.__getitem__)])
+            best = max(range(len(possible)), key=likely.__getitem__)
+            found[i] = self.chosen(questions[i], possible[best], shares(likely)[best])
         watch(len(closed))
         return found
 
@@ -125,13 +131,15 @@ class Predictor:
         read = read_back(answer.text, question.example, question.task)
         report = replace(read.report, truncated=int(answer.truncated))
         provenance = self._provenance(question, answer, chosen=chosen)
-        return replace(read, report=report, raw=answer.text, provenance=provenance)
+        told = replace(read, report=report, raw=answer.text, provenance=provenance)
+        return scored(told, answer, self.backbone.text)
 
     def request(self, question: Question) -> Request:
         """The row that asks a question, with its prompt and what the answer may be."""
         pair = formulate(question.example, question.task, self.template, with_answer=False)
         row = self._encode(question, pair)
-        return Request(row, question.vectors, question.placement, lambda: self._constraint(question))
+        constraint = lambda: self._constraint(question)  # noqa: E731
+        return Request(row, question.vectors, question.placement, constraint, question.prompt_name)
 
     def _encode(self, question: Question, pair: TextPair) -> Row:
         length = 0 if question.vectors is None else question.vectors.shape[0]
@@ -143,12 +151,13 @@ class Predictor:
 
     def _provenance(self, question: Question, answer: RawAnswer, *, chosen: bool) -> dict[str, str]:
         manner = "greedy" if self.generation.beams == 1 else f"{self.generation.beams} beams"
+        if (heat := self.generation.temperature) > 0.0:
+            manner = f"drawn at temperature {heat:g}, top_p {self.generation.top_p:g}, seed {self.generation.seed}"
         return {
             "task": question.task.name,
             "prompt": question.prompt_name,
             "backbone": self.backbone.fingerprint,
-            "engine": "local",
-            "dtype": str(self.backbone.embeddings.dtype).removeprefix("torch."),
+            **self.backbone.computing,
             "grounding": self._grounding(question, answer),
             "decoding": "likeliest choice" if chosen else f"{manner}, at most {self.generation.tokens} tokens",
         }

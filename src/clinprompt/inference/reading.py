@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from clinprompt.backbones.protocol import PromptVectors, ReadingRow, TokenSpan
 from clinprompt.errors import InputError
 from clinprompt.inference.predictor import CONSTRAINED, Question
 from clinprompt.schema.document import Fragment
+from clinprompt.schema.example import Answer
 from clinprompt.schema.formulated import Piece, SpanQuestion
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.tasks.formulations.asks import asks_twice, questions
@@ -210,7 +212,10 @@ class ReadingPredictor:
         answer, invalid = assemble(example, task, found)
         report = DecodeReport(items=len(found) + broken, unreadable=broken + invalid, truncated=int(cut))
         raw, provenance = _raw(found, example.offset), self._provenance(question)
-        return Prediction(example=example.id, answer=answer, report=report, raw=raw, provenance=provenance)
+        return Prediction(
+            example=example.id, answer=answer, report=report, raw=raw, scores=_scores(answer, found),
+            provenance=provenance,
+        )  # fmt: skip
 
     def _provenance(self, question: Question) -> dict[str, str]:
         gold = self.gold_heads and asks_twice(question.task)
@@ -255,6 +260,24 @@ def _place(row: ReadingRow, span: TokenSpan) -> Fragment | None:
     """The characters of an answer; ``None`` when it begins or ends at a mark."""
     first, last = row.places[span.first], row.places[span.last]
     return None if first is None or last is None or first[0] >= last[1] else (first[0], last[1])
+
+
+def _scores(answer: Answer, found: Iterable[Found]) -> dict[str, float]:
+    """The match probability of each place, the best where it was found several times; of relations that of the pair."""
+    places: dict[object, float] = {}
+    pairs: dict[object, float] = {}
+    for one in found:
+        sure = 1 / (1 + math.exp(-one.score))
+        place = (one.asked.ask.finds, (one.place,))
+        places[place] = max(sure, places.get(place, 0.0))
+        if one.asked.head is not None:
+            pair = (one.asked.ask.label, frozenset((place, one.asked.head[:2])))
+            pairs[pair] = max(sure, pairs.get(pair, 0.0))
+    keys = {span.id: span.key for span in answer.spans}
+    links = {one.id: (one.label, frozenset((keys[one.head], keys[one.tail]))) for one in answer.relations}
+    return {name: places[key] for name, key in keys.items() if key in places} | {
+        name: pairs[key] for name, key in links.items() if key in pairs
+    }
 
 
 def _raw(found: Iterable[Found], offset: int) -> str:

@@ -11,6 +11,7 @@ from clinprompt import __version__
 from clinprompt.serving.bearer import Door
 from clinprompt.serving.chat import chat_routes
 from clinprompt.serving.completions import completion_routes
+from clinprompt.serving.discreet import Discreet
 from clinprompt.serving.extract import extract_routes
 from clinprompt.serving.faults import answer_faults
 from clinprompt.serving.health import health_routes
@@ -33,7 +34,7 @@ def create_app(server: Server) -> Any:
     hosts = (*LOCAL, *([] if settings.host in ("0.0.0.0", "::") else [settings.host]), *settings.hosts)
     inner = TrafficGate(app, traffic=server.traffic)
     guarded = Limits(inner, hosts=hosts, body=settings.limits.body, admit=Door(server.keys))
-    return Ledger(guarded, metrics=server.metrics, audit=server.audit)
+    return Discreet(Ledger(guarded, metrics=server.metrics, audit=server.audit))
 
 
 def routed(server: Server) -> FastAPI:

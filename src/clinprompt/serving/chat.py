@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from clinprompt.backbones.protocol import RawAnswer
 from clinprompt.serving.bearer import AnyCaller
 from clinprompt.serving.faults import refusals
+from clinprompt.serving.findings import STRICT
 from clinprompt.serving.refused import Refused
 from clinprompt.serving.sampling import Sampling, TokenUsage, finish, usage
 from clinprompt.serving.server import Server
@@ -24,7 +25,7 @@ from clinprompt.serving.writing import AnswerWriting, Step, Token, begin
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
 
 class TextPart(_Strict):
@@ -155,7 +156,8 @@ def chat_routes(server: Server) -> APIRouter:
         generation = body.generation(server.settings, tokens=body.max_completion_tokens or body.max_tokens, param=param)
         server.admit(request, caller, [note])
         [served] = await server.wanted(request, caller, [body.model])
-        writing = begin(server, served, note, body.inputs, generation, chances=body.top_logprobs or 0)
+        chances = (body.top_logprobs or 0) if body.logprobs else None
+        writing = await begin(server, served, note, body.inputs, generation, chances=chances)
         made = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.reference}
         if body.streams:
             return _stream(server, request, body, writing, made, served.name)

@@ -91,7 +91,7 @@ def completion_routes(server: Server) -> APIRouter:
         writings = []
         try:
             for note in notes:
-                writings.append(begin(server, served, note, body.inputs, generation, chances=body.logprobs or 0))
+                writings.append(await begin(server, served, note, body.inputs, generation, chances=body.logprobs))
             made = {"id": f"cmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.reference}
             if body.streams:
                 return _stream(server, request, body, writings[0], made, served.name)
@@ -103,7 +103,7 @@ def completion_routes(server: Server) -> APIRouter:
         choices = [
             CompletionChoice(
                 index=i, text=text, finish_reason=finish(raw.truncated),
-                logprobs=None if body.logprobs is None else told(tokens, body.logprobs),
+                logprobs=None if body.logprobs is None else told(tokens, body.logprobs, at=-len(writings[i].joint)),
             )
             for i, (text, tokens, raw) in enumerate(answers)
         ]  # fmt: skip
@@ -115,7 +115,7 @@ def completion_routes(server: Server) -> APIRouter:
 
 
 def _stream(server, request, body, writing, made, name) -> StreamingResponse:
-    at = 0
+    at = -len(writing.joint)
 
     def piece(step: Step) -> Completion:
         nonlocal at
@@ -136,14 +136,15 @@ def _stream(server, request, body, writing, made, name) -> StreamingResponse:
 
 
 def told(tokens: Sequence[Token], most: int, *, at: int = 0) -> Logprobs:
-    """Tokens as completions tell them; ``at`` is where the first one begins in the answer."""
+    """Tokens as completions tell them; ``at`` is where the first one begins in the answer, before it for the blank."""
     offsets = []
     for token in tokens:
-        offsets.append(at)
+        offsets.append(max(0, at))
         at += len(token.text)
     return Logprobs(
         tokens=[token.text for token in tokens],
         token_logprobs=[token.chance for token in tokens],
-        top_logprobs=[dict(token.best) for token in tokens] if most else None,
+        # Some tokens of bytes have the same name: the likeliest stays.
+        top_logprobs=[dict(reversed(token.best)) for token in tokens] if most else None,
         text_offset=offsets,
     )

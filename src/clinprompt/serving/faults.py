@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from clinprompt.errors import InputError
-from clinprompt.inference.engines.unanswered import Cancelled, Closed, Expired, Full, Unanswered
+from clinprompt.inference.engines.unanswered import Cancelled, Closed, Expired, Full, Unanswered, Unreachable
 from clinprompt.serving.refused import Refused
 
 RETRY = 2
@@ -37,10 +35,12 @@ _WHY: dict[type[Unanswered], tuple[str, str]] = {
     Full: ("overloaded", "the server is busy; try again later"),
     Closed: ("stopping", "the server is about to stop"),
     Cancelled: ("stopping", "the server stopped before the answer was finished"),
+    Unreachable: ("engine_unavailable", "the engine behind this server does not answer now"),
     Expired: ("timeout", "the answer was not finished in time; ask for less at once"),
 }
 
-log = logging.getLogger(__name__)
+OURS = Refused(500, "internal", "this is a fault of the server, which has written down where it happened")
+"""The answer to a request that the server failed at."""
 
 
 class ErrorDetail(BaseModel):
@@ -72,7 +72,7 @@ def answer_faults(app: FastAPI) -> None:
         Unanswered: unanswered,
         RequestValidationError: _invalid,
         HTTPException: _http,
-        Exception: _ours,
+        Exception: lambda fault: OURS,  # raised again by Starlette, and written down by Discreet
     }
     for kind, refused_for in handlers.items():
 
@@ -89,15 +89,9 @@ def response(refused: Refused) -> JSONResponse:
 
 def unanswered(fault: Unanswered) -> Refused:
     """The refusal that an engine's reason is."""
-    code, message = _WHY.get(type(fault), ("engine_failed", "the engine has failed; the server has to be started anew"))
+    failed = ("engine_failed", "the engine has failed; the server has to be started anew")
+    code, message = next((said for kind, said in _WHY.items() if isinstance(fault, kind)), failed)
     return Refused(503, code, message, retry_after=RETRY)
-
-
-def _ours(fault: Exception) -> Refused:
-    """A fault of the server itself: written down by place, without values, which could be text of a note."""
-    places = [f"{one.filename}:{one.lineno} {one.name}" for one in traceback.extract_tb(fault.__traceback__)[-6:]]
-    log.error("fault of the server: %s at %s", type(fault).__name__, "; ".join(reversed(places)))
-    return Refused(500, "internal", "this is a fault of the server, which has written down where it happened")
 
 
 def _http(fault: HTTPException) -> Refused:

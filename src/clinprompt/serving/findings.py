@@ -18,8 +18,13 @@ Inputs = dict[Slot, str | list[str]]
 UNIT = "code points"
 
 
+STRICT = ConfigDict(extra="forbid", str_max_length=10**9)
+"""How requests are read. JSON may bring half of a surrogate pair; it is refused as soon as texts have any most length,
+and without one it would come through to the tokenizer."""
+
+
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
 
 class Note(_Strict):

@@ -36,6 +36,10 @@ SECURITY = {
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
 
 
+_LINGER = 2.0
+"""Seconds in which what a refused client still sends is read and thrown away."""
+
+
 class Limits:
     """An ASGI application around another one, which gets only whole bodies of requests that pass.
 
@@ -66,7 +70,7 @@ class Limits:
             return await self.app(scope, receive, send)
         if scope["type"] == "websocket":
             return await send({"type": "websocket.close", "code": 1008, "reason": "this server has no websockets"})
-        guarded = self._guarded(send)
+        guarded, body = self._guarded(send), _Body(receive)
         try:
             sent = _headers(scope)
             self._check_host(sent)
@@ -74,29 +78,26 @@ class Limits:
             declared = self._declared(sent)
             if self.admit is not None:
                 self.admit(scope)
-            content = await self._content(receive, declared)
+            content = await self._content(body, declared)
         except Refused as refused:
-            return await _answer(guarded, refused)
+            return await _answer(guarded, refused, body)
         if content is not None:
             await self.app(scope, _replayed(content, receive), guarded)
 
-    async def _content(self, receive: Receive, declared: int | None) -> bytes | None:
+    async def _content(self, body: _Body, declared: int | None) -> bytes | None:
         """The whole body, ``None`` when the client went away before its end."""
         parts, length = [], 0
         try:
             async with asyncio.timeout(self.seconds):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    parts.append(message.get("body", b""))
+                while not body.ended:
+                    parts.append(await body.next())
                     length += len(parts[-1])
-                    more = message.get("more_body", False)
                     if length > self.body:
                         raise self._too_large()
         except TimeoutError:
             raise Refused(408, "body_timeout", f"the body did not arrive within {self.seconds:g} s") from None
+        if body.left:
+            return None
         if declared is not None and length != declared:
             raise Refused(400, "bad_content_length", "the body is not as long as Content-Length says")
         return b"".join(parts)
@@ -135,6 +136,21 @@ class Limits:
         return guarded
 
 
+class _Body:
+    """The body of a request as it comes; ``left``: the client has gone away before its end."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive = receive
+        self.ended = self.left = False
+
+    async def next(self) -> bytes:
+        """The next bytes."""
+        message = await self.receive()
+        self.left = message["type"] == "http.disconnect"
+        self.ended = self.left or not message.get("more_body", False)
+        return message.get("body", b"")
+
+
 def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
     sent: dict[bytes, list[bytes]] = {}
     for name, value in scope["headers"]:
@@ -169,10 +185,15 @@ def _replayed(content: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-async def _answer(send: Send, refused: Refused) -> None:
+async def _answer(send: Send, refused: Refused, body: _Body) -> None:
     content = json.dumps(refused.body()).encode()
-    # What is left of the body is not read, so the connection cannot be used again.
     headers = {"content-type": "application/json", "content-length": str(len(content)), "connection": "close"}
     pairs = [(name.encode(), value.encode()) for name, value in (headers | refused.headers()).items()]
     await send({"type": "http.response.start", "status": refused.status, "headers": pairs})
-    await send({"type": "http.response.body", "body": content})
+    await send({"type": "http.response.body", "body": content, "more_body": True})
+    # A connection that is closed while the client still sends is reset, and the client may never see the answer.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while not body.ended:
+                await body.next()
+    await send({"type": "http.response.body", "body": b""})

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from clinprompt.serving.bearer import AnyCaller
 from clinprompt.serving.faults import refusals
+from clinprompt.serving.findings import Reference
 from clinprompt.serving.served import Served, Snapshot
 from clinprompt.serving.server import Server
 
@@ -59,7 +60,7 @@ def model_routes(server: Server) -> APIRouter:
         )
 
     @router.get("/v1/models/{model}", responses=refusals(403, 404), summary="One prompt")
-    async def model(model: str, caller: AnyCaller) -> Model:
+    async def model(model: Reference, caller: AnyCaller) -> Model:
         """One prompt, by name or by name@version."""
         snapshot = server.prompts.snapshot
         server.may(caller, model)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clinprompt.backbones.protocol import Generation
-from clinprompt.serving.findings import Inputs, Reference
+from clinprompt.serving.findings import STRICT, Inputs, Reference
 from clinprompt.serving.refused import Refused
 from clinprompt.serving.settings import ServeSettings
 
@@ -34,7 +34,7 @@ class Sampling(BaseModel):
     Without a temperature answers are greedy, as tasks were scored: OpenAI's default of 1 draws instead.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     model: Reference
     inputs: Inputs = Field(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LongNoteSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, EngineSettings, LongNoteSettings
 from clinprompt.stages.methods import Settings
 
 
@@ -32,15 +32,17 @@ class LimitSettings(Settings):
 
 
 class ServeSettings(Settings):
-    """One backbone and one bank, answered for over HTTP.
+    """One backbone (here, or in an ``engine`` elsewhere) and one bank, answered for over HTTP.
 
     ``hosts`` are names besides ``host`` by which clients may call the server. Without ``keys`` everybody on this
-    machine may do everything, and the server answers no other machine unless ``open``. ``audit_secret`` (beside the log
-    unless named) seals the log and is made when it is not there. Prompts are added from files in ``inbox`` only. ``watch`` is
-    how often the bank is looked at, in seconds. ``answer_tokens`` is the longest answer where a request says nothing.
+    machine may do everything, and the server answers no other machine unless ``open``. ``audit_secret`` (beside the
+    log unless named) seals the log and is made when it is not there. Prompts are added from files in ``inbox`` only.
+    ``watch`` is how often the bank is looked at, in seconds. ``answer_tokens`` is the longest answer where a request
+    says nothing.
     """
 
     backbone: BackboneSettings = BackboneSettings()
+    engine: EngineSettings = EngineSettings()
     bank: Path
     bank_key: Path | None = None
     host: str = "127.0.0.1"

@@ -26,7 +26,8 @@ from clinprompt.stages.exporting import check_output, holds_answers, rehearse, w
 from clinprompt.stages.gathered import gathered, marked, with_sections, written_answers
 from clinprompt.stages.importing import reader_of
 from clinprompt.stages.mention_answers import attributed
-from clinprompt.stages.opened import Opened, open_backbone
+from clinprompt.stages.opened import Opened
+from clinprompt.stages.opened_engine import open_engine
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.reading import LEDGER, planned_as_trained, reader, write_ledger
 from clinprompt.tasks.task import Task
@@ -42,7 +43,8 @@ class PredictReport:
     ``pairs_apart`` mentions that a relation could join and no window held together; the file ``ledger`` has them by
     note and task. ``overlaps`` says, for tasks whose windows share less than the longest answer item of their training
     data, how much they share and how long that is. ``grounding`` counts the models' answers by how they were grounded,
-    ``unconstrained`` says why they could not be constrained although that was asked for.
+    ``unconstrained`` says why they could not be constrained although that was asked for, ``remarks`` what else there is
+    to say of the engine.
     """
 
     notes: int
@@ -61,6 +63,7 @@ class PredictReport:
     ledger: Path
     grounding: Mapping[str, int]
     unconstrained: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
             where="decoding.gold_heads",
             fix="leave it out; `clinprompt evaluate` scores with annotated heads beside those that are found",
         )
-    opened = opened or open_backbone(settings.backbone)
+    opened = opened or open_engine(settings.engine, settings.backbone)
     prompts = [open_prompt(path, opened) for path in settings.prompts]
     tasks = [_task(prompt, path) for prompt, path in zip(prompts, settings.prompts, strict=True)]
     opened = _templated(prompts, settings.prompts, opened)
@@ -112,7 +115,9 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     about = [(prompt, task) for prompt, task in zip(prompts, tasks, strict=True) if task.about]
     report = _write(settings, items, tasks, asks, found, prompts, notes.rules, lambda documents: attributed(
         documents, about, predictor, window=settings.window))  # fmt: skip
-    return replace(report, unconstrained=opened.unconstrained(settings.decoding))
+    return replace(
+        report, unconstrained=opened.unconstrained(settings.decoding), remarks=opened.remarks(settings.decoding)
+    )
 
 
 def _task(prompt: SoftPrompt, path: Path) -> Task:
@@ -187,7 +192,7 @@ def _plan(
     example = item
     if isinstance(item, Document):
         example = Example(item.id, {"note": item.text}, Answer(), item.group, document=item.id)
-    question = answering(prompt).question(example, task, template, name=prompt.card.name)
+    question = answering(prompt).question(example, task, template, name=prompt.card.full_name)
     return planned_as_trained(notes, question, settings.long_notes, window=settings.window, extent=prompt.card.extent)
 
 
@@ -274,7 +279,7 @@ def _provenance(
             "version": prompt.card.version,
             "method": prompt.card.method,
             "run": prompt.card.lineage.run,
-            "sha256": file_hash(path),
+            **({"sha256": file_hash(path)} if path.is_file() else {}),
         }
         for prompt, path in zip(prompts, settings.prompts, strict=True)
     ]

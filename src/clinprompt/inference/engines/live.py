@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from threading import Condition, Event, Thread, current_thread
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Generation
 from clinprompt.backbones.state_store import StateStore
 from clinprompt.errors import InputError
 from clinprompt.inference.draft import Draft
+from clinprompt.inference.engines.beginnings import LEAST, Beginnings
+from clinprompt.inference.engines.call import Call
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.inference.engines.session import Session
 from clinprompt.inference.engines.ticket import Heard, Terms, Ticket, Written
@@ -25,8 +28,11 @@ from clinprompt.inference.writing import Writing
 
 T = TypeVar("T")
 
-SHARE = 16
-"""While rows are being written, a step begins at most so small a part of the tokens that may run at once."""
+PAUSE = 0.1
+"""Seconds for which the reading of notes may hold up the rows that are being written, in each step."""
+
+SPEED = 5000.0
+"""Tokens per second that are read; what is assumed before it has been measured."""
 
 
 class LiveEngine:
@@ -47,10 +53,11 @@ class LiveEngine:
     ) -> None:
         self.backbone, self.rows, self.most = backbone, rows, waiting
         self.local = LocalEngine(backbone, store=store, rows=rows, tokens=tokens)
-        self._writing = Writing(backbone)
+        self._writing, self._beginnings = Writing(backbone), Beginnings(self.local)
+        self._speed = SPEED
         self._line = WaitingLine()
         self._running: dict[Draft, Ticket] = {}
-        self._calls: deque[_Call] = deque()
+        self._calls: deque[Call] = deque()
         self._change = Condition()
         self._busy = self._closing = self._closed = False
         self._failure: BaseException | None = None
@@ -59,8 +66,13 @@ class LiveEngine:
 
     @property
     def alive(self) -> bool:
-        """Whether the engine's thread runs."""
-        return self._thread.is_alive()
+        """Whether the engine's thread runs and has not failed."""
+        return self._thread.is_alive() and self._failure is None
+
+    @property
+    def portion(self) -> int:
+        """How many tokens to run between two steps at most, so that rows do not stand still for long."""
+        return min(self.local.tokens, max(LEAST, int(PAUSE * self._speed)))
 
     @property
     def running(self) -> int:
@@ -103,7 +115,7 @@ class LiveEngine:
         """Run something in the engine's thread between two steps, and return or raise what it does."""
         if current_thread() is self._thread:
             return work()
-        call = _Call(work, terms or Terms())
+        call = Call(work, terms or Terms())
         with self._change:
             self._check(own=terms is not None)
             self._calls.append(call)
@@ -203,45 +215,47 @@ class LiveEngine:
             call = self._calls.popleft() if self._calls else None
             broken: list[tuple[Ticket, Exception]] = []
             self._line.remove(lambda ticket: _is_broken(ticket, broken))
-            begun = self._line.next(self._room())
-            self._running |= {ticket.draft: ticket for ticket in begun}
-        if call is not None:
-            call.run()
+            admitted = self._line.next(self.rows - len(self._running))
+            self._running |= {ticket.draft: ticket for ticket in admitted}
+        self._beginnings.add(admitted)
         for ticket in self._running.values():
             _is_broken(ticket, broken)
         for ticket, reason in broken:
             self._give_up(ticket, reason)
-        self._begin([ticket for ticket in begun if ticket.draft in self._running])
+        if call is not None:
+            call.run()
+        self._read()
         self._tell(self._writing.step())
         return True
 
-    def _room(self) -> Callable[[Ticket], bool]:
-        """Whether one more row may begin in this turn: rows that are written must not stand still for long."""
-        left = self.local.tokens // SHARE if self._running else self.local.tokens
-        rows = self.rows - len(self._running)
-
-        def fits(ticket: Ticket) -> bool:
-            nonlocal left, rows
-            if rows <= 0 or left <= 0:
-                return False
-            rows, left = rows - 1, left - ticket.request.row.length
-            return True
-
-        return fits
-
-    def _begin(self, tickets: Sequence[Ticket]) -> None:
-        if not tickets:
+    def _read(self) -> None:
+        """Read notes for as long as rows may be held up, and begin the rows that are ready."""
+        if not self._beginnings.notes:
             return
+        began = time.monotonic()
+        starts, used = self._beginnings.proceed(self.portion)
+        for start in starts:
+            if start.failure is None:
+                self._begin(start.tickets, start.trunks)
+            else:
+                for ticket in start.tickets:
+                    self._give_up(ticket, start.failure)
+        if self.backbone.device.type == "cuda":
+            torch.cuda.synchronize(self.backbone.device)
+        if used >= LEAST:
+            self._speed = (self._speed + used / (time.monotonic() - began)) / 2
+
+    def _begin(self, tickets: list[Ticket], trunks: list[Tensor] | None) -> None:
         try:
-            logits, lines = self.local.start([ticket.request for ticket in tickets])
+            logits, lines = self.local.start([ticket.request for ticket in tickets], trunks)
         except Exception as error:
             if isinstance(error, torch.AcceleratorError):
                 raise
             if len(tickets) == 1:
                 self._give_up(tickets[0], error)
                 return
-            for ticket in tickets:  # whose fault it was shows when each begins alone
-                self._begin([ticket])
+            for i, ticket in enumerate(tickets):  # whose fault it was shows when each begins alone
+                self._begin([ticket], None if trunks is None else [trunks[i]])
             return
         self._tell(self._writing.join([ticket.draft for ticket in tickets], logits, lines))
 
@@ -270,27 +284,8 @@ class LiveEngine:
     def _give_up(self, ticket: Ticket, reason: BaseException) -> None:
         if self._running.pop(ticket.draft, None) is not None:
             self._writing.leave(ticket.draft)
+            self._beginnings.remove(ticket)
         ticket.settle(reason)
-
-
-class _Call:
-    """Work for the engine's thread."""
-
-    def __init__(self, work: Callable[[], Any], terms: Terms) -> None:
-        self.work, self.terms = work, terms
-        self.future: Future[Any] = Future()
-
-    def run(self) -> None:
-        """Do it, unless it is not wanted any more."""
-        if (reason := self.terms.broken()) is not None:
-            self.future.set_exception(reason)
-            return
-        try:
-            self.future.set_result(self.work())
-        except BaseException as error:
-            self.future.set_exception(error)
-            if isinstance(error, torch.AcceleratorError) or not isinstance(error, Exception):
-                raise
 
 
 def _is_broken(ticket: Ticket, broken: list[tuple[Ticket, Exception]]) -> bool:

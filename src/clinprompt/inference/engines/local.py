@@ -28,13 +28,15 @@ ANSWER = 32
 class Request:
     """One row with its own prompt: vectors ``[P, H]`` and their placement, or ``None`` for no prompt.
 
-    ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun.
+    ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun. ``prompt`` is the prompt's
+    name with its version (``meds@3``), for engines that hold the vectors themselves.
     """
 
     row: Row
     vectors: Tensor | None = None
     placement: Placement = Placement.suffix
     constraint: Callable[[], Constraint | None] = lambda: None
+    prompt: str = ""
 
 
 class LocalEngine:
@@ -103,27 +105,39 @@ class LocalEngine:
         """Requests that share a context side by side, in the order in which the contexts first come."""
         first: dict[tuple[int, ...], int] = {}
         for i, request in enumerate(requests):
-            first.setdefault(request.row.context, i)
-        return sorted(range(len(requests)), key=lambda i: (first[requests[i].row.context], i))
+            first.setdefault(request.row.trunk, i)
+        return sorted(range(len(requests)), key=lambda i: (first[requests[i].row.trunk], i))
 
-    def start(self, requests: Sequence[Request]) -> tuple[Tensor, list[Line | Seat]]:
-        """Logits ``[B, V]`` of first tokens and the lines to go on from, in packs of at most ``tokens`` tokens."""
+    def start(
+        self, requests: Sequence[Request], trunks: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, list[Line | Seat]]:
+        """Logits ``[B, V]`` of first tokens and the lines to go on from, in packs of at most ``tokens`` tokens.
+
+        ``trunks`` are states of what each row begins with, where they were run before.
+        """
         logits: dict[int, Tensor] = {}
         lines: dict[int, Line | Seat] = {}
         sizes = [request.row.length for request in requests]
         for chunk in _chunks(sizes, self.tokens):
             for placement, members in _by_placement([requests[i] for i in chunk]).items():
                 places = [chunk[m] for m in members]
-                found, begun = self._begin([requests[i] for i in places], placement)
+                given = None if trunks is None else [trunks[i] for i in places]
+                found, begun = self._begin([requests[i] for i in places], placement, given)
                 logits |= zip(places, found, strict=True)
                 lines |= zip(places, begun, strict=True)
         numbers = range(len(requests))
         return torch.stack([logits[i] for i in numbers]), [lines[i] for i in numbers]
 
-    def _begin(self, part: Sequence[Request], placement: Placement | None) -> tuple[Tensor, Sequence[Line | Seat]]:
+    def prompt_states(self, request: Request) -> Tensor:
+        """The states of what a request's prompt puts before everything."""
+        return self._trunks([request], _prompts([request], request.placement))[0]
+
+    def _begin(
+        self, part: Sequence[Request], placement: Placement | None, trunks: Sequence[Tensor] | None
+    ) -> tuple[Tensor, Sequence[Line | Seat]]:
         rows, prompts = [request.row for request in part], _prompts(part, placement)
         if self.backbone.packed:
-            return self.backbone.begin(rows, prompts, self._trunks(part, prompts))
+            return self.backbone.begin(rows, prompts, trunks or self._trunks(part, prompts))
         rectangle = Rectangle(self.backbone, rows, prompts)
         return rectangle.first, [Seat(rectangle, at) for at in range(len(rows))]
 
@@ -152,7 +166,7 @@ class LocalEngine:
         """What each request shares with others: its prompt's states where it stands before, else its context's."""
         if prompts is None or prompts.placement is Placement.suffix:
             assert self.notes is not None
-            return self.notes.states([self.backbone.start + request.row.context for request in requests])
+            return self.notes.states([self.backbone.start + self.notes.part(request.row) for request in requests])
         identity = f"{self.backbone.identity}, {prompts.placement}"
         keys = [content_key(identity, prompts.vectors[m, : prompts.length(m)]) for m in range(len(prompts.vectors))]
         states = {key: kept for key in keys if (kept := self.store.get(key)) is not None}

@@ -35,15 +35,11 @@ class WaitingLine:
         ticket.turn = source.turn = max(source.turn, self.now) + work
         self.tickets.append(ticket)
 
-    def next(self, fits: Callable[[Ticket], bool]) -> list[Ticket]:
-        """Take rows out in their order, as long as the next one fits."""
-        taken = []
-        for ticket in sorted(self.tickets, key=lambda ticket: ticket.turn):
-            if not fits(ticket):
-                break
-            taken.append(ticket)
-            self.now = max(self.now, ticket.turn)
-        self.tickets = [ticket for ticket in self.tickets if ticket not in taken]
+    def next(self, most: int) -> list[Ticket]:
+        """Take out up to so many rows whose turn it is."""
+        taken = sorted(self.tickets, key=lambda ticket: ticket.turn)[: max(0, most)]
+        self.now = max([self.now, *(ticket.turn for ticket in taken)])
+        self.remove(lambda ticket: ticket in taken)
         return taken
 
     def remove(self, gone: Callable[[Ticket], bool]) -> None:

@@ -88,7 +88,8 @@ class EntitiesCodec:
         places: dict[Place, Mapping[str, str]] = {}
         taken: dict[str, set[tuple[Fragment, ...]]] = defaultdict(set)
         report, start, unsure = DecodeReport(), 0, set[Place]()
-        for item in answer_items(answer):
+        said: dict[Place, int] = {}
+        for number, item in enumerate(answer_items(answer)):
             form, found = _read(item, wording, grounder, forms, start=start, taken=taken)
             again = found is not None and found.repeated
             report += DecodeReport(
@@ -100,13 +101,15 @@ class EntitiesCodec:
             label, attributes = forms[form]
             taken[label].add(found.fragments)
             places[label, found.fragments] = attributes
+            said[label, found.fragments] = number
             start = found.fragments[0][0]
             if found.ambiguous:
                 unsure.add((label, found.fragments))
         spans = numbered(places)
         return Prediction(
-            example=example.id, answer=Answer(spans=spans), report=report, raw=answer, ambiguous=ids_of(spans, unsure)
-        )
+            example=example.id, answer=Answer(spans=spans), report=report, raw=answer, ambiguous=ids_of(spans, unsure),
+            items={span.id: said[span.key] for span in spans},
+        )  # fmt: skip
 
 
 def words_of(span: Span, forms: Forms, example: Example, task: Task) -> str:

@@ -88,6 +88,27 @@ def answer_items(answer: str) -> list[list[Unit]]:
     return [item for item in split(read, ";") if item] or [[]]
 
 
+def item_ranges(answer: str) -> list[tuple[int, int]]:
+    """Where the items of :func:`answer_items` stand in an answer: half-open, without the blanks around them.
+
+    >>> item_ranges("drug: a; dose: 5 mg")
+    [(0, 7), (9, 19)]
+    """
+    if not answer_items(answer):
+        return []
+    ends, at = [], 0
+    while at < len(answer):
+        if answer[at] == ";":
+            ends.append(at)
+        at += 1 + (answer[at] == "\\")
+    found = []
+    for start, end in zip([0, *(end + 1 for end in ends)], [*ends, len(answer)], strict=True):
+        part = answer[start:end]
+        if strip(units(part)):
+            found.append((start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())))
+    return found or [(0, len(answer))]
+
+
 def readings(item: list[Unit]) -> Iterator[list[Unit]]:
     """The item as written, then without its final full stop, for models that end answers like sentences."""
     yield item

@@ -99,7 +99,8 @@ class RelationsCodec:
         """The relations that the text names, with spans for their ends; never raises."""
         walk, wording, forms = _Walk(Grounder(example.note)), Wording(task.relations, task), task.forms()
         report, links, unsure = DecodeReport(), set[Link](), set[End]()
-        for item in answer_items(answer):
+        said: dict[Link | End, int] = {}
+        for number, item in enumerate(answer_items(answer)):
             readable, link, doubtful = _read(item, walk, wording, forms, task)
             again = link in links
             report += DecodeReport(
@@ -109,10 +110,14 @@ class RelationsCodec:
             if link is not None and not again:
                 unsure |= doubtful
                 links.add(link)
+                for one in (link, *link[1:]):
+                    said.setdefault(one, number)
                 walk.step(link)
         found = linked(links)
         ambiguous = tuple(span.id for span in found.spans if end_of(span, span.attributes) in unsure)
-        return Prediction(example=example.id, answer=found, report=report, raw=answer, ambiguous=ambiguous)
+        items = {span.id: said[end_of(span, span.attributes)] for span in found.spans}
+        items |= {one.id: said[link] for one, link in zip(found.relations, sorted(links, key=_link_order), strict=True)}
+        return Prediction(example.id, found, report, answer, ambiguous, items)
 
 
 def gold_links(answer: Answer, task: Task) -> set[Link]:
