@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -156,7 +157,7 @@ def sign(bank: Bank, key: Annotated[Path, typer.Option("--key", help="Key file: 
     signature = opened.manifest.signature
     assert signature is not None
     console.line(f"signed with key {signature.key} ({signature.algorithm})")
-    console.result({"bank": bank, "signature": signature.model_dump()})
+    console.result({"bank": bank, "signature": asdict(signature)})
 
 
 def _records(prompts: Sequence[Banked]) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "renew": ("clinprompt.cli.renew:renew", "Models", "A new version of a bank's prompt from corrected notes."),
     "bank": ("clinprompt.cli.bank:app", "Models", "Keep prompts in versions: add, promote, roll back, verify, sign."),
+    "bundle": ("clinprompt.cli.bundle:app", "Models", "Carry clinprompt to machines without a network."),
     "serve": ("clinprompt.cli.serve:serve", "Server", "Answer over HTTP: OpenAI's routes and grounded extraction."),
     "keys": ("clinprompt.cli.keys:app", "Server", "Who may use a server: keys, scopes, quotas."),
     "audit": ("clinprompt.cli.audit:app", "Server", "A server's audit log: verify it, find who sent a note."),
@@ -56,6 +57,7 @@ POSTURE = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 """Environment set before anything heavy is imported: offline, silent, and no spinning threads."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from clinprompt.data.atomic import whole_file
 from clinprompt.errors import InputError
@@ -172,7 +173,7 @@ def write_manifest(folder: Path, manifest: BankManifest, *, key: bytes | None) -
     """Write the manifest whole, signed when there is a ``key``."""
     whole = json.loads(manifest.model_dump_json(exclude={"signature"}))
     if key is not None:
-        whole["signature"] = signed(_canonical(whole), key).model_dump()
+        whole["signature"] = asdict(signed(_canonical(whole), key))
     with whole_file(folder / FILE, sole=True) as part:
         part.write_bytes(_canonical(whole) + b"\n")
 
@@ -183,7 +184,7 @@ def _checked(content: bytes, key: bytes, where: str) -> bytes:
     if not isinstance(whole, dict):
         raise ValueError
     given = whole.pop("signature", None)
-    signature = None if given is None else Signature.model_validate(given)
+    signature = TypeAdapter(Signature | None).validate_python(given)
     check_signature(_canonical(whole), signature, key, where=where)
     return _canonical(whole | {"signature": given})
 

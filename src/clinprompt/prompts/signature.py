@@ -1,30 +1,43 @@
-"""A signature of a bank's manifest: an HMAC with a key that only those have who may change the bank."""
+"""A signature of a manifest: an HMAC with a key that only those have who may change what the manifest names.
+
+It needs Python's own library only: a bundle is checked on machines where nothing else is installed yet.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from clinprompt.errors import InputError
 
 LEAST_KEY = 32
 """Bytes of the shortest key: as many as the hash has."""
 
-_HEX = "^[0-9a-f]{64}$"
+_HEX = re.compile("[0-9a-f]{64}")
 
 
-class Signature(BaseModel):
-    """HMAC-SHA-256 (RFC 2104) of a content, and a short name of the key, from which the key cannot be told."""
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """HMAC-SHA-256 (RFC 2104) of a content, and a short name of the key, from which the key cannot be told.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Raises :class:`ValueError` for what is no such signature.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}
 
     algorithm: Literal["hmac-sha256"] = "hmac-sha256"
     key: str
-    value: str = Field(pattern=_HEX)
+    value: str
+
+    def __post_init__(self) -> None:
+        if self.algorithm != "hmac-sha256" or not isinstance(self.key, str) or not isinstance(self.value, str):
+            raise ValueError("no signature of a known kind")
+        if not _HEX.fullmatch(self.value):
+            raise ValueError("a signature has 64 hexadecimal digits")
 
 
 def read_key(path: Path) -> bytes:
@@ -51,21 +64,23 @@ def signed(content: bytes, key: bytes) -> Signature:
     return Signature(key=_name(key), value=hmac.new(key, content, hashlib.sha256).hexdigest())
 
 
-def check_signature(content: bytes, signature: Signature | None, key: bytes, *, where: str) -> None:
-    """Raise :class:`InputError` unless the content was signed with this key and is unchanged since."""
+def check_signature(content: bytes, signature: Signature | None, key: bytes, *, where: str, what: str = "bank") -> None:
+    """Raise :class:`InputError` unless the content was signed with this key and is unchanged since.
+
+    ``what`` was signed, in the words of a message.
+    """
     if signature is None:
-        raise InputError(
-            "the bank is not signed, and a key was given", where=where, fix="sign it: `clinprompt bank sign`"
-        )
+        how = "sign it: `clinprompt bank sign`" if what == "bank" else "give --key when it is made"
+        raise InputError(f"the {what} is not signed, and a key was given", where=where, fix=how)
     if not hmac.compare_digest(signature.key, _name(key)):
         raise InputError(
-            f"the bank was signed with the key {signature.key}, the one given is {_name(key)}",
+            f"the {what} was signed with the key {signature.key}, the one given is {_name(key)}",
             where=where,
             fix="give the key that it was signed with",
         )
     if not hmac.compare_digest(signature.value, signed(content, key).value):
         raise InputError(
-            "the manifest was changed after it was signed", where=where, fix="restore the bank from a copy you trust"
+            "the manifest was changed after it was signed", where=where, fix=f"restore the {what} from a copy you trust"
         )
 
 
