@@ -8,7 +8,7 @@ import pytest
 
 from clinprompt.errors import InputError
 from clinprompt.evaluation.csv_text import csv_text
-from clinprompt.metrics.intervals import percentile_interval
+from clinprompt.metrics.intervals import Variation, percentile_interval, stretch
 from clinprompt.study.difference import BETTER, Difference, differences
 from clinprompt.study.group_table import group_table
 from clinprompt.study.replicates import replicates
@@ -83,9 +83,17 @@ def test_the_paired_interval_equals_the_naive_one_and_is_narrower_than_the_unpai
         own = np.mean([shares["a", run][documents].mean() for run in runs])
         naive.append(own - np.mean([shares["b", run][documents].mean() for run in runs]))
         unpaired.append(own - np.mean([shares["b", run][others].mean() for run in more]))
-    assert (found.low, found.high) == pytest.approx(percentile_interval(np.array(naive)), abs=0.5)
-    low, high = percentile_interval(np.array(unpaired))
-    assert (found.high - found.low) < 0.5 * (high - low)
+    gains = np.mean([shares["a", run] - shares["b", run] for run in (1, 2)], axis=0)  # each document's
+    runs = np.array([shares["a", run].mean() - shares["b", run].mean() for run in (1, 2)])
+    factor = stretch([Variation(gains.var() / 40, 40), Variation(runs.var() / 2, 2)])
+    low, high = percentile_interval(np.array(naive))
+    stretched = (
+        found.difference - factor * (found.difference - low),
+        found.difference + factor * (high - found.difference),
+    )
+    assert (found.low, found.high) == pytest.approx(stretched, abs=0.5)
+    out_low, out_high = percentile_interval(np.array(unpaired))
+    assert (high - low) < 0.5 * (out_high - out_low)
     assert found.low < found.difference < found.high
 
 
@@ -94,8 +102,11 @@ def test_runs_of_other_seeds_are_drawn_apart_and_documents_still_together(tmp_pa
     cells = [made_cell(tmp_path, TASK, *place, counts(6, shift=shift)) for place, shift in runs.items()]
     [_, found] = compared(cells, {"a": ("b",)}, resamples=2000)
     assert not found.paired_runs and found.difference == 0.0
-    # Runs differ by 20 points: means of two drawn runs by -20, -10, 0, 10 or 20, whichever documents were drawn.
-    assert (found.low, found.high) == pytest.approx((-20.0, 20.0))
+    # Runs differ by 20 points: means of two drawn runs by -20, -10, 0, 10 or 20, whichever documents were drawn. Two
+    # runs show half of their variance, and two spreads of one degree of freedom each have t's tail of two.
+    stretched = 20 * np.sqrt(2) * 4.302653 / 1.959964
+    assert (found.low, found.high) == pytest.approx((-stretched, stretched))
+    assert found.p > 0.9
 
 
 def test_the_better_of_several_references_has_a_row_of_its_own(tmp_path):

@@ -10,11 +10,17 @@ from typing import Any
 
 
 def csv_text(records: Sequence[Any], *, kind: type) -> str:
-    """Records of the dataclass ``kind`` as CSV with a header, numbers with two decimals."""
+    """Records of the dataclass ``kind`` as CSV with a header.
+
+    Numbers have two decimals, or as many as the field's metadata ``digits`` says.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=[field.name for field in fields(kind)], lineterminator="\n")
+    digits = {field.name: field.metadata.get("digits", 2) for field in fields(kind)}
+    writer = csv.DictWriter(text, fieldnames=list(digits), lineterminator="\n")
     writer.writeheader()
     for record in records:
         row = asdict(record)
-        writer.writerow({key: f"{value:z.2f}" if isinstance(value, float) else value for key, value in row.items()})
+        writer.writerow(
+            {key: f"{value:z.{digits[key]}f}" if isinstance(value, float) else value for key, value in row.items()}
+        )
     return text.getvalue()
