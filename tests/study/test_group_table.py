@@ -28,7 +28,7 @@ def test_a_mean_over_two_targets_by_hand():
             np.full(8, found.score + 1),
             np.zeros(8),
             np.full(8, found.score),
-        )  # fmt: skip
+        )
         for found in own
     }
     table = group_table(own, drawn)

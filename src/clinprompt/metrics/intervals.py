@@ -173,7 +173,7 @@ def pooled_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Both ends of the interval of a metric's mean in percent over several runs on the same groups, ``[runs, groups, C]``.
+    """Both ends of the interval of a metric's mean in percent over runs on the same groups, ``[runs, groups, C]``.
 
     Two levels are resampled: the runs (seeds, few-shot draws) and the groups, the same groups for every run,
     since runs share their documents. With one run this is :func:`bootstrap_interval`.

@@ -48,7 +48,7 @@ def exchanged_differences(
         raise InputError(f"{S} runs cannot be paired with {R}", fix="compare them unpaired")
     side_by_side = np.concatenate([first, second]).transpose(1, 0, 2).reshape(G, (S + R) * C)
     totals = side_by_side.sum(axis=0).reshape(S + R, C)
-    every = 2.0**G <= resamples
+    every = resamples.bit_length() > G  # 2^G of them
     pairs = S if paired else S * R
     found = []
     for exchanged in _masks(G, width=max(G, pairs * C), resamples=resamples, every=every, seed=seed):

@@ -38,8 +38,8 @@ def signed_rank_p(differences: Sequence[float]) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given: those below a level hold together at that level.
 
-    The smallest is multiplied by their number, the next by one less, and so on; none is below one before it (Scandinavian
-    Journal of Statistics 6, 1979).
+    The smallest is multiplied by their number, the next by one less, and so on; none is below one before it
+    (Scandinavian Journal of Statistics 6, 1979).
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
