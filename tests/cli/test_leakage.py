@@ -10,9 +10,9 @@ from tests.made_notes import CANARY, write_notes
 @pytest.fixture
 def place(tmp_path, monkeypatch, clinprompt):
     monkeypatch.chdir(tmp_path)
-    for name, count in (("one", 12), ("two", 16)):
+    for name, count, share in (("one", 12, 0.3), ("two", 16, 0.1)):
         write_notes(tmp_path / name, count)
-        assert clinprompt("data", "import", name, "-o", f"tasks/{name}").code == 0
+        assert clinprompt("data", "import", name, "-o", f"tasks/{name}", "--split", f"dev=0.1,test={share}").code == 0
     return tmp_path
 
 
@@ -20,7 +20,7 @@ def test_what_was_seen_is_told_and_written_without_text(place, clinprompt):
     ended = clinprompt("data", "leakage", "tasks/one", "--source", "tasks/two", "--out", "found", "--json")
     assert ended.code == 0, ended.err
     own, source = json.loads(ended.out)["lines"]
-    assert (own["role"], source["role"]) == ("own", "source") and source["n"] == own["n"] == 4
+    assert (own["role"], source["role"]) == ("own", "source") and source["n"] == own["n"] > 2
     assert source["exact"] > 0 and source["leaked"] >= source["exact"]
     written = (place / "found" / "leakage.csv").read_text() + (place / "found" / "leakage.json").read_text()
     assert CANARY not in written + ended.out + ended.err and written.startswith("target,scored,role,seen,n,exact")

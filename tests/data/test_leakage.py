@@ -51,6 +51,12 @@ def test_every_way_of_having_seen_an_example_is_counted():
     assert leak(SEEN).examples == ("same", "cased", "part", "whole", "alike")  # P may be anybody, between tasks
 
 
+def test_notes_that_are_numbered_anew_in_each_file_are_no_patients():
+    watch = Watch([example("1", note(7)), example("1#2", note(7), group="1"), example("2", note(8))], same_groups=True)
+    watch.see(NoteIndex([example("1", note(60)), example("2", note(61))]))
+    assert watch.leak().groups == 0 and watch.leak().examples == ()
+
+
 def test_it_does_not_matter_in_how_many_parts_it_is_seen():
     assert leak(*([one] for one in SEEN), same_groups=True) == leak(SEEN, same_groups=True)
     assert leak(SEEN[::-1], same_groups=True) == leak(SEEN, same_groups=True)

@@ -18,8 +18,8 @@ class Leak:
     """How many of the scored examples have a note that was seen, and in which way; one example may count in several.
 
     ``exact``: the same note; ``normalised``: the same but for case and blanks; ``near``: a large part of it was seen,
-    or a large part of a seen note stands in it; ``similar``: most word triples are the same; ``groups``: the patient or
-    document was seen. ``examples`` are the ids of all of them.
+    or a large part of a seen note stands in it; ``similar``: most word triples are the same; ``groups``: the patient
+    was seen. ``examples`` are the ids of all of them.
     """
 
     exact: int
@@ -33,8 +33,9 @@ class Leak:
 class Watch:
     """Looks out for scored examples in whatever is shown to it, a part at a time.
 
-    ``same_groups``: groups of one name are one patient or document, as within a task. Between tasks they are not, since
-    many corpora number their documents; there only notes are compared.
+    ``same_groups``: groups of one name are one patient, as within a task, wherever patients are named at all: a group
+    that is called like its note is none, for many corpora number the notes of each file anew. Between tasks only notes
+    are compared.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Watch:
         self._share, self._threshold, self._same_groups = share, threshold, same_groups
         self._exact, self._normalised, self._holding, self._similar = (set[str]() for _ in range(4))
         self._known = np.zeros(len(self._index.runs.known), dtype=bool)
+        notes = {name for one in examples for name in (one.id, one.document)}
+        self._patients = self._index.groups - notes
         self._groups: set[str] = set()
 
     def see(self, seen: NoteIndex) -> None:
@@ -62,7 +65,7 @@ class Watch:
         found = similar(mine.sketches, seen.sketches, threshold=self._threshold)
         self._similar.update(mine.notes[place] for place in found)
         if self._same_groups:
-            self._groups |= mine.groups & seen.groups
+            self._groups |= self._patients & seen.groups
 
     def leak(self) -> Leak:
         """What was seen so far; parts of a note add up over all that was shown."""
