@@ -38,7 +38,8 @@ from clinprompt.schema.document import Span
 from clinprompt.stages import predict as stage
 from clinprompt.stages.batch.asked import Asked
 from clinprompt.stages.batch.note_answer import NoteAnswer
-from clinprompt.stages.configs import BatchSettings, PredictSettings
+from clinprompt.stages.configs import PredictSettings
+from clinprompt.stages.engine_settings import BatchSettings
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.tasks.catalog import load_task
 

@@ -17,7 +17,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from transformers import AutoTokenizer
 
-from clinprompt.stages.configs import BackboneSettings, EngineSettings
+from clinprompt.stages.configs import BackboneSettings
+from clinprompt.stages.engine_settings import EngineSettings
 from clinprompt.stages.export_prompts import ExportSettings, export_prompts
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.opened_engine import open_engine

@@ -37,6 +37,7 @@ NAMES = (
     "bank",
     "live_engine",
     "batch",
+    "statistics",
 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clinprompt.data.leakage import Watch
 from clinprompt.data.overlap import NoteIndex, compare, without_overlap
 from clinprompt.schema.example import Split, TaskKind
 from clinprompt.stages.describing import named_parts
@@ -60,6 +61,32 @@ def test_consumers_questions_of_two_corpora_are_found(shared_data):
         for name in ("meqsum", "mediqa-rqe")
     )
     assert len(asked.near(told, share=1)) >= 19
+
+
+def seen(data, scored, *others, **options):
+    """What of a task's test part stands in the training and development parts of others."""
+    watch = Watch(named_parts(scored, data_root=data)[scored, "test"], **options)
+    for other in others:
+        parts = named_parts(other, data_root=data)
+        watch.see(NoteIndex([example for (_, part), held in parts.items() if part != "test" for example in held]))
+    return watch.leak()
+
+
+@pytest.mark.slow
+def test_the_leakage_report_finds_the_listed_overlaps_by_itself(shared_data):
+    biored = named_parts("biored-relations", data_root=shared_data)["biored-relations", "test"]
+    abstract_of = {example.id: example.group for example in biored}
+    # 10 test abstracts of BioRED are in BC5CDR's train and 11 in its dev part.
+    found = seen(shared_data, "biored-relations", "bc5cdr-cid")
+    assert len({abstract_of[name] for name in found.examples}) == 21
+    # One of them is in NCBI's sentences; another quotes the sentence that defines a disease almost word for word.
+    found = seen(shared_data, "biored-relations", "ncbi-disease")
+    assert {abstract_of[name] for name in found.examples} == {"2491010", "21684788"}
+    exams = seen(shared_data, "headqa", "medmcqa")
+    assert exams.normalised == 1 == len(exams.examples)
+    assert len(seen(shared_data, "mediqa-rqe", "meqsum").examples) >= 1
+    assert seen(shared_data, "scinli", "scinli", same_groups=True).normalised == 0
+    assert seen(shared_data, "mts-dialog", "mts-dialog", same_groups=True).groups == 0  # numbered anew in each file
 
 
 def test_parts_of_one_corpus_that_share_no_pair(shared_data):

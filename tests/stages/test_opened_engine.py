@@ -13,7 +13,8 @@ from clinprompt.errors import InputError
 from clinprompt.inference.checkpoint import open_checkpoint
 from clinprompt.prompts.prompt_file import load_prompt
 from clinprompt.stages.adapted import open_prompt
-from clinprompt.stages.configs import BackboneSettings, DecodingSettings, EngineSettings, PredictSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, PredictSettings
+from clinprompt.stages.engine_settings import EngineSettings
 from clinprompt.stages.opened_engine import open_engine, read_engine_key
 from clinprompt.stages.predict import predict
 from tests.inference.engines.conftest import checkpoint, running, server, url  # noqa: F401 (fixtures)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from clinprompt.stages.configs import BackboneSettings, DecodingSettings, EngineSettings, LongNoteSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LongNoteSettings
+from clinprompt.stages.engine_settings import EngineSettings
 from clinprompt.stages.methods import Settings
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from clinprompt.maths.mixture import Mixing
+from clinprompt.stages.engine_settings import BatchSettings, EngineSettings
 from clinprompt.stages.methods import Budget, MethodSettings, Mpt, PromptTuning, Settings
 from clinprompt.training.method import method
 
@@ -191,68 +192,36 @@ class EvaluateSettings(Settings):
     seed: int = 0
 
 
-class EngineSettings(Settings):
-    """What runs the network: ``local`` the backbone in this process, ``openai`` a server at ``url``.
+class LeakageCheck(Settings):
+    """What is looked for of the scored examples, and where.
 
-    The server is an OpenAI-compatible one that was started with the prompt-token checkpoint in the folder
-    ``checkpoint``, whose weights need not be here; ``model`` is what it calls it (empty: its only model, or the one
-    named like the folder). A key is read from ``key_file``, else from the environment variable that ``key_variable``
-    names. ``at_once`` requests are under way together, each for at most ``timeout`` seconds, sent again up to
-    ``retries`` times when the server is busy. Addresses that are not on this machine need ``allow_remote``.
+    ``pretraining`` is the backbone's pretraining text, in a format of `clinprompt show readers`; without it a backbone
+    that says how its text was made (the embedded one) is compared with the first ``notes`` of it (null: all). A note is
+    near when ``share`` of its runs of eight words stand elsewhere, similar when it has ``similar`` of its word triples
+    in common with another note.
     """
 
-    kind: Literal["local", "openai"] = "local"
-    url: str = "http://127.0.0.1:8000/v1"
-    checkpoint: Path | None = None
-    model: str = ""
-    key_file: Path | None = None
-    key_variable: str = "CLINPROMPT_ENGINE_KEY"
-    at_once: int = Field(16, ge=1, le=1024)
-    timeout: float = Field(300.0, gt=0)
-    retries: int = Field(6, ge=0, le=100)
-    allow_remote: bool = False
-
-    @model_validator(mode="after")
-    def _of_one_kind(self) -> EngineSettings:
-        if self.kind == "openai" and self.checkpoint is None:
-            raise ValueError("engine openai needs the folder of the prompt-token checkpoint (`--checkpoint DIR`), made "
-                             "by `clinprompt export --to prompt-tokens`")  # fmt: skip
-        if self.kind == "local" and (given := self.model_fields_set - {"kind"}):
-            raise ValueError(f"{', '.join(sorted(given))}: for another engine; give `--engine openai`")
-        return self
+    pretraining: Path | None = None
+    reader: str = "plain"
+    reader_options: dict[str, Any] = Field(default_factory=dict)
+    notes: int | None = Field(10_000, ge=1)
+    share: float = Field(0.5, gt=0, le=1)
+    similar: float = Field(0.7, gt=0, le=1)
 
 
-class ServerSettings(Settings):
-    """A running clinprompt server that answers notes.
+class LeakageSettings(Settings):
+    """Which of the targets' scored examples stand in what was trained on: own parts, sources, the pretraining text.
 
-    ``key`` is a file with its key, else the environment variable CLINPROMPT_KEY is looked at. ``at_once`` requests are
-    on their way together, each given ``timeout`` seconds; a server that is gone is waited for ``patience`` seconds.
+    ``elsewhere`` names, for a target, other prepared tasks whose examples are scored too.
     """
 
-    url: str
-    key: Path | None = None
-    at_once: int = Field(8, ge=1, le=256)
-    timeout: float = Field(600.0, gt=0)
-    patience: float = Field(300.0, ge=0)
-
-
-class BatchSettings(Settings):
-    """How very many notes are worked through: in shards of ``shard`` notes, each kept when it is done.
-
-    ``share`` ``3/8`` takes every eighth shard from the third on. ``processes`` work side by side, each with the
-    backbone, or with the executor ``ray`` as many actors of a Ray cluster; with a ``server`` that answers instead.
-    Notes that fail are put aside, at most ``most_failed``; with ``stop_on_failure`` the first ends the run (null: where
-    all notes are one shard). ``retry_failed`` tries those of a finished run again.
-    """
-
-    shard: int = Field(1000, ge=1)
-    share: str = ""
-    processes: int = Field(1, ge=1, le=1024)
-    executor: Literal["local", "ray"] = "local"
-    server: ServerSettings | None = None
-    stop_on_failure: bool | None = None
-    most_failed: int = Field(1000, ge=0)
-    retry_failed: bool = False
+    backbone: str = ""
+    targets: tuple[Path, ...] = Field(min_length=1)
+    sources: tuple[Path, ...] = ()
+    elsewhere: dict[str, tuple[Path, ...]] = Field(default_factory=dict)
+    part: Literal["dev", "test"] = "test"
+    limit: int | None = Field(None, ge=1)
+    check: LeakageCheck = LeakageCheck()
 
 
 class PredictSettings(Settings):

@@ -21,7 +21,8 @@ from clinprompt.prompts.card import BackboneIdentity, PromptCard
 from clinprompt.prompts.exports.token_map import FILE
 from clinprompt.prompts.fit import check_backbone
 from clinprompt.prompts.prompt_file import SoftPrompt, read_card
-from clinprompt.stages.configs import BackboneSettings, DecodingSettings, EngineSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings
+from clinprompt.stages.engine_settings import EngineSettings
 from clinprompt.stages.opened import Opened, open_backbone, template_of
 from clinprompt.tasks.task import Task
 

@@ -14,7 +14,8 @@ from clinprompt.backbones.protocol import Generation, Placement
 from clinprompt.inference.predictor import Predictor, Question
 from clinprompt.prompts.prompt_file import load_prompt
 from clinprompt.schema.example import Answer, Example
-from clinprompt.stages.configs import BackboneSettings, EngineSettings
+from clinprompt.stages.configs import BackboneSettings
+from clinprompt.stages.engine_settings import EngineSettings
 from clinprompt.stages.export_prompts import ExportSettings, export_prompts
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.opened_engine import open_engine

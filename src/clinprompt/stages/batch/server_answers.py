@@ -19,7 +19,8 @@ from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.batch.asked import Asked, RunError
 from clinprompt.stages.batch.note_answer import NoteAnswer, span_of
 from clinprompt.stages.batch.notes import Item
-from clinprompt.stages.configs import PredictSettings, ServerSettings
+from clinprompt.stages.configs import PredictSettings
+from clinprompt.stages.engine_settings import ServerSettings
 from clinprompt.stages.gathered import gathered, marked, with_sections, written_answers
 
 KEY = "CLINPROMPT_KEY"
