@@ -248,8 +248,9 @@ class CausalBackbone(TokenizerBackbone):
                 use_cache=False,
                 layout=decoding,
             )
-        decoding.advance()
-        return self.logits(result.last_hidden_state[0])
+        logits = self.logits(result.last_hidden_state[0])
+        decoding.advance()  # last of all: a step that fails can be run again
+        return logits
 
     def logits(self, last: Tensor) -> Tensor:
         """The head over states ``[A, H]``."""

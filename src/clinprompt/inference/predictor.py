@@ -151,6 +151,8 @@ class Predictor:
 
     def _provenance(self, question: Question, answer: RawAnswer, *, chosen: bool) -> dict[str, str]:
         manner = "greedy" if self.generation.beams == 1 else f"{self.generation.beams} beams"
+        if (heat := self.generation.temperature) > 0.0:
+            manner = f"drawn at temperature {heat:g}, top_p {self.generation.top_p:g}, seed {self.generation.seed}"
         return {
             "task": question.task.name,
             "prompt": question.prompt_name,

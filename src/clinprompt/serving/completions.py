@@ -144,6 +144,7 @@ def told(tokens: Sequence[Token], most: int, *, at: int = 0) -> Logprobs:
     return Logprobs(
         tokens=[token.text for token in tokens],
         token_logprobs=[token.chance for token in tokens],
-        top_logprobs=[dict(token.best) for token in tokens] if most else None,
+        # Some tokens of bytes have the same name: the likeliest stays.
+        top_logprobs=[dict(reversed(token.best)) for token in tokens] if most else None,
         text_offset=offsets,
     )
