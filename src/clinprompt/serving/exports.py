@@ -39,7 +39,12 @@ class ExportRequest(BaseModel):
 def export_routes(server: Server) -> APIRouter:
     """The route of other formats."""
     router = APIRouter(tags=["extraction"])
-    answer = {200: {"content": {kind: {} for kind in TYPES.values()}, "description": "The file."}}
+    answer = {
+        200: {
+            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES.values()},
+            "description": "The file.",
+        }
+    }
 
     @router.post(
         "/v1/export", responses={**answer, **refusals(422)}, response_class=StreamingResponse, summary="Another format"
