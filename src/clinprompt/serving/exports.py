@@ -23,6 +23,7 @@ from clinprompt.serving.server import Server
 
 PIECE = 65_536
 TYPES = {"brat": "application/zip", "fhir": "application/fhir+json"}
+SCHEMAS = {"brat": {"type": "string", "format": "binary"}, "fhir": {"type": "object"}}
 
 
 class ExportRequest(BaseModel):
@@ -41,7 +42,7 @@ def export_routes(server: Server) -> APIRouter:
     router = APIRouter(tags=["extraction"])
     answer = {
         200: {
-            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES.values()},
+            "content": {TYPES[kind]: {"schema": schema} for kind, schema in SCHEMAS.items()},
             "description": "The file.",
         }
     }
