@@ -23,6 +23,7 @@ from clinprompt.serving.server import Server
 
 PIECE = 65_536
 TYPES = {"brat": "application/zip", "fhir": "application/fhir+json"}
+SCHEMAS = {"brat": {"type": "string", "format": "binary"}, "fhir": {"type": "object"}}
 
 
 class ExportRequest(BaseModel):
@@ -39,7 +40,12 @@ class ExportRequest(BaseModel):
 def export_routes(server: Server) -> APIRouter:
     """The route of other formats."""
     router = APIRouter(tags=["extraction"])
-    answer = {200: {"content": {kind: {} for kind in TYPES.values()}, "description": "The file."}}
+    answer = {
+        200: {
+            "content": {TYPES[kind]: {"schema": schema} for kind, schema in SCHEMAS.items()},
+            "description": "The file.",
+        }
+    }
 
     @router.post(
         "/v1/export", responses={**answer, **refusals(422)}, response_class=StreamingResponse, summary="Another format"
