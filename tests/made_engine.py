@@ -88,6 +88,7 @@ class CheckpointServer:
         self.models = [self.name]
         self.failures: deque = deque()
         self.asked: list[dict] = []
+        self.only, self.breaks_after = "", -1
         self.delay, self.cut = 0.0, 0
         self.under_way = self.most_under_way = 0
 
@@ -112,6 +113,10 @@ class CheckpointServer:
     def answer(self, request: Request, body: dict):
         if refusal := self.refusal(request):
             return refusal
+        if self.only and body["model"] != self.only:
+            return JSONResponse({"error": {"message": "no such model"}}, 404)
+        if len(self.asked) == self.breaks_after:
+            return JSONResponse({"error": {"message": f"cannot do {body}"}}, 500)
         prompt = body["prompt"]
         if not (self.texts if isinstance(prompt, str) else self.ids):
             # As careless servers do: what was asked stands in the message.

@@ -42,8 +42,11 @@ def bank(encoder, tmp_path_factory):
     for seed, (name, task) in enumerate({"meds": "medications", "doses": "dose-of-drug", "sum": "impression"}.items()):
         vectors = random_vectors(encoder, length=3, seed=seed)
         heads = {key: tensor[0] for key, tensor in encoder.heads([seed]).items()}
-        heads |= {"edges": heads["edges"] * 30, "edge_bias": heads["edge_bias"] * 0.1,
-                  "match_out_bias": heads["match_out_bias"] + 0.3}  # finds some places
+        heads |= {
+            "edges": heads["edges"] * 30,
+            "edge_bias": heads["edge_bias"] * 0.1,
+            "match_out_bias": heads["match_out_bias"] + 0.3,
+        }  # finds some places
         card = PromptCard(
             name=name, method="prompt-tuning", placement="prefix", length=3, trainable=1, backbone=encoder.identity,
             template=encoder.template.name, template_hash=encoder.template.hash, task=load_task(task),
@@ -149,5 +152,3 @@ def test_a_fault_and_a_client_that_goes_concern_nobody_else():
             others[2].result(20)
     assert sorted(inner.rounds[1]) == ["bad", "good"] and ["gone"] not in inner.rounds
     reader.close()
-
-

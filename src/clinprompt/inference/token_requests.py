@@ -55,7 +55,7 @@ def harmless(text: str, spellings: Iterable[str]) -> str:
     'a < eos> b'
     """
     for _ in range(4):  # a blank may complete a spelling with a blank in it
-        for one in spellings:
+        for one in (spelled for spelled in spellings if len(spelled) > 1):
             text = text.replace(one, f"{one[0]} {one[1:]}")
     return text
 

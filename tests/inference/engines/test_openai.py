@@ -83,7 +83,7 @@ def test_choices_are_scored_as_by_our_engine(way, checkpoint, server, url):
     judge = load_task("medication-statements")
     asked = [
         Question(example(note, hypothesis="takes aspirin"), judge, *drawn)
-        for note in NOTES
+        for note in NOTES[:1]
         for drawn in ((), *((q.vectors, q.placement, q.prompt_name) for q in questions(checkpoint)[1:3]))
     ]
     answers = [ours.possible(one) for one in asked]

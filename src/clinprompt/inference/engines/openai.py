@@ -22,11 +22,11 @@ BEST = 5
 
 
 class OpenAIEngine:
-    """Answers requests through a server's ``/v1/completions``.
+    """Answers requests through a server's ``/v1/completions``; any number of threads may use it.
 
-    A request's prompt is named, its tokens stand in the checkpoint. Answers are greedy and written freely; a
-    :class:`~clinprompt.inference.predictor.Predictor` checks them against the note. How the server wants to be asked
-    is found out once, by the fixed sentence of the checkpoint's first prompt. Every thread may use it. Raises
+    A request's prompt is named, its tokens stand in the checkpoint. Answers are greedy unless a request says otherwise
+    and written freely; a :class:`~clinprompt.inference.predictor.Predictor` checks them against the note. How the
+    server wants to be asked is found out once, by the fixed sentence of the checkpoint's first prompt. Raises
     :class:`InputError` for a server that is not there, holds other models, or does not act as the prompt did when it
     was made. ``context`` is the number of tokens that it reads, where it says so.
     """
@@ -116,17 +116,22 @@ class OpenAIEngine:
             )
 
     def _answer(self, said: Completion, generation: Generation) -> RawAnswer:
-        places = [place for stop in generation.stop if (place := said.text.find(stop)) >= 0]
-        text = said.text[: min(places)] if places else said.text
-        written = said.written if said.written is not None else len(self.checkpoint.backbone.tokens(Piece(said.text)))
+        backbone = self.checkpoint.backbone
         # Some tell of the end token too, which is no part of an answer.
-        ended = not said.truncated and len(said.texts) > 1 and "".join(said.texts[:-1]) == said.text
-        told = len(said.chances) - ended
+        if said.ids and None not in said.ids:
+            told = next((i for i, one in enumerate(said.ids) if one in backbone.stops), len(said.ids))
+        else:
+            ended = not said.truncated and len(said.texts) > 1 and "".join(said.texts[:-1]) == said.text
+            told = len(said.chances) - ended
+        ids = tuple(one for one in said.ids[:told] if one is not None)
+        # Servers leave special tokens out of texts; where they tell ids, those say what was written.
+        text = backbone.text(ids) if len(ids) == told and said.ids and not generation.stop else said.text
+        places = [place for stop in generation.stop if (place := text.find(stop)) >= 0]
         return RawAnswer(
-            text,
-            written,
+            text[: min(places)] if places else text,
+            len(backbone.tokens(Piece(text))) if said.written is None else said.written,
             truncated=said.truncated and not places,
-            ids=tuple(one for one in said.ids[:told] if one is not None),
+            ids=ids,
             chances=tuple(one for one in said.chances[:told] if one is not None),
         )
 
