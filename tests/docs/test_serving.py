@@ -25,7 +25,7 @@ def page(repository):
     return (repository / "docs" / "guides" / "serving.md").read_text(encoding="utf-8")
 
 
-def test_the_guide_is_true(page, repository, tmp_path, monkeypatch, clinprompt, capfd):  # noqa: F811
+def test_the_guide_is_true(page, repository, tmp_path, monkeypatch, clinprompt):  # noqa: F811
     blocks = re.findall(
         r"^```(\w*)\n(.*?)^```", page.partition("## Keys and quotas")[0], flags=re.DOTALL | re.MULTILINE
     )
