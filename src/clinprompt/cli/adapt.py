@@ -30,6 +30,9 @@ def adapt(
     metaprompt: Annotated[
         Path | None, typer.Option(help="Metaprompt file.", show_default="the embedded backbone's own")
     ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option("--from", help="Prompt to go on from: a file or BANK:NAME[@VERSION]; prompt-tuning.")
+    ] = None,
     shots: Annotated[list[str] | None, typer.Option(help="Training examples per task: a number or `full`.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to copy finished prompts to, one file per task.")] = None,
     backbone: Backbone = None,
@@ -45,13 +48,14 @@ def adapt(
     from clinprompt.stages.overrides import load_config
 
     if config is None:
-        method = method or "mpt"
+        method = method or ("prompt-tuning" if start_from else "mpt")
         if method == "mpt" and metaprompt is None and (backbone or EMBEDDED) == EMBEDDED:
             metaprompt = embedded_metaprompt()
     counts = [int(count) if count.isdigit() else count for count in shots or ()]
     flags = overrides(
-        sets, targets=data, method__kind=method, metaprompt=metaprompt, shots=counts, backbone__path=backbone
-    )
+        sets, targets=data, method__kind=method, metaprompt=metaprompt, start_from=start_from, shots=counts,
+        backbone__path=backbone,
+    )  # fmt: skip
     settings = load_config(config, AdaptSettings, flags)
     console.stage("adapt", f"{settings.method.kind}, {len(settings.targets)} task(s)")
     run = stage(settings, runs=runs, progress=console.progress, force=force)

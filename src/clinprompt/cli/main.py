@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Main job",
         "Run the stages of a recipe, resuming what stopped.",
     ),
+    "renew": ("clinprompt.cli.renew:renew", "Models", "A new version of a bank's prompt from corrected notes."),
     "bank": ("clinprompt.cli.bank:app", "Models", "Keep prompts in versions: add, promote, roll back, verify, sign."),
     "serve": ("clinprompt.cli.serve:serve", "Server", "Answer over HTTP: OpenAI's routes and grounded extraction."),
     "keys": ("clinprompt.cli.keys:app", "Server", "Who may use a server: keys, scopes, quotas."),

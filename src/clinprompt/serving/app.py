@@ -8,15 +8,19 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from clinprompt import __version__
+from clinprompt.serving.adaptations import Adaptations, adaptation_routes
 from clinprompt.serving.bearer import Door
 from clinprompt.serving.chat import chat_routes
 from clinprompt.serving.completions import completion_routes
+from clinprompt.serving.corrections import correction_routes
 from clinprompt.serving.discreet import Discreet
+from clinprompt.serving.exports import export_routes
 from clinprompt.serving.extract import extract_routes
 from clinprompt.serving.faults import answer_faults
 from clinprompt.serving.health import health_routes
 from clinprompt.serving.limits import LOCAL, Limits
 from clinprompt.serving.models import model_routes
+from clinprompt.serving.page import page_routes
 from clinprompt.serving.prompts import prompt_routes
 from clinprompt.serving.server import Server
 from clinprompt.serving.traffic import TrafficGate
@@ -48,8 +52,14 @@ def routed(server: Server) -> FastAPI:
         openapi_url="/openapi.json",
     )
     answer_faults(app)
-    for make in (model_routes, completion_routes, chat_routes, extract_routes, prompt_routes, health_routes):
+    makers = (model_routes, completion_routes, chat_routes, extract_routes, export_routes, prompt_routes, health_routes)
+    for make in makers:
         app.include_router(make(server))
+    adaptations = Adaptations(server)
+    server.closing.append(adaptations.close)
+    app.include_router(correction_routes(server, adaptations))
+    app.include_router(adaptation_routes(server, adaptations))
+    app.include_router(page_routes())
     _without_422(app)
     return app
 

@@ -14,8 +14,26 @@ from clinprompt.serving.served import Served, Snapshot
 from clinprompt.serving.server import Server
 
 
+class Ends(BaseModel):
+    """The labels that may stand at the two ends of a relation."""
+
+    head: list[str]
+    tail: list[str]
+
+
+class Values(BaseModel):
+    """The values of an attribute, the labels that have it (none: all), and the value where nothing is said."""
+
+    values: list[str]
+    of: list[str]
+    usual: str
+
+
 class TaskTold(BaseModel):
-    """What a prompt is asked: kind, labels, relations, attributes with their values, the mentions it asks about."""
+    """What a prompt is asked: kind, labels, relations, attributes with their values, the mentions it asks about.
+
+    ``ends`` says which labels a relation joins, ``values`` what a person may say of an attribute.
+    """
 
     name: str
     kind: str
@@ -24,6 +42,8 @@ class TaskTold(BaseModel):
     relations: list[str]
     attributes: dict[str, list[str]]
     about: list[str]
+    ends: dict[str, Ends]
+    values: dict[str, Values]
     slots: list[str]
     instruction: str
 
@@ -85,6 +105,13 @@ def told(served: Served, name: str, snapshot: Snapshot) -> Model:
             relations=list(task.relations),
             attributes={key: list(schema.values) for key, schema in task.attributes.items()},
             about=list(task.about.of) if task.about else [],
+            ends={
+                name: Ends(head=list(schema.head), tail=list(schema.tail)) for name, schema in task.relations.items()
+            },
+            values={
+                name: Values(values=list(schema.values), of=list(schema.of), usual=schema.usual)
+                for name, schema in task.attributes.items()
+            },
             slots=sorted(served.opened.template.slots - {"note", "instruction"}),
             instruction=task.instruction,
         ),

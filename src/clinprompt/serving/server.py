@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +34,7 @@ from clinprompt.stages.opened_engine import OpenedEngine, open_engine
 
 ROUTES = (
     "/v1/models", "/v1/models/{model}", "/v1/completions", "/v1/chat/completions", "/v1/extract", "/v1/prompts",
+    "/v1/export", "/v1/corrections", "/v1/adaptations", "/v1/adaptations/{id}", "/", "/page/{name}",
     "/v1/prompts/{prompt}", "/v1/prompts/{prompt}/promote", "/v1/prompts/{prompt}/rollback", "/healthz", "/readyz",
     "/metrics", "/openapi.json",
 )  # fmt: skip
@@ -42,7 +43,10 @@ ROUTES = (
 
 @dataclass(slots=True)
 class Server:
-    """What the routes of an app share. ``engine`` is there for a decoder, ``reader`` for an encoder."""
+    """What the routes of an app share. ``engine`` is there for a decoder, ``reader`` for an encoder.
+
+    ``closing`` are called first when it is closed.
+    """
 
     settings: ServeSettings
     opened: Opened
@@ -59,6 +63,7 @@ class Server:
     reader: SharedReader | None = None
     trouble: str = ""
     stopped: threading.Event = field(default_factory=threading.Event)
+    closing: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def alive(self) -> bool:
@@ -119,6 +124,8 @@ class Server:
     def close(self) -> None:
         """End the engine and the log; what still runs is cancelled."""
         self.stopped.set()
+        for end in self.closing:
+            end()
         if self.engine is not None:
             self.engine.close()
         if self.reader is not None:

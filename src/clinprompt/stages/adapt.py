@@ -12,6 +12,7 @@ from clinprompt.schema.example import Split
 from clinprompt.stages.adapt_prompts import adapt_prompts
 from clinprompt.stages.adapt_weights import adapt_weights
 from clinprompt.stages.adapted import Adapted, Plan, plan_cells, write_adapted
+from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.configs import AdaptSettings
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
@@ -48,6 +49,9 @@ def adapt(
     inputs = {item.task.name: item.path for item in prepared}
     if settings.metaprompt is not None:
         inputs["metaprompt"] = settings.metaprompt
+    if settings.start_from is not None:
+        settings = settings.model_copy(update={"start_from": prompt_path(settings.start_from)})
+        inputs["start_from"] = settings.start_from
     run = open_run(
         runs,
         stage=STAGE,

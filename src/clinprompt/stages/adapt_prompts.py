@@ -10,7 +10,7 @@ from clinprompt.prompts.fit import check_template
 from clinprompt.prompts.headed import head_rates, headed, member_heads
 from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
 from clinprompt.prompts.source import FoldableSource
-from clinprompt.stages.adapted import Adapted, Plan
+from clinprompt.stages.adapted import Adapted, Plan, open_prompt
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, measured, winners
 from clinprompt.stages.configs import AdaptSettings
@@ -40,9 +40,11 @@ def adapt_prompts(
         where = str(settings.metaprompt)
         check_template(metaprompt.card, opened.template.name, opened.template.hash, where=where)
     placement = metaprompt.card.placement if metaprompt else settings.prompt.placement
+    begun = _begun(settings, opened)
     if isinstance(method, PromptTuning) and method.placement:
         placement = method.placement
-    given = _Given(settings, method, metaprompt, placement, opened, run, progress)
+    placement = begun.card.placement if begun else placement
+    given = _Given(settings, method, metaprompt, begun, placement, opened, run, progress)
     trained = [plan for plan in plans if plan.cell.train]
     untrained = [plan for plan in plans if not plan.cell.train]
     done = (_adapt(given, trained, learns=True) if trained else []) + (
@@ -52,6 +54,15 @@ def adapt_prompts(
     return sorted(done, key=lambda cell: order[cell.key])
 
 
+def _begun(settings: AdaptSettings, opened: Opened) -> SoftPrompt | None:
+    """The prompt to go on from."""
+    if settings.start_from is None:
+        return None
+    prompt = open_prompt(settings.start_from, opened)
+    check_template(prompt.card, opened.template.name, opened.template.hash, where=str(settings.start_from))
+    return prompt
+
+
 @dataclass(frozen=True, slots=True)
 class _Given:
     """What is the same for all gangs of a run."""
@@ -59,6 +70,7 @@ class _Given:
     settings: AdaptSettings
     method: Mpt | PromptTuning
     metaprompt: Metaprompt | None
+    begun: SoftPrompt | None
     placement: str
     opened: Opened
     run: RunFolder
@@ -146,10 +158,13 @@ def _gang(
         start = decomposed_prompts(method, opened, cells, metaprompt, copies=copies)
         length = metaprompt.vectors.shape[0]
     else:
-        length = method.length or given.settings.prompt.length
-        start = free_prompts(method, opened, cells, length=length, copies=copies)
+        begun = given.begun
+        length = begun.card.length if begun else method.length or given.settings.prompt.length
+        vectors = begun.vectors if begun else None
+        start = free_prompts(method, opened, cells, length=length, copies=copies, begun=vectors)
     seeds = [derive(cell.seed, "heads", cell.name) for cell in cells for _ in range(copies)]
-    heads = opened.heads(seeds, start=metaprompt.heads if metaprompt else None)
+    before = metaprompt or given.begun
+    heads = opened.heads(seeds, start=before.heads if before else None)
     source, peaks = headed(start.source, heads), head_rates(heads, budget.head_rate)
     members: list[Member] = []
     result = TrainingResult()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from clinprompt.maths.mixture import Mixing
-from clinprompt.stages.methods import Budget, MethodSettings, Mpt, Settings
+from clinprompt.stages.methods import Budget, MethodSettings, Mpt, PromptTuning, Settings
 from clinprompt.training.method import method
 
 
@@ -96,13 +96,16 @@ class DistillSettings(Settings):
 class AdaptSettings(Settings):
     """One method on every target, shot count and draw. A shot count of ``full`` uses all training examples.
 
-    ``draws`` few-shot draws are taken, the first of them numbered ``first_draw``.
+    ``draws`` few-shot draws are taken, the first of them numbered ``first_draw``. With ``start_from``, a prompt file or
+    ``BANK:NAME[@VERSION]``, prompt tuning goes on from that prompt, with its length and placement.
     """
 
     backbone: BackboneSettings = BackboneSettings()
     targets: tuple[Path, ...] = Field(min_length=1)
     method: MethodSettings = Field(default_factory=Mpt)
     metaprompt: Path | None = None
+    # Left out of what is dumped where there is none: such runs keep their names.
+    start_from: Path | None = Field(None, exclude_if=lambda path: path is None)
     prompt: PromptSettings = PromptSettings()
     shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
     draws: int = Field(1, ge=1)
@@ -113,6 +116,13 @@ class AdaptSettings(Settings):
     def _weights_can_be_trained(self) -> AdaptSettings:
         if method(self.method.kind).weights == "all" and self.backbone.weights != "full":
             raise ValueError("weights in fewer bits cannot be fine-tuned; set backbone.weights to full")
+        return self
+
+    @model_validator(mode="after")
+    def _start_is_a_prompt(self) -> AdaptSettings:
+        free = isinstance(self.method, PromptTuning) and self.method.encoder == "none"
+        if self.start_from is not None and not free:
+            raise ValueError("`start_from` goes with method prompt-tuning without an `encoder`; leave one of them out")
         return self
 
     @model_validator(mode="after")

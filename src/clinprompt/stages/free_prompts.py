@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from clinprompt.prompts.encoded import EncodedPrompts
 from clinprompt.prompts.per_layer import PerLayerPrompts
 from clinprompt.prompts.plain import PlainPrompts
@@ -31,15 +34,27 @@ class CellPrompts:
 
 
 def free_prompts(
-    method: PromptTuning | SoftPromptUnfrozen, opened: Opened, cells: Sequence[Cell], *, length: int, copies: int = 1
+    method: PromptTuning | SoftPromptUnfrozen,
+    opened: Opened,
+    cells: Sequence[Cell],
+    *,
+    length: int,
+    copies: int = 1,
+    begun: Tensor | None = None,
 ) -> CellPrompts:
-    """Every cell's start prompt, ``copies`` times; rates are multiples of the start's RMS."""
-    start = starts(opened, cells, start=method.start, length=length)
-    if method.layers == "every":
+    """Every cell's start prompt, ``copies`` times; rates are multiples of the start's RMS.
+
+    With ``begun``, vectors ``[P, H]`` or ``[L, P, H]`` of a finished prompt, all cells go on from these.
+    """
+    if begun is not None:
+        start = torch.stack([begun.detach().float().cpu()] * len(cells))
+    else:
+        start = starts(opened, cells, start=method.start, length=length)
+    if begun is None and method.layers == "every":
         start = opened.layer_starts(start)
     none = [""] * len(cells)
     many = start.repeat_interleave(copies, dim=0)
-    if method.layers == "every":
+    if start.ndim == 4:
         return CellPrompts(PerLayerPrompts(many), lambda i, rate: {"prompt": rate * rms(start[i])}, none)
     if method.encoder == "none":
         return CellPrompts(PlainPrompts(many), lambda i, rate: {"prompt": rate * rms(start[i])}, none)

@@ -54,17 +54,24 @@ def write(
         for document in documents:
             with faults.gathered():
                 stem = _file_stem(document.id, names)
-                lines = _Lines(document, lost).all()
-                annotations = "".join(line + "\n" for line in lines)
+                lines, left = annotations(document)
+                lost.update(left)
                 (folder / stem).parent.mkdir(parents=True, exist_ok=True)
-                for suffix, text in ((".txt", document.text), (".ann", annotations)):
+                for suffix, text in ((".txt", document.text), (".ann", lines)):
                     (folder / (stem + suffix)).write_bytes(text.encode("utf-8"))
-                lost["groups"] += document.group != document.id
-                lost["metadata"] += len(set(document.metadata) - {KEPT})
         faults.raise_all()
         if provenance is not None:
             (folder / PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
     return {kind: count for kind, count in sorted(lost.items()) if count}
+
+
+def annotations(document: Document) -> tuple[str, dict[str, int]]:
+    """The text of one document's ``.ann`` file, and what it cannot hold, counted as by :func:`write`."""
+    lost: Counter[str] = Counter()
+    text = "".join(line + "\n" for line in _Lines(document, lost).all())
+    lost["groups"] += document.group != document.id
+    lost["metadata"] += len(set(document.metadata) - {KEPT})
+    return text, {kind: count for kind, count in sorted(lost.items()) if count}
 
 
 def _file_stem(name: str, names: set[str]) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from clinprompt.data.answered import made_by
 from clinprompt.data.atomic import new_file
@@ -57,53 +57,71 @@ def write(
     Raises :class:`InputError` for unknown resource types, URIs of another form, a time without a zone, documents
     without an id or with the same, and when the file is there already.
     """
-    chosen, known, when = checked_types(resources or {}), checked_systems(systems or {}), _when(recorded)
-    checked_unit(unit)
-    lost, faults, targets, sources = Counter[str](), Faults(), list[str](), dict[str, str]()
     with (
         new_file(path, overwrite=overwrite) as part,
         part.open("w", encoding="utf-8", newline="") as stream,
     ):
-        stream.write(json.dumps({"resourceType": "Bundle", "type": "collection", "timestamp": when})[:-1])
+        return write_bundle(
+            documents, stream, provenance=provenance, resources=resources, systems=systems, embed=embed, unit=unit,
+            recorded=recorded,
+        )  # fmt: skip
 
-        def add(name: str, resource: Resource) -> None:
-            stream.write(",\n" if sources else ', "entry": [\n')
-            stream.write(json.dumps({"fullUrl": name, "resource": resource}, ensure_ascii=False))
 
-        for document in documents:
-            with faults.gathered():
-                source = address(document.id)
-                if not document.id.strip() or document.id in sources:
-                    raise InputError("the document has no id of its own", where=f"document {document.id}")
-                add(source, source_of(document, embed=embed))
-                sources[document.id] = source
-                offsets = Offsets(document.text, unit)
-                lost["metadata"] += len(document.metadata)
-                lost["texts"] += not embed
-                mentions: list[tuple[str, Resource]] = []
-                made_of: dict[str, tuple[str, Resource]] = {}
-                without: list[str] = []
-                for place, span in enumerate(document.spans):
-                    kind = resource_type(span.label, chosen)
-                    if not kind:
-                        without.append(span.id)
-                        continue
-                    made = mention_of(document, span, kind, source=source, offsets=offsets, systems=known, lost=lost)
-                    if made is not None:
-                        mentions.append((address(document.id, place, *span.key), made))
-                        made_of.setdefault(span.id, mentions[-1])
-                apart, dosages = put_relations(document, made_of)
-                lost["relations"] += apart
-                lost["labels without a resource"] += sum(name not in dosages for name in without)
-                for target, made in mentions:
-                    targets.append(target)
-                    add(target, made)
-        faults.raise_all()
-        if targets:
-            agent, prompts = made_by(provenance) or "clinprompt", (provenance or {}).get("prompts", ())
-            run = provenance_of(targets, list(sources.values()), prompts, agent=agent, recorded=when)
-            add(address("run", when, agent, *targets), run)
-        stream.write("\n]}\n" if sources else "}\n")
+def write_bundle(
+    documents: Iterable[Document],
+    stream: TextIO,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    resources: Mapping[str, str] | None = None,
+    systems: Mapping[str, str] | None = None,
+    embed: bool = True,
+    unit: str = "codepoint",
+    recorded: str = "",
+) -> dict[str, int]:
+    """Write the Bundle of :func:`write` to an open stream; the same is returned and raised."""
+    chosen, known, when = checked_types(resources or {}), checked_systems(systems or {}), _when(recorded)
+    checked_unit(unit)
+    lost, faults, targets, sources = Counter[str](), Faults(), list[str](), dict[str, str]()
+    stream.write(json.dumps({"resourceType": "Bundle", "type": "collection", "timestamp": when})[:-1])
+
+    def add(name: str, resource: Resource) -> None:
+        stream.write(",\n" if sources else ', "entry": [\n')
+        stream.write(json.dumps({"fullUrl": name, "resource": resource}, ensure_ascii=False))
+
+    for document in documents:
+        with faults.gathered():
+            source = address(document.id)
+            if not document.id.strip() or document.id in sources:
+                raise InputError("the document has no id of its own", where=f"document {document.id}")
+            add(source, source_of(document, embed=embed))
+            sources[document.id] = source
+            offsets = Offsets(document.text, unit)
+            lost["metadata"] += len(document.metadata)
+            lost["texts"] += not embed
+            mentions: list[tuple[str, Resource]] = []
+            made_of: dict[str, tuple[str, Resource]] = {}
+            without: list[str] = []
+            for place, span in enumerate(document.spans):
+                kind = resource_type(span.label, chosen)
+                if not kind:
+                    without.append(span.id)
+                    continue
+                made = mention_of(document, span, kind, source=source, offsets=offsets, systems=known, lost=lost)
+                if made is not None:
+                    mentions.append((address(document.id, place, *span.key), made))
+                    made_of.setdefault(span.id, mentions[-1])
+            apart, dosages = put_relations(document, made_of)
+            lost["relations"] += apart
+            lost["labels without a resource"] += sum(name not in dosages for name in without)
+            for target, made in mentions:
+                targets.append(target)
+                add(target, made)
+    faults.raise_all()
+    if targets:
+        agent, prompts = made_by(provenance) or "clinprompt", (provenance or {}).get("prompts", ())
+        run = provenance_of(targets, list(sources.values()), prompts, agent=agent, recorded=when)
+        add(address("run", when, agent, *targets), run)
+    stream.write("\n]}\n" if sources else "}\n")
     return {kind: count for kind, count in sorted(lost.items()) if count}
 
 

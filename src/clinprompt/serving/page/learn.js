@@ -1,0 +1,121 @@
+// The few-label loop: corrected notes are kept, a new version is made of them, scored beside the old one, and promoted.
+
+import { ask } from "./api.js";
+import { counted, el, tell } from "./dom.js";
+
+const POLL = 1000; // milliseconds between two looks at what is being made
+
+/** What is kept of every task, `{task: {notes, unseen}}`; null where the server keeps nothing. */
+export async function kept() {
+  try {
+    const { data } = await ask("v1/corrections");
+    return Object.fromEntries(data.map((one) => [one.task, one]));
+  } catch (fault) {
+    if (fault.status === 404 || fault.status === 403) return null;
+    throw fault;
+  }
+}
+
+/** Keep a corrected note. */
+export function keep(edits, { note, name, inputs }) {
+  return ask("v1/corrections", { method: "POST", body: {
+    id: name, note, task: edits.task, prompt: edits.prompt,
+    spans: edits.spans.map(({ id, label, fragments, attributes }) => ({ id, label, fragments, attributes })),
+    relations: edits.relations, answer: edits.answer, inputs,
+  } });
+}
+
+/** The panel of one task: how many notes, the button, progress, the scores, promotion. */
+export class Learning {
+  constructor(root, { changed }) {
+    Object.assign(this, { root, changed });
+  }
+
+  /** Show what is kept of a task. */
+  show(task, about) {
+    this.task = task;
+    const unseen = about.unseen === about.notes ? "" : `, ${about.unseen} of them new to ${about.promoted}`;
+    this.button = el("button", { type: "button", class: "primary", id: "adapt", onclick: () => this.#adapt() }, "Adapt a new version");
+    this.outcome = el("div", { id: "outcome" });
+    this.root.replaceChildren(
+      el("h2", {}, `Learn from corrections: ${task}`),
+      el("p", {}, `${counted(about.notes, "corrected note")} kept${unseen}. A new version goes on from ${about.promoted}; both are then scored on new notes that neither was trained on.`),
+      el("p", { class: "buttons" }, this.button), this.outcome);
+    this.root.hidden = false;
+    this.button.disabled = about.notes === 0;
+    if (about.running) this.#follow(about.running);
+  }
+
+  async #adapt() {
+    this.button.disabled = true;
+    try {
+      const begun = await ask("v1/adaptations", { method: "POST", body: { task: this.task } });
+      tell(`Adapting ${this.task}…`);
+      await this.#follow(begun.id);
+    } catch (fault) {
+      this.#fail(fault.message);
+    }
+  }
+
+  async #follow(id) {
+    const bar = el("progress", { max: "1", "aria-label": "Progress" });
+    const line = el("p", {}, "Starting…");
+    this.outcome.replaceChildren(bar, line);
+    this.button.disabled = true;
+    for (;;) {
+      const now = await ask(`v1/adaptations/${encodeURIComponent(id)}`);
+      if (now.state === "done") return this.#scores(now);
+      if (now.state === "failed") return this.#fail(now.error);
+      if (now.progress === null) bar.removeAttribute("value");
+      else bar.value = now.progress;
+      line.textContent = now.step ? `${now.step}: ${Math.round(100 * (now.progress ?? 0))} %` : "Starting…";
+      await new Promise((resolve) => setTimeout(resolve, POLL));
+    }
+  }
+
+  #fail(message) {
+    this.button.disabled = false;
+    this.outcome.replaceChildren(el("p", { class: "wrong" }, message));
+    tell(message, { wrong: true });
+  }
+
+  #scores(done) {
+    this.button.disabled = false;
+    const { prompt, before, compared } = done.result;
+    const promote = el("button", { type: "button", id: "promote", onclick: () => this.#promote(prompt) }, `Promote ${prompt}`);
+    const note = el("p", {}, `${prompt} was made of ${counted(done.result.notes, "note")} and waits: ${this.task} still means ${before}.`);
+    this.outcome.replaceChildren(...(compared ? scores(compared, before, prompt) : [el("p", {}, "Not scored: too few notes that neither version was trained on. Correct more notes to see whether it helps.")]), note, el("p", { class: "buttons" }, promote));
+    tell(`${prompt} is ready.`);
+    this.changed();
+  }
+
+  async #promote(prompt) {
+    const [name] = prompt.split("@");
+    try {
+      await ask(`v1/prompts/${encodeURIComponent(prompt)}/promote`, { method: "POST" });
+      tell(`${name} now means ${prompt}.`);
+      this.outcome.querySelector("#promote").disabled = true;
+      this.changed();
+    } catch (fault) {
+      tell(fault.message, { wrong: true });
+    }
+  }
+}
+
+/** Both scores on the same notes, and whether they differ. */
+function scores({ metric, notes, examples, folds, old, new: fresh, difference, low, high }, before, prompt) {
+  const row = (name, score) => el("tr", {}, el("th", { scope: "row" }, name),
+    el("td", { "data-head": metric }, score.value.toFixed(1)), el("td", { "data-head": "95 % interval" }, `${score.low.toFixed(1)} – ${score.high.toFixed(1)}`));
+  const shown = low > 0 ? `${prompt} is better` : high < 0 ? `${prompt} is worse` : "no difference is shown";
+  return [
+    el("table", { class: "scores" }, el("caption", {}, `${metric} on ${counted(notes, "note")} (${counted(examples, "example")})`),
+      el("thead", {}, el("tr", {}, ["Version", metric, "95 % interval"].map((head) => el("th", { scope: "col" }, head)))),
+      el("tbody", {}, row(before, old), row(`made like ${prompt}`, fresh))),
+    el("p", { class: "verdict" }, `Difference ${signed(difference)} points [${signed(low)} to ${signed(high)}]: ${shown}.`),
+    el("p", { class: "hint" }, `Each of the ${folds} parts of these notes was scored by a version trained on the other parts; ${prompt} itself was trained on all.${notes < 20 ? ` With ${counted(notes, "note")} the interval is wide and may be too narrow still.` : ""}`),
+  ];
+}
+
+function signed(value) {
+  return `${value > 0 ? "+" : ""}${value.toFixed(1)}`;
+}

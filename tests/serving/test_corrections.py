@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+import stat
+import sys
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+
+from clinprompt.data.readers import brat
+from clinprompt.serving.adaptations import Adaptations
+from clinprompt.serving.keys import add_key
+from clinprompt.stages.corrections import Corrections
+from tests.made_findings import correcting, finding
+from tests.made_notes import CANARY
+
+NOTE = f"Dr {CANARY} 😀 gave aspirin 5 mg.\r\nNo asthma."
+DRUG, DOSE = [NOTE.index("aspirin"), NOTE.index("aspirin") + 7], [NOTE.index("5 mg"), NOTE.index("5 mg") + 4]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corrected")
+    with correcting(folder) as (server, address):
+        yield server, address, folder / "corrections"
+
+
+def span(name, label, *fragments, **attributes):
+    return {"id": name, "label": label, "fragments": list(fragments), "attributes": attributes}
+
+
+def post(address, path="corrections", **body):
+    return httpx.post(f"{address}/v1/{path}", json=body, timeout=30)
+
+
+def test_a_correction_becomes_training_examples_that_only_their_owner_reads(running):
+    server, address, folder = running
+    right = {
+        "note": NOTE,
+        "task": "meds@2",
+        "prompt": "meds@2",
+        "spans": [span("T1", "drug", DRUG), span("T2", "dose", DOSE)],
+    }
+    kept = post(address, **right)
+    assert kept.status_code == 201 and kept.json()["notes"] == 1
+    post(address, **right | {"spans": right["spans"][:1]})  # the same note again takes its place
+    task = server.prompts.snapshot.promoted["meds"].task
+    [name] = Corrections(folder).ids(task.name)
+    [example] = Corrections(folder).read(task.name, name).examples(task)
+    assert example.note == NOTE and [s.surface(NOTE) for s in example.answer.spans] == ["aspirin"]
+    file = folder / task.name / f"{name}.json"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file, file.parent, folder)] == [0o600, 0o700, 0o700]
+    told = {one["task"]: one for one in httpx.get(f"{address}/v1/corrections").json()["data"]}
+    assert told["meds"] == {"task": "meds", "promoted": "meds@1", "notes": 1, "unseen": 1, "running": None}
+
+
+def test_relations_attributes_and_answers_are_kept(running):
+    server, address, folder = running
+    ends = [span("a", "drug", DRUG), span("b", "dose", DOSE)]
+    linked = {"spans": ends, "relations": [{"label": "dose", "head": "a", "tail": "b"}]}
+    asserted = {"spans": [span("a", "condition", [NOTE.index("asthma"), NOTE.index("asthma") + 6], assertion="absent")]}
+    for task, more in (("doses", linked), ("asserted", asserted), ("line", {"answer": {"text": "On aspirin."}})):
+        assert post(address, note=NOTE, task=task, **more).status_code == 201, task
+    made = {}
+    for name in ("doses", "asserted", "line"):
+        task = server.prompts.snapshot.promoted[name].task
+        [one] = [Corrections(folder).read(task.name, known) for known in Corrections(folder).ids(task.name)]
+        [made[name]] = one.examples(task)
+    assert [link.label for link in made["doses"].answer.relations] == ["dose"]
+    [asthma] = made["asserted"].answer.spans
+    assert dict(asthma.attributes) == {"assertion": "absent", "temporality": "current", "experiencer": "patient"}
+    assert made["line"].answer.text == "On aspirin."
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"spans": [span("T1", "drug", [3, 4000])]}, 422),
+        ({"spans": [span("T1", "route", DRUG)]}, 422),
+        ({"spans": [span("T1", "drug", DRUG), span("T1", "dose", DOSE)]}, 422),
+        ({"relations": [{"label": "dose", "head": "T8", "tail": "T9"}]}, 422),
+        ({"task": "nothing"}, 404),
+        ({"task": "../meds"}, 400),
+        ({"unknown": 1}, 400),
+    ],
+)
+def test_what_cannot_be_learnt_is_refused_without_a_word_of_the_note(running, change, status):
+    _, address, _ = running
+    said = post(address, **{"note": NOTE, "task": "meds"} | change)
+    assert said.status_code == status and said.json()["error"]["message"]
+    assert CANARY not in said.text and "aspirin" not in said.text
+
+
+def test_a_server_keeps_nothing_unless_told(tmp_path):
+    with correcting(tmp_path / "x") as (server, address):
+        server.settings = server.settings.model_copy(update={"corrections": None})
+        assert post(address, note=NOTE, task="meds").json()["error"]["code"] == "no_corrections"
+        assert httpx.get(f"{address}/v1/corrections").status_code == 404
+        assert post(address, "adaptations", task="meds").status_code == 404
+    assert not (tmp_path / "x" / "corrections").exists()
+
+
+def test_keys_open_their_own_tasks(tmp_path):
+    key = add_key(tmp_path / "keys", "ann", tasks=("line",))
+    with correcting(tmp_path, keys=tmp_path / "keys") as (_, address):
+        shown = {"headers": {"Authorization": f"Bearer {key}"}, "timeout": 30}
+        body = {"note": NOTE, "task": "meds", "spans": []}
+        assert httpx.post(f"{address}/v1/corrections", json=body, **shown).status_code == 403
+        told = httpx.get(f"{address}/v1/corrections", **shown).json()["data"]
+        assert [one["task"] for one in told] == ["line"]
+        assert httpx.post(f"{address}/v1/adaptations", json={"task": "line"}, **shown).status_code == 403
+        assert httpx.get(f"{address}/v1/corrections").status_code == 401
+        assert httpx.get(address).status_code == 200  # the page itself tells nothing
+
+
+def test_findings_are_written_as_brat_and_fhir(running, tmp_path):
+    _, address, _ = running
+    found = finding("meds@1", NOTE, [("drug", DRUG), ("dose", DOSE)], [("dose", "T1", "T2")])
+    line = finding("line@1", NOTE, kind="summarisation", answer={"text": "On aspirin."})
+    answer = post(address, "export", format="brat", id="n1", note=NOTE, tasks=[found, line])
+    assert answer.headers["x-left-out"] == "answers 1"
+    with zipfile.ZipFile(BytesIO(answer.content)) as archive:
+        archive.extractall(tmp_path)
+    [document] = brat.read(tmp_path)
+    assert document.text == NOTE and [s.surface(NOTE) for s in document.spans] == ["aspirin", "5 mg"]
+    assert [(r.label, r.head, r.tail) for r in document.relations] == [("dose", "T1", "T2")]
+    bundle = post(address, "export", format="fhir", id="n1", note=NOTE, tasks=[found]).json()
+    kinds = [entry["resource"]["resourceType"] for entry in bundle["entry"]]
+    assert kinds == ["DocumentReference", "MedicationStatement", "Provenance"]
+
+
+def test_findings_of_another_note_are_refused(running):
+    _, address, _ = running
+    found = finding("meds@1", NOTE, [("drug", DRUG)])
+    said = post(address, "export", format="brat", id="n1", note="x" + NOTE, tasks=[found])
+    assert said.status_code == 422 and CANARY not in said.text
+
+
+CHILD = """
+import json, sys, time
+folder = sys.argv[1]
+open(folder + "/status.json", "w").write(json.dumps({"name": "score", "done": 1, "total": 4}))
+time.sleep(float(sys.argv[2]))
+print(json.dumps(json.loads(sys.argv[3])))
+sys.exit(int(sys.argv[4]))
+"""
+
+
+def standing_in(monkeypatch, *, seconds=0.4, said, code=0):
+    """A quick process in the place of `clinprompt renew`."""
+
+    def command(self, folder):
+        return [sys.executable, "-c", CHILD, str(folder), str(seconds), json.dumps(said), str(code)]
+
+    monkeypatch.setattr(Adaptations, "command", command)
+
+
+def ended(address, name):
+    while (now := httpx.get(f"{address}/v1/adaptations/{name}").json())["state"] == "running":
+        time.sleep(0.05)
+    return now
+
+
+def test_an_adaptation_tells_how_far_it_is_and_one_runs_at_a_time(running, monkeypatch):
+    _, address, folder = running
+    standing_in(monkeypatch, seconds=1.0, said={"prompt": "meds@3", "compared": None})
+    begun = post(address, "adaptations", task="meds")
+    assert begun.status_code == 202 and begun.json()["state"] == "running"
+    told = {one["task"]: one["running"] for one in httpx.get(f"{address}/v1/corrections").json()["data"]}
+    assert told["meds"] == begun.json()["id"] and told["line"] is None
+    assert post(address, "adaptations", task="line").status_code == 409
+    seen = set()
+    while (now := httpx.get(f"{address}/v1/adaptations/{begun.json()['id']}").json())["state"] == "running":
+        seen.add((now["step"], now["progress"]))
+        time.sleep(0.02)
+    assert ("Scoring", 0.25) in seen and now["result"]["prompt"] == "meds@3"
+    assert not list((folder / ".work").iterdir())
+
+
+def test_an_adaptation_that_fails_says_why(running, monkeypatch):
+    _, address, _ = running
+    standing_in(monkeypatch, said={"errors": [{"what": "there are no corrections of this task"}]}, code=2)
+    now = ended(address, post(address, "adaptations", task="meds").json()["id"])
+    assert (now["state"], now["error"]) == ("failed", "there are no corrections of this task")
+    assert httpx.get(f"{address}/v1/adaptations/none").status_code == 404
+    assert post(address, "adaptations", task="nothing").status_code == 404
+
+
+def test_the_process_is_the_command_line_with_the_servers_own_settings(running, monkeypatch):
+    server, _, folder = running
+    asked = []
+    monkeypatch.setattr("subprocess.Popen", lambda command, **options: asked.append(command) or _Running())
+    adaptations = Adaptations(server)
+    adaptations.start("meds@2")
+    [command] = asked
+    assert command[1:4] == ["-m", "clinprompt", "renew"] and "--json" in command
+    settings = json.loads(Path(command[command.index("--config") + 1]).read_text())
+    assert settings["name"] == "meds@2" and settings["backbone"] == server.settings.backbone.model_dump(mode="json")
+    adaptations.close()
+    assert not list((folder / ".work").iterdir())
+
+
+class _Running:
+    pid, code = 2**22 + 1, None
+
+    def poll(self):
+        return self.code
+
+    def terminate(self):
+        self.code = -15
+
+    def wait(self, seconds=None):
+        return self.code

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from clinprompt.errors import InputError
+from clinprompt.schema.document import Document, Span
+from clinprompt.schema.example import Split
+from clinprompt.stages import renew as stage
+from clinprompt.stages.banked import open_bank
+from clinprompt.stages.configs import BackboneSettings
+from clinprompt.stages.corrections import Correction, Corrections
+from clinprompt.stages.methods import Budget
+from clinprompt.stages.prepared import open_prepared
+from clinprompt.stages.progress import silent
+from clinprompt.stages.renew import RenewSettings, renew
+from clinprompt.stages.told import told
+from tests.made_findings import made_bank
+from tests.made_notes import CANARY
+
+QUICK = Budget(steps=2, batch=2, rates=(0.01,), keep="best", dev_every=1, warmup=0)
+STILL = QUICK.model_copy(update={"rates": (1e-12,)})
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory):
+    return made_bank(tmp_path_factory.mktemp("renew"))
+
+
+def corrected(folder, task, *, notes=5):
+    """Corrections of so many notes."""
+    kept = Corrections(folder)
+    for n in range(notes):
+        text = f"{CANARY} takes drug{n} {n + 1} mg."
+        start = text.index("drug")
+        spans = (Span("drug", ((start, start + 5),), "T1"), Span("dose", ((start + 6, start + 10),), "T2"))
+        kept.save(task, Correction(Document(f"n{n}", text, spans)))
+    return kept
+
+
+@pytest.fixture
+def given(bank, tmp_path):
+    folder, opened = bank
+    task = open_bank(folder).find("meds").card.task
+    kept = corrected(tmp_path / "corrections", task)
+    settings = RenewSettings(
+        bank=folder, name="meds@1", corrections=kept.folder, backbone=BackboneSettings(path=opened.identity.name),
+        budget=QUICK, answer_tokens=8, resamples=100, folds=3,
+    )  # fmt: skip
+    return settings, opened, kept, task
+
+
+def test_a_new_version_waits_beside_the_old_one_with_both_scores(given):
+    settings, opened, kept, _ = given
+    made = renew(settings, opened=opened)
+    bank = open_bank(settings.bank)
+    new = bank.find(made.prompt)
+    assert made.before == "meds@1" and not new.promoted and bank.find("meds").reference == "meds@1"
+    assert (made.notes, made.examples, made.unseen) == (5, 5, 5)
+    assert (made.compared.notes, made.compared.examples, made.compared.folds) == (5, 5, 3)
+    assert made.compared.low <= made.compared.difference <= made.compared.high
+    assert new.card.lineage.sources == ("meds@1",) and new.card.scores[0]["notes"] == 5
+    assert not list((kept.folder / stage.WORK).iterdir())
+    assert not torch.equal(bank.open(made.prompt).vectors, bank.open("meds@1").vectors)
+    bank.remove(made.prompt)
+
+
+def test_notes_that_a_version_has_seen_never_score_it(given):
+    settings, opened, kept, task = given
+    first = renew(settings, opened=opened)
+    again = renew(settings.model_copy(update={"name": first.prompt}), opened=opened)
+    assert again.unseen == 0 and again.compared is None
+    text = "New: drug9 8 mg."
+    kept.save(task, Correction(Document("new", text, (Span("drug", ((5, 10),), "T1"),))))
+    more = renew(settings.model_copy(update={"name": first.prompt}), opened=opened)
+    assert (more.notes, more.unseen, more.compared.notes, more.compared.folds) == (6, 1, 1, 1)
+    for one in (first, again, more):
+        open_bank(settings.bank).remove(one.prompt)
+
+
+def test_a_version_is_scored_by_prompts_that_have_not_seen_the_note(given, monkeypatch):
+    settings, opened, *_ = given
+    trained, asked = [], []
+
+    def adapt(config, **options):
+        for path in config.targets:
+            prepared = open_prepared(path)
+            parts = [prepared.part(split) for split in (Split.train, Split.dev)]
+            assert all(parts)  # something to learn from and something to choose by
+            trained.append({example.note for part in parts for example in part})
+        return own_adapt(config, **options)
+
+    def answers(settings, opened, prompt, task, examples):
+        asked.append({example.note for example in examples})
+        return own_answers(settings, opened, prompt, task, examples)
+
+    own_adapt, own_answers = stage.adapt, stage._answers
+    monkeypatch.setattr(stage, "adapt", adapt)
+    monkeypatch.setattr(stage, "_answers", answers)
+    made = renew(settings, opened=opened)
+    everything, *folds = asked
+    assert len(trained) == 4 and trained[-1] == everything == set.union(*folds)
+    assert all(not seen & held and seen | held == everything for seen, held in zip(trained, folds, strict=False))
+    open_bank(settings.bank).remove(made.prompt)
+
+
+def test_without_learning_the_new_version_is_the_old_one(given):
+    settings, opened, *_ = given
+    made = renew(settings.model_copy(update={"budget": STILL}), opened=opened)
+    bank = open_bank(settings.bank)
+    assert torch.allclose(bank.open(made.prompt).vectors, bank.open("meds@1").vectors, rtol=0, atol=1e-9)
+    assert made.compared.old == made.compared.new and made.compared.difference == 0
+    bank.remove(made.prompt)
+
+
+@pytest.mark.parametrize("notes", [1, 2])
+def test_the_fewest_notes_make_a_version(given, tmp_path, notes):
+    settings, opened, _, task = given
+    kept = corrected(tmp_path / "few", task, notes=notes)
+    made = renew(settings.model_copy(update={"corrections": kept.folder}), opened=opened)
+    assert (made.compared is None) == (notes == 1)
+    open_bank(settings.bank).remove(made.prompt)
+
+
+def test_nothing_to_learn_from_is_refused(given, tmp_path):
+    settings, opened, _, _ = given
+    with pytest.raises(InputError, match="there are no corrections of this task"):
+        renew(settings.model_copy(update={"corrections": tmp_path / "none"}), opened=opened)
+
+
+def test_what_a_failed_run_read_is_removed(given, monkeypatch):
+    settings, opened, kept, _ = given
+    monkeypatch.setattr(stage, "adapt", lambda *given, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        renew(settings, opened=opened)
+    assert not list((kept.folder / stage.WORK).iterdir())
+
+
+def test_a_broken_correction_is_named_without_its_text(given):
+    settings, opened, kept, task = given
+    [name, *_] = kept.ids(task.name)
+    path = kept.folder / task.name / f"{name}.json"
+    path.write_text(json.dumps({"document": {"id": "x", "text": CANARY, "spans": 3}}))
+    with pytest.raises(InputError, match=name) as refused:
+        renew(settings, opened=opened)
+    assert CANARY not in str(refused.value)
+
+
+def test_progress_is_told_in_a_file(tmp_path):
+    file = tmp_path / "status.json"
+    with told(silent, file)("score", 4) as advance:
+        assert json.loads(file.read_text()) == {"name": "score", "done": 0, "total": 4}
+        advance(4)
+    assert json.loads(file.read_text())["done"] == 4
