@@ -195,3 +195,14 @@ def test_threads_share_an_engine(checkpoint, server, url):
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: theirs.predict(asked), range(4)):
             assert [one.raw for one in found] == expected
+
+
+def test_log_probabilities_of_what_was_written_and_how_it_is_drawn(checkpoint, server, url):
+    ours, theirs = both(checkpoint, url)
+    request = ours._request(questions(checkpoint)[1])
+    [expected], [found] = ([*one.engine.answers([request], SHORT)] for one in (ours, theirs))
+    assert (found.text, found.tokens) == (expected.text, expected.tokens)
+    assert found.chances == pytest.approx(expected.chances, abs=log1p(12 / 263) + 1e-3)
+    theirs.engine.answers([request], Generation(3, temperature=0.7, top_p=0.9, seed=4))
+    drawn = server.asked[-1]
+    assert (drawn["temperature"], drawn["top_p"], drawn["seed"]) == (0.7, 0.9, 4) and "seed" not in server.asked[-2]
