@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clinprompt.serving.process import Draining, _listener
+from clinprompt.serving.process import Draining, listen
 from clinprompt.serving.server import Server, open_server
 from clinprompt.serving.settings import ServeSettings
 from clinprompt.stages.banked import add_prompts, open_bank
@@ -31,17 +31,17 @@ def write_bank(folder: Path, opened: Opened, tasks: dict[str, tuple[str, str]]) 
 @contextmanager
 def running(server: Server) -> Iterator[str]:
     """Serve in a thread; gives the address."""
-    listener = _listener("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0)
     ready = threading.Event()
     process = Draining(server, told=ready.set)
     thread = threading.Thread(target=process.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         process.should_exit = True
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
         server.close()
 
@@ -59,7 +59,7 @@ def served(bank: Path, opened: Opened, **changes) -> Iterator[tuple[Server, str]
         yield server, address
 
 
-def wait_until(condition, *, seconds: float = 5.0) -> float:
+def wait_until(condition, *, seconds: float = 20.0) -> float:
     """Wait until something is so; the seconds that it took."""
     began = time.monotonic()
     while not condition():

@@ -36,6 +36,7 @@ NAMES = (
     "streaming",
     "bank",
     "batch",
+    "live_engine",
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,17 @@ from clinprompt.backbones import padded
 from clinprompt.backbones.attention import routed
 from clinprompt.backbones.decoding import Decoding, Line
 from clinprompt.backbones.frozen_layers import lighten
-from clinprompt.backbones.guards import check_length
 from clinprompt.backbones.last_layer import last_layer, only_at
 from clinprompt.backbones.note_cache import NoteCache
 from clinprompt.backbones.pack import Pack, Segment
 from clinprompt.backbones.protocol import Output, Placement, PromptVectors, Row
 from clinprompt.backbones.recompute import recompute_layers
 from clinprompt.backbones.row_segments import lay_rows
-from clinprompt.backbones.spelling import shared_tokens, spell
 from clinprompt.backbones.state_store import MEMORY, StateStore
-from clinprompt.errors import InputError
-from clinprompt.schema.formulated import Piece, TextPair
+from clinprompt.backbones.tokenizing import TokenizerBackbone, context_length
 
 
-class CausalBackbone:
+class CausalBackbone(TokenizerBackbone):
     """A frozen causal language model with its tokenizer.
 
     The stock transformers model, over rows that lie one behind the other in one sequence, with an attention that knows
@@ -59,19 +55,22 @@ class CausalBackbone:
         extra_ends: frozenset[int] = frozenset(),
         weights: str = "full",
     ) -> None:
-        self.model, self.tokenizer, self.name = model, tokenizer, name
-        self.fingerprint, self.tokenizer_fingerprint = fingerprint, tokenizer_fingerprint
-        self.template = template
+        config = model.config.get_text_config()
+        super().__init__(
+            tokenizer,
+            name=name,
+            fingerprint=fingerprint,
+            tokenizer_fingerprint=tokenizer_fingerprint,
+            template=template,
+            max_tokens=context_length(config),
+            extra_ends=extra_ends,
+        )
+        self.model, self.weights = model, weights
         self.autocast, self.packed = autocast, packed
         self.decoder, self.head = model.get_decoder(), model.get_output_embeddings()
         self.last_layer = last_layer(self.decoder)
-        config = model.config.get_text_config()
         self.hidden_size, self.n_layers = config.hidden_size, config.num_hidden_layers
         self.vocabulary = self.embeddings.shape[0]
-        self.max_tokens = int(getattr(config, "max_position_embeddings", 0) or 2**31)
-        self.start = () if tokenizer.bos_token_id is None else (tokenizer.bos_token_id,)
-        self.bos, self.eos = tokenizer.bos_token_id, tokenizer.eos_token_id
-        self.stops, self.weights = extra_ends | {self.eos}, weights
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (self.eos or 0)
         self.recompute = recompute
         self.note_memory, self.note_folder = note_memory, note_folder
@@ -92,37 +91,17 @@ class CausalBackbone:
         """Where the embedding table lives and batches are sent."""
         return self.embeddings.device
 
+    @property
+    def computing(self) -> dict[str, str]:
+        """What runs the network, and in which numbers."""
+        return {"engine": "local", "dtype": str(self.embeddings.dtype).removeprefix("torch.")}
+
     def freeze(self) -> None:
         """Take every weight out of training and turn dropout off."""
         self.model.eval()
         self.model.requires_grad_(False)
         if self.recompute:
             recompute_layers(self.model, self.decoder.layers)
-
-    def tokens(self, piece: Piece) -> list[int]:
-        """Token ids of one piece; special tokens are recognised only in trusted pieces."""
-        return spell(self.tokenizer, piece.text, trusted=piece.trusted)["input_ids"]
-
-    def encode(self, pair: TextPair, *, name: str, reserve: int = 0) -> Row:
-        """Token ids of a text pair.
-
-        ``reserve`` is the room to keep for prompt vectors and generated tokens. Raises :class:`InputError` when the
-        row does not fit the backbone's context (nothing is ever cut off), and when no token stands before the answer.
-        """
-        pieces = [self.tokens(piece) for piece in pair.context]
-        row = Row(
-            name=name,
-            context=tuple(token for piece in pieces for token in piece),
-            cue=tuple(token for piece in pair.cue for token in self.tokens(piece)),
-            answer=(*self.tokens(Piece(pair.answer)), self.eos),
-            shared=shared_tokens(pair.context, pieces),
-        )
-        if not row.cue:
-            what = "the template leaves no token between the input and the answer, from which the answer is begun"
-            raise InputError(what, where=f"example {name}", fix="name another with `--set backbone.template=plain`")
-        needed = row.length + reserve + 1
-        check_length(needed, "its prompt and answer", most=self.max_tokens, example=name, backbone=self.name)
-        return row
 
     @property
     def tokens_at_once(self) -> int:
@@ -269,16 +248,9 @@ class CausalBackbone:
                 use_cache=False,
                 layout=decoding,
             )
-        decoding.advance()
-        return self.logits(result.last_hidden_state[0])
-
-    def with_answer(self, row: Row, answer: str) -> Row:
-        """The row with another answer, given as text."""
-        return replace(row, answer=(*self.tokens(Piece(answer)), self.eos))
-
-    def text(self, tokens: Sequence[int]) -> str:
-        """The text of generated tokens, blanks as they are."""
-        return self.tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        logits = self.logits(result.last_hidden_state[0])
+        decoding.advance()  # last of all: a step that fails can be run again
+        return logits
 
     def logits(self, last: Tensor) -> Tensor:
         """The head over states ``[A, H]``."""

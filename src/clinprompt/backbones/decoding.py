@@ -15,6 +15,12 @@ from clinprompt.backbones.pack import stack_states
 ROOM = 32
 """Tokens by which the room for written tokens grows."""
 
+MOST = 12
+"""Bundles that are always allowed; each costs some calls per layer."""
+
+SPREAD = 2
+"""How many times as much as needed the padding of trunks of different lengths may make of them."""
+
 
 @dataclass(slots=True)
 class Line:
@@ -54,6 +60,7 @@ class Decoding:
         self.seen: dict[int | None, Tensor] = {}
         self.trunk_seen: dict[tuple[int, int | None], Tensor | None] = {}
         self.order = self._lay(lines)
+        self.bundled = len(self.bundles)
         self.own = stack_states([line.own for line in self.lines]).to(device)  # [L, 2, B or more, heads, U, D]
 
     def add(self, lines: Sequence[Line]) -> list[int]:
@@ -73,7 +80,7 @@ class Decoding:
         for b, states in enumerate(new, at):
             self.own[:, :, b, :, : states.shape[3]] = states
             self.own[:, :, b, :, states.shape[3] :] = 0
-        while len(self.bundles) > 1 and self._alike(*self.bundles[-2:]):
+        while len(self.bundles) > 1 and _alike(*self.bundles[-2:]):
             self.bundles[-2:] = [_joined(*self.bundles[-2:])]
         self.trunk_seen = {}
         places = {i: at + place for place, i in enumerate(order)}
@@ -84,15 +91,19 @@ class Decoding:
         sharers: dict[int, list[int]] = {}
         for i, line in enumerate(lines):
             sharers.setdefault(id(line.trunk), []).append(i)
-        by_count: dict[int, list[list[int]]] = {}
-        for members in sharers.values():
-            by_count.setdefault(len(members), []).append(members)
-        order = [i for bundles in by_count.values() for members in bundles for i in members]
+        length = lambda members: lines[members[0]].trunk.shape[3]  # noqa: E731
+        bundles: list[list[list[int]]] = []
+        for members in sorted(sharers.values(), key=lambda members: (len(members), length(members))):
+            alike = bundles and len(bundles[-1][0]) == len(members)
+            if not alike or length(members) > SPREAD * (length(bundles[-1][0]) + ROOM):
+                bundles.append([])
+            bundles[-1].append(members)
+        order = [i for bundle in bundles for members in bundle for i in members]
         at = len(self.lines)
-        for count, bundles in by_count.items():
-            trunks = [lines[members[0]].trunk for members in bundles]
+        for bundle in bundles:
+            count, trunks = len(bundle[0]), [lines[members[0]].trunk for members in bundle]
             lengths = torch.tensor([trunk.shape[3] for trunk in trunks for _ in range(count)], device=self.device)
-            end = at + count * len(bundles)
+            end = at + count * len(bundle)
             self.bundles.append(_Bundle(at, end, stack_states(trunks).to(self.device), lengths))
             at = end
         new = [lines[i] for i in order]
@@ -103,9 +114,10 @@ class Decoding:
         self.rows = torch.arange(len(self.lines), device=self.device)
         return order
 
-    def _alike(self, one: _Bundle, other: _Bundle) -> bool:
-        """Whether two neighbours are to be one: not when the first is much larger, which would be copied each time."""
-        return one.sharers == other.sharers and one.trunks[0, 0].numel() <= 2 * other.trunks[0, 0].numel()
+    @property
+    def scattered(self) -> bool:
+        """Whether so many lines have joined one by one that it is time to lay all out anew."""
+        return len(self.bundles) > max(MOST, 2 * self.bundled)
 
     @property
     def positions(self) -> Tensor:
@@ -177,6 +189,14 @@ class Decoding:
                 mask &= column > self.positions[bundle.first : bundle.end, None] - window
             self.trunk_seen[i, window] = None if bool(mask.all()) else mask[:, None]
         return self.trunk_seen[i, window]
+
+
+def _alike(one: _Bundle, other: _Bundle) -> bool:
+    """Whether two neighbours are to be one: not where much would be padding, or the first is copied each time."""
+    first, second = (bundle.trunks.shape[2] * bundle.trunks.shape[4] for bundle in (one, other))
+    longest = max(one.trunks.shape[4], other.trunks.shape[4])
+    together = longest * (one.trunks.shape[2] + other.trunks.shape[2])
+    return one.sharers == other.sharers and first <= 2 * second and together <= SPREAD * (first + second)
 
 
 def _joined(one: _Bundle, other: _Bundle) -> _Bundle:

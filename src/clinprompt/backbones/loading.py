@@ -124,7 +124,7 @@ def load_backbone(
             **placed,
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        settings, ends = _json(folder / "clinprompt.json"), _ends(folder)
+        settings, ends = _json(folder / "clinprompt.json"), answer_ends(folder)
     check_complete(info["missing_keys"], where=str(folder), fix=_FIX)
     check_placed(model, where=str(folder))
     if tokenizer.eos_token_id is None:
@@ -225,7 +225,7 @@ def check_room(needed: int, places: list[torch.device], kept: str, *, backbone: 
         )
 
 
-def _ends(folder: Path) -> frozenset[int]:
+def answer_ends(folder: Path) -> frozenset[int]:
     """Tokens that end an answer besides the tokenizer's own, as chat models name several."""
     found = _json(folder / "generation_config.json").get("eos_token_id")
     return frozenset([found] if isinstance(found, int) else found or ())

@@ -44,6 +44,39 @@ Flat = Annotated[
     ),
 ]
 
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        help="local: the backbone in this process; openai: a server that holds a prompt-token checkpoint.",
+        show_default="local",
+    ),
+]
+
+EngineUrl = Annotated[
+    str | None,
+    typer.Option(help="Address of that server, up to /v1.", show_default="http://127.0.0.1:8000/v1"),
+]
+
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the checkpoint that the server was started with; its weights need not be here."),
+]
+
+EngineModel = Annotated[
+    str | None,
+    typer.Option(help="What the server calls the checkpoint.", show_default="its only model, or the folder's name"),
+]
+
+EngineKey = Annotated[
+    Path | None,
+    typer.Option(help="File with the server's API key.", show_default="the variable CLINPROMPT_ENGINE_KEY"),
+]
+
+AllowRemote = Annotated[
+    bool,
+    typer.Option("--allow-remote", help="Let notes be sent to a server that is not on this machine."),
+]
+
 
 def overrides(sets: Sequence[str] | None, **flags: Any) -> list[str]:
     """Flags that were given, as overrides, before the user's own ``--set``: ``a__b=1`` sets ``a.b``."""

@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Backbone, Config, Decoding, Flat, Grounded, Sets
+from clinprompt.cli.options import (
+    AllowRemote,
+    Backbone,
+    Checkpoint,
+    Config,
+    Decoding,
+    Engine,
+    EngineKey,
+    EngineModel,
+    EngineUrl,
+    Flat,
+    Grounded,
+    Sets,
+)
 
 
 def serve(
@@ -31,6 +44,12 @@ def serve(
     decoding: Decoding = None,
     grounded: Grounded = None,
     flat: Flat = None,
+    engine: Engine = None,
+    engine_url: EngineUrl = None,
+    checkpoint: Checkpoint = None,
+    engine_model: EngineModel = None,
+    engine_key: EngineKey = None,
+    allow_remote: AllowRemote = False,
     config: Config = None,
     sets: Sets = None,
 ) -> None:  # fmt: skip
@@ -50,15 +69,22 @@ def serve(
     flags = overrides(
         sets, bank=bank, backbone__path=backbone, host=host, port=port, hosts=allowed_host, keys=keys, audit=audit,
         audit_secret=audit_secret, inbox=inbox, bank_key=bank_key, answer_tokens=answer_tokens, decoding__kind=decoding,
-        decoding__grounded=grounded, decoding__flat=flat,
+        decoding__grounded=grounded, decoding__flat=flat, engine__kind=engine, engine__url=engine_url,
+        engine__checkpoint=checkpoint, engine__model=engine_model, engine__key_file=engine_key,
+        engine__allow_remote=allow_remote or None,
     )  # fmt: skip
     settings = load_config(config, ServeSettings, flags)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    console.stage("serve", f"{settings.bank} on {settings.backbone.path}")
+    console.stage("serve", f"{settings.bank} on {settings.engine.checkpoint or settings.backbone.path}")
     server = open_server(settings)
     snapshot = server.prompts.snapshot
     for reference, fault in snapshot.faults.items():
         console.warn(f"{reference} is not served: {fault}")
+
+    for remark in server.opened.remarks(settings.decoding):
+        console.warn(remark)
+    if unconstrained := server.opened.unconstrained(settings.decoding):
+        console.warn(f"answers are written freely and checked afterwards: {unconstrained}")
 
     def told(address: str) -> None:
         console.line(f"{len(snapshot.promoted)} prompts at {address}; Ctrl-C ends it")

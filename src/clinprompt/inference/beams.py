@@ -53,6 +53,8 @@ def search(
     trunks = [torch.cat([line.trunk, line.own], dim=3) for line in lines]
     empty = [trunk[:, :, :, :0] for trunk in trunks]
     decoding = Decoding([Line(trunks[g], empty[g]) for g in range(G) for _ in range(W)], device=device)
+    order = decoding.order
+    place = sorted(range(len(order)), key=order.__getitem__)
     # At first all beams of a row are the same: only one of them may go on.
     scores = torch.full((G, W), -torch.inf, dtype=torch.float64, device=device)
     scores[:, 0] = 0.0
@@ -69,8 +71,9 @@ def search(
         if last or all(one.over for one in searches):
             break
         scores = torch.tensor(kept, dtype=torch.float64, device=device)
-        decoding.reorder(source)
-        logits = backbone.step(decoding, torch.tensor(tokens, device=device)).view(G, W, -1)
+        decoding.reorder([place[source[i]] for i in order])
+        laid = torch.tensor([tokens[i] for i in order], device=device)
+        logits = backbone.step(decoding, laid)[place].view(G, W, -1)
     return [_answer(backbone, one, generation, given[g]) for g, one in enumerate(searches)]
 
 

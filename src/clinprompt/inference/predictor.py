@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.protocol import Generation, Placement, RawAnswer, Row
+from clinprompt.backbones.tokenizing import TokenizerBackbone
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Constraint, Grammars
 from clinprompt.inference.engines.engine import Engine
@@ -29,6 +29,7 @@ CONSTRAINED, CHECKED, FREE_TEXT = "constrained", "checked", "free text"
 class Question:
     """One example of one task with the prompt that shall answer it (``None``: the task's words alone).
 
+    ``prompt_name`` is the prompt's name with its version, by which an engine elsewhere knows it.
     For encoders also the prompt's scorers, tensors by name, and how questions are worded.
     """
 
@@ -51,7 +52,7 @@ class Predictor:
 
     def __init__(
         self,
-        backbone: CausalBackbone,
+        backbone: TokenizerBackbone,
         template: Template,
         *,
         generation: Generation | None = None,
@@ -137,7 +138,8 @@ class Predictor:
         """The row that asks a question, with its prompt and what the answer may be."""
         pair = formulate(question.example, question.task, self.template, with_answer=False)
         row = self._encode(question, pair)
-        return Request(row, question.vectors, question.placement, lambda: self._constraint(question))
+        constraint = lambda: self._constraint(question)  # noqa: E731
+        return Request(row, question.vectors, question.placement, constraint, question.prompt_name)
 
     def _encode(self, question: Question, pair: TextPair) -> Row:
         length = 0 if question.vectors is None else question.vectors.shape[0]
@@ -149,12 +151,13 @@ class Predictor:
 
     def _provenance(self, question: Question, answer: RawAnswer, *, chosen: bool) -> dict[str, str]:
         manner = "greedy" if self.generation.beams == 1 else f"{self.generation.beams} beams"
+        if (heat := self.generation.temperature) > 0.0:
+            manner = f"drawn at temperature {heat:g}, top_p {self.generation.top_p:g}, seed {self.generation.seed}"
         return {
             "task": question.task.name,
             "prompt": question.prompt_name,
             "backbone": self.backbone.fingerprint,
-            "engine": "local",
-            "dtype": str(self.backbone.embeddings.dtype).removeprefix("torch."),
+            **self.backbone.computing,
             "grounding": self._grounding(question, answer),
             "decoding": "likeliest choice" if chosen else f"{manner}, at most {self.generation.tokens} tokens",
         }

@@ -57,7 +57,7 @@ def token_ends(ids: Sequence[int], text: Callable[[Sequence[int]], str]) -> list
 def mean_chance(chances: Sequence[float], ends: Sequence[int], place: tuple[int, int]) -> float:
     """Exp of the mean log-probability of the tokens that write a range of characters, those across its borders too."""
     start, end = place
-    begins = [0, *ends[:-1]]
+    begins = [0, *ends][: len(ends)]
     inside = [
         chance
         for chance, begin, stop in zip(chances, begins, ends, strict=True)

@@ -14,9 +14,6 @@ from clinprompt.backbones.padded import Rectangle, Seat
 from clinprompt.inference.draft import Draft
 from clinprompt.inference.sampling import chances, choose
 
-MOST = 12
-"""Bundles of lines beyond which all are laid out anew: each costs some calls per layer."""
-
 
 @dataclass(slots=True, eq=False)
 class _Row:
@@ -48,10 +45,13 @@ class Writing:
         going = [row for row in rows if not row.draft.over]
         beside = [row.line for row in going if isinstance(row.line, Line)]
         if self.decoding is not None and beside:
-            for row, at in zip(going, self.decoding.add(beside), strict=True):
-                row.at = at
-            self.laid += going
-            if len(self.decoding.bundles) > MOST:
+            try:
+                for row, at in zip(going, self.decoding.add(beside), strict=True):
+                    row.at = at
+                self.laid += going
+            except torch.OutOfMemoryError:
+                self._pause()
+            if self.decoding is not None and self.decoding.scattered:
                 self._pause()
         return list(drafts)
 
@@ -84,15 +84,15 @@ class Writing:
     def _step_lines(self, rows: list[_Row]) -> None:
         if self.decoding is not None and len(rows) <= len(self.decoding.lines) // 2:
             self._pause()  # rows that left are carried along until half of them have
-        if self.decoding is None:
-            self.decoding = Decoding([row.line for row in rows if isinstance(row.line, Line)], device=self.device)
-            self.laid = list(rows)
-            for at, i in enumerate(self.decoding.order):
-                rows[i].at = at
-        tokens = [self.backbone.pad] * len(self.decoding.lines)
-        for row in rows:
-            tokens[row.at] = row.draft.tokens[-1]
         try:
+            if self.decoding is None:
+                self.decoding = Decoding([row.line for row in rows if isinstance(row.line, Line)], device=self.device)
+                self.laid = list(rows)
+                for at, i in enumerate(self.decoding.order):
+                    rows[i].at = at
+            tokens = [self.backbone.pad] * len(self.decoding.lines)
+            for row in rows:
+                tokens[row.at] = row.draft.tokens[-1]
             logits = self.backbone.step(self.decoding, torch.tensor(tokens, device=self.device))
         except Exception as error:
             if len(rows) == 1:

@@ -72,3 +72,8 @@ class PromptCard(_Strict):
     scores: tuple[dict[str, Any], ...] = ()
     reference: Reference | None = None
     made_with: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """Name and version, such as ``meds@3``."""
+        return f"{self.name}@{self.version}"

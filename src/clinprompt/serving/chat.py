@@ -156,7 +156,8 @@ def chat_routes(server: Server) -> APIRouter:
         generation = body.generation(server.settings, tokens=body.max_completion_tokens or body.max_tokens, param=param)
         server.admit(request, caller, [note])
         [served] = await server.wanted(request, caller, [body.model])
-        writing = begin(server, served, note, body.inputs, generation, chances=body.top_logprobs or 0)
+        chances = (body.top_logprobs or 0) if body.logprobs else None
+        writing = await begin(server, served, note, body.inputs, generation, chances=chances)
         made = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.reference}
         if body.streams:
             return _stream(server, request, body, writing, made, served.name)

@@ -91,7 +91,7 @@ def completion_routes(server: Server) -> APIRouter:
         writings = []
         try:
             for note in notes:
-                writings.append(begin(server, served, note, body.inputs, generation, chances=body.logprobs or 0))
+                writings.append(await begin(server, served, note, body.inputs, generation, chances=body.logprobs))
             made = {"id": f"cmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.reference}
             if body.streams:
                 return _stream(server, request, body, writings[0], made, served.name)
@@ -144,6 +144,7 @@ def told(tokens: Sequence[Token], most: int, *, at: int = 0) -> Logprobs:
     return Logprobs(
         tokens=[token.text for token in tokens],
         token_logprobs=[token.chance for token in tokens],
-        top_logprobs=[dict(token.best) for token in tokens] if most else None,
+        # Some tokens of bytes have the same name: the likeliest stays.
+        top_logprobs=[dict(reversed(token.best)) for token in tokens] if most else None,
         text_offset=offsets,
     )

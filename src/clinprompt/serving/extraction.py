@@ -12,7 +12,7 @@ from clinprompt.data.mentions import span_number
 from clinprompt.inference.long_notes import LongNotes, Plan
 from clinprompt.inference.predictor import Predictor
 from clinprompt.schema.document import Document, Span
-from clinprompt.schema.example import SPAN_KINDS
+from clinprompt.schema.example import SPAN_KINDS, Answer
 from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.serving.asked import example_of
@@ -175,7 +175,7 @@ class _Extracting:
 
 def findings(one: Asked, note: str, prediction: Prediction | None, *, windows: int) -> TaskFindings:
     """A prediction about a note as it is told; ``None``: the note is blank and was not asked about."""
-    found = prediction or Prediction("")
+    found = prediction or Prediction("", Answer())
     answer = found.answer
     names = {span.id: f"T{n}" for n, span in enumerate(answer.spans, 1)}
     spans = [

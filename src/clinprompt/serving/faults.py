@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from clinprompt.errors import InputError
-from clinprompt.inference.engines.unanswered import Cancelled, Closed, Expired, Full, Unanswered
+from clinprompt.inference.engines.unanswered import Cancelled, Closed, Expired, Full, Unanswered, Unreachable
 from clinprompt.serving.refused import Refused
 
 RETRY = 2
@@ -35,6 +35,7 @@ _WHY: dict[type[Unanswered], tuple[str, str]] = {
     Full: ("overloaded", "the server is busy; try again later"),
     Closed: ("stopping", "the server is about to stop"),
     Cancelled: ("stopping", "the server stopped before the answer was finished"),
+    Unreachable: ("engine_unavailable", "the engine behind this server does not answer now"),
     Expired: ("timeout", "the answer was not finished in time; ask for less at once"),
 }
 
@@ -88,7 +89,8 @@ def response(refused: Refused) -> JSONResponse:
 
 def unanswered(fault: Unanswered) -> Refused:
     """The refusal that an engine's reason is."""
-    code, message = _WHY.get(type(fault), ("engine_failed", "the engine has failed; the server has to be started anew"))
+    failed = ("engine_failed", "the engine has failed; the server has to be started anew")
+    code, message = next((said for kind, said in _WHY.items() if isinstance(fault, kind)), failed)
     return Refused(503, code, message, retry_after=RETRY)
 
 

@@ -27,7 +27,7 @@ def serve(server: Server, *, told: Callable[[str], None] = lambda address: None)
     """
     settings = server.settings
     try:
-        listener = _listener(settings.host, settings.port)
+        listener = listen(settings.host, settings.port)
     except OSError as error:
         raise InputError(
             f"the server cannot listen: {error.strerror or error}",
@@ -36,16 +36,14 @@ def serve(server: Server, *, told: Callable[[str], None] = lambda address: None)
         ) from None
     host, port = listener.getsockname()[:2]
     named = f"[{host}]" if ":" in host else host
-    watcher = threading.Thread(target=server.watch, name="bank", daemon=True)
-    watcher.start()
     try:
         Draining(server, told=lambda: told(f"http://{named}:{port}")).run(sockets=[listener])
     finally:
         server.close()
-        watcher.join()
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at an address; :class:`OSError` when it is taken or not this machine's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -70,8 +68,9 @@ class Draining(uvicorn.Server):
         self.serves, self.told = server, told
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and tell so."""
+        """Listen, look at the bank from time to time, and tell that the server is there."""
         await super().startup(sockets=sockets)
+        threading.Thread(target=self.serves.watch, name="bank", daemon=True).start()
         self.told()
 
     async def on_tick(self, counter: int) -> bool:

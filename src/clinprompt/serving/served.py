@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from clinprompt.errors import InputError
-from clinprompt.inference.reference import check_reference
 from clinprompt.prompts.bank import PromptBank
 from clinprompt.prompts.banked import Banked, parsed_reference
 from clinprompt.prompts.fit import check_template
@@ -141,5 +140,5 @@ class ServedPrompts:
         if opened.template.name in READING and not can_be_read(task):
             raise InputError("an encoder answers with places in the note, and this task asks for something else",
                              where=where)  # fmt: skip
-        self.call(lambda: check_reference(opened.backbone, prompt, where=where))
+        self.call(lambda: opened.check(prompt, where=where))
         return Served(banked, prompt, task, opened)

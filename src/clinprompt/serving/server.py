@@ -22,13 +22,15 @@ from clinprompt.serving.keys import Caller, KeyRing
 from clinprompt.serving.metrics import Metrics
 from clinprompt.serving.quotas import Quotas
 from clinprompt.serving.refused import Refused
+from clinprompt.serving.relay import Relay
 from clinprompt.serving.served import Served, ServedPrompts, Snapshot
 from clinprompt.serving.settings import ServeSettings
 from clinprompt.serving.shared_reader import SharedReader
 from clinprompt.serving.traffic import Traffic
 from clinprompt.serving.visit import visit_of
 from clinprompt.stages.banked import open_bank
-from clinprompt.stages.opened import Opened, open_backbone
+from clinprompt.stages.opened import Opened
+from clinprompt.stages.opened_engine import OpenedEngine, open_engine
 
 ROUTES = (
     "/v1/models", "/v1/models/{model}", "/v1/completions", "/v1/chat/completions", "/v1/extract", "/v1/prompts",
@@ -53,7 +55,7 @@ class Server:
     metrics: Metrics
     audit: AuditLog | None = None
     secret: AuditSecret | None = None
-    engine: LiveEngine | None = None
+    engine: LiveEngine | Relay | None = None
     reader: SharedReader | None = None
     trouble: str = ""
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -135,9 +137,13 @@ def open_server(settings: ServeSettings, *, opened: Opened | None = None) -> Ser
         secret = audit_secret(settings.audit_secret or beside, make=True)
     bank = open_bank(settings.bank, key=settings.bank_key)
     _ = bank.manifest  # what is no bank is refused before the backbone is loaded
-    opened = opened or open_backbone(settings.backbone)
-    limits, engine, reader = settings.limits, None, None
-    if isinstance(opened.backbone, EncoderBackbone):
+    opened = opened or open_engine(settings.engine, settings.backbone)
+    limits = settings.limits
+    engine: LiveEngine | Relay | None = None
+    reader = None
+    if isinstance(opened, OpenedEngine):
+        engine = Relay(opened.engine, rows=settings.engine.at_once, waiting=limits.waiting)
+    elif isinstance(opened.backbone, EncoderBackbone):
         reader = SharedReader(opened.predictor(settings.decoding, tokens=settings.answer_tokens))
     else:
         engine = LiveEngine(opened.backbone, rows=limits.rows, tokens=limits.batch, waiting=limits.waiting)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LongNoteSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, EngineSettings, LongNoteSettings
 from clinprompt.stages.methods import Settings
 
 
@@ -32,7 +32,7 @@ class LimitSettings(Settings):
 
 
 class ServeSettings(Settings):
-    """One backbone and one bank, answered for over HTTP.
+    """One backbone (here, or in an ``engine`` elsewhere) and one bank, answered for over HTTP.
 
     ``hosts`` are names besides ``host`` by which clients may call the server. Without ``keys`` everybody on this
     machine may do everything, and the server answers no other machine unless ``open``. ``audit_secret`` (beside the
@@ -42,6 +42,7 @@ class ServeSettings(Settings):
     """
 
     backbone: BackboneSettings = BackboneSettings()
+    engine: EngineSettings = EngineSettings()
     bank: Path
     bank_key: Path | None = None
     host: str = "127.0.0.1"

@@ -58,7 +58,20 @@ def streamed(
             yield event(unanswered(fault).body())
         except InputError as fault:
             yield event(Refused(422, "unusable", str(fault)).body())
-        finally:
-            writing.ticket.cancel()
 
-    return StreamingResponse(events(), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+    return AnswerStream(events(), writing)
+
+
+class AnswerStream(StreamingResponse):
+    """Server-sent events of an answer, which is given up however the response ends, also before its first byte."""
+
+    def __init__(self, events: AsyncIterator[bytes], writing: AnswerWriting) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        self.writing = writing
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send the events."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.writing.ticket.cancel()

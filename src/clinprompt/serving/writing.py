@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clinprompt.backbones.protocol import Generation, RawAnswer
+from clinprompt.inference.engines.local import Request
 from clinprompt.inference.engines.ticket import Ticket, Written
 from clinprompt.inference.predictor import Predictor
 from clinprompt.serving.asked import example_of
 from clinprompt.serving.metered import question_tokens
 from clinprompt.serving.refused import Refused
+from clinprompt.serving.relay import Relay, RelayTicket
 from clinprompt.serving.served import Served
 from clinprompt.serving.server import Server
 from clinprompt.stages.adapted import answering
@@ -39,7 +41,9 @@ class Step:
 class AnswerWriting:
     """An answer on its way; ``read`` counts the tokens of its question."""
 
-    def __init__(self, ticket: Ticket, queue: asyncio.Queue[Written | None], predictor: Predictor, read: int) -> None:
+    def __init__(
+        self, ticket: Ticket | RelayTicket, queue: asyncio.Queue[Written | None], predictor: Predictor, read: int
+    ) -> None:
         self.ticket, self.read, self._queue, self._predictor = ticket, read, queue, predictor
         self.answer = asyncio.wrap_future(ticket.future)
         self.answer.add_done_callback(lambda _: queue.put_nowait(None))
@@ -79,36 +83,44 @@ class AnswerWriting:
         return Token(name([written.token]), written.chance, best)
 
 
-def begin(
+async def begin(
     server: Server,
     served: Served,
     note: str,
     inputs: Mapping[str, str | Sequence[str]],
     generation: Generation,
     *,
-    chances: int,
+    chances: int | None,
 ) -> AnswerWriting:
     """Line an answer up in the engine, from the event loop; it is given up after the time of a request.
 
-    Raises :class:`Refused` for inputs that do not belong to the task and on a server of an encoder,
-    :class:`InputError` for a note without room, and what the engine raises when it takes nothing more.
+    ``chances`` asks for log-probabilities, with so many of the likeliest tokens. Raises :class:`Refused` for inputs
+    that do not belong to the task and for what the engine cannot do, :class:`InputError` for a note without room, and
+    what the engine raises when it takes nothing more.
     """
-    if server.engine is None:
+    engine = server.engine
+    if engine is None:
         raise Refused(400, "encoder", "this server's model finds places and writes no text: ask /v1/extract",
                       param="model")  # fmt: skip
-    predictor = served.opened.predictor(
-        server.settings.decoding, tokens=generation.tokens, engine=server.engine.session()
-    )
-    example = example_of(served, "note", note, inputs, param="inputs")
-    question = answering(served.prompt).question(example, served.task, served.opened.template, name=served.reference)
-    request = predictor.request(question)
-    generation = replace(generation, stop=(*server.settings.decoding.stop, *generation.stop))
+    if chances is not None and isinstance(engine, Relay):
+        raise Refused(400, "invalid_parameter", "logprobs: the engine behind this server tells none", param="logprobs")
+    decoding = server.settings.decoding
+
+    def prepared() -> tuple[Predictor, Request]:
+        predictor = served.opened.predictor(decoding, tokens=generation.tokens, engine=engine.session())
+        example = example_of(served, "note", note, inputs, param="inputs")
+        question = answering(served.prompt).question(
+            example, served.task, served.opened.template, name=served.reference
+        )
+        return predictor, predictor.request(question)
+
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
-    ticket = server.engine.submit(
+    predictor, request = await loop.run_in_executor(server.pool, prepared)  # a long note takes its time
+    ticket = engine.submit(
         request,
-        generation,
+        replace(generation, stop=(*decoding.stop, *generation.stop)),
         deadline=time.monotonic() + server.settings.limits.seconds,
-        chances=chances,
+        chances=chances or 0,
         heard=lambda written: loop.call_soon_threadsafe(queue.put_nowait, written),
     )
     return AnswerWriting(ticket, queue, predictor, question_tokens(request))

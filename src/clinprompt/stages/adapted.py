@@ -138,11 +138,13 @@ def read_adapted(outputs: Path) -> list[Adapted]:
 def open_prompt(path: Path, opened: Opened) -> SoftPrompt:
     """A finished prompt that belongs to the backbone and acts on it as it did when it was made.
 
-    Raises :class:`InputError` for one that belongs to weights which were trained with it.
+    Where there is no such file it may be the name of a prompt that the engine holds. Raises :class:`InputError` for
+    one that belongs to weights which were trained with it.
     """
-    prompt = load_prompt(path, backbone=opened.identity)
+    held = None if path.exists() else opened.held(str(path))
+    prompt = held or load_prompt(path, backbone=opened.identity)
     check_alone(prompt.card, where=str(path))
-    check_reference(opened.backbone, prompt, where=str(path))
+    opened.check(prompt, where=str(path))
     return prompt
 
 

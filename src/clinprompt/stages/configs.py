@@ -186,6 +186,7 @@ class ServerSettings(Settings):
 
     ``key`` is a file with its key, else the environment variable CLINPROMPT_KEY is looked at. ``at_once`` requests are
     on their way together, each given ``timeout`` seconds; a server that is gone is waited for ``patience`` seconds.
+    Addresses that are not on this machine need ``allow_remote``.
     """
 
     url: str
@@ -193,6 +194,7 @@ class ServerSettings(Settings):
     at_once: int = Field(8, ge=1, le=256)
     timeout: float = Field(600.0, gt=0)
     patience: float = Field(300.0, ge=0)
+    allow_remote: bool = False
 
 
 class BatchSettings(Settings):
@@ -214,16 +216,49 @@ class BatchSettings(Settings):
     retry_failed: bool = False
 
 
+class EngineSettings(Settings):
+    """What runs the network: ``local`` the backbone in this process, ``openai`` a server at ``url``.
+
+    The server is an OpenAI-compatible one that was started with the prompt-token checkpoint in the folder
+    ``checkpoint``, whose weights need not be here; ``model`` is what it calls it (empty: its only model, or the one
+    named like the folder). A key is read from ``key_file``, else from the environment variable that ``key_variable``
+    names. ``at_once`` requests are under way together, each for at most ``timeout`` seconds, sent again up to
+    ``retries`` times when the server is busy. Addresses that are not on this machine need ``allow_remote``.
+    """
+
+    kind: Literal["local", "openai"] = "local"
+    url: str = "http://127.0.0.1:8000/v1"
+    checkpoint: Path | None = None
+    model: str = ""
+    key_file: Path | None = None
+    key_variable: str = "CLINPROMPT_ENGINE_KEY"
+    at_once: int = Field(16, ge=1, le=1024)
+    timeout: float = Field(300.0, gt=0)
+    retries: int = Field(6, ge=0, le=100)
+    allow_remote: bool = False
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> EngineSettings:
+        if self.kind == "openai" and self.checkpoint is None:
+            raise ValueError("engine openai needs the folder of the prompt-token checkpoint (`--checkpoint DIR`), made "
+                             "by `clinprompt export --to prompt-tokens`")  # fmt: skip
+        if self.kind == "local" and (given := self.model_fields_set - {"kind"}):
+            raise ValueError(f"{', '.join(sorted(given))}: for another engine; give `--engine openai`")
+        return self
+
+
 class PredictSettings(Settings):
     """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`.
 
-    ``prompts`` are files or ``BANK:NAME[@VERSION]``; with ``bank_key`` their banks must be signed with this key.
-    ``window`` is the longest stretch in characters; ``mark_sections`` gives every span its section as an attribute,
-    ``mark_ambiguous`` those whose words stand in several places ``ambiguous``. With a server in ``batch`` the prompts
-    are names of its bank, and backbone, windows and decoding are its own.
+    ``prompts`` are files or ``BANK:NAME[@VERSION]``, with another engine also names in its checkpoint; with
+    ``bank_key`` their banks must be signed with this key. ``window`` is the longest stretch in characters;
+    ``mark_sections`` gives every span its section as an attribute, ``mark_ambiguous`` those whose words stand in
+    several places ``ambiguous``. With a server in ``batch`` the prompts are names of its bank, and backbone, windows
+    and decoding are its own.
     """
 
     backbone: BackboneSettings = BackboneSettings()
+    engine: EngineSettings = EngineSettings()
     prompts: tuple[Path, ...] = Field(min_length=1)
     bank_key: Path | None = None
     notes: Path

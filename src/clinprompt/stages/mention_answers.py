@@ -57,7 +57,7 @@ def mention_questions(
             trained = task.data.window if task.data else None
             ((asked, _),) = questions_about(task, [document], window=window or trained or WINDOW, gold=False)
             placement = Placement(prompt.card.placement)
-            questions += [Question(one, task, prompt.vectors, placement, prompt.card.name) for one in asked]
+            questions += [Question(one, task, prompt.vectors, placement, prompt.card.full_name) for one in asked]
             places += [number] * len(asked)
     return questions, places
 

@@ -16,7 +16,9 @@ from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Grammars, grammars_of
 from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.predictor import Predictor
+from clinprompt.inference.reference import check_reference
 from clinprompt.prompts.card import BackboneIdentity
+from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.registry import unknown_name
 from clinprompt.schema.example import Example
 from clinprompt.stages.configs import BackboneSettings, DecodingSettings
@@ -66,6 +68,18 @@ class Opened:
         """Why answers cannot be constrained although the settings ask for it; empty where they can."""
         found = grammars_of(self.backbone) if decoding.grounded else None
         return str(found) if isinstance(found, Exception) else ""
+
+    def remarks(self, decoding: DecodingSettings) -> tuple[str, ...]:
+        """What a user should know of the engine before relying on its answers, in sentences: nothing of our own."""
+        return ()
+
+    def held(self, name: str) -> SoftPrompt | None:
+        """The prompt of this name that the engine holds itself; ``None``: prompts are files."""
+        return None
+
+    def check(self, prompt: SoftPrompt, *, where: str) -> None:
+        """Raise :class:`InputError` unless the prompt acts on the backbone as it did when it was made."""
+        check_reference(self.backbone, prompt, where=where)
 
     def rows(self, examples: Sequence[Example], task: Task, *, reserve: int) -> list[Row]:
         """Token ids of examples with their gold answers; ``reserve`` is the prompt's length."""

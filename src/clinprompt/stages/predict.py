@@ -139,7 +139,7 @@ def _settled(settings: PredictSettings) -> PredictSettings:
     if batch.server is None:
         paths = tuple(prompt_path(place, key=settings.bank_key) for place in settings.prompts)
         return settings.model_copy(update={"prompts": paths})
-    own = {"backbone", "window", "decoding", "bank_key"} & settings.model_fields_set
+    own = {"backbone", "engine", "window", "decoding", "bank_key"} & settings.model_fields_set
     own |= {"batch.processes"} if batch.processes > 1 else set()
     own |= {"batch.executor"} if batch.executor != "local" else set()
     if own:
@@ -172,24 +172,26 @@ def _asked(settings: PredictSettings, opened: Opened | None, stack: ExitStack) -
 
         server = stack.enter_context(closing(ServerAnswers(settings)))
         return server, server.asked
-    asked = asked_by([read_card(path) for path in settings.prompts], settings.prompts)
-    if batch.processes > 1 or batch.executor != "local":
-        return None, asked
-    return BackboneAnswers(settings, opened=opened), asked
+    if settings.engine.kind == "local" and (batch.processes > 1 or batch.executor != "local"):
+        return None, asked_by([read_card(path) for path in settings.prompts], settings.prompts)
+    answers = BackboneAnswers(settings, opened=opened)  # another engine has light words here, and maybe the prompts
+    asked = asked_by(answers.cards, settings.prompts)
+    return (None if batch.processes > 1 or batch.executor != "local" else answers), asked
 
 
 def _plan(settings: PredictSettings, asked: Asked) -> dict[str, Any]:
     """What must stay the same for a run to go on: all that answers depend on."""
     here = {"device", "note_memory", "note_folder", "compiled", "sharded", "recompute", "path"}
-    apart = {"prompts", "bank_key", "notes", "out", "writer", "writer_options", "batch"}
+    apart = {"engine", "prompts", "bank_key", "notes", "out", "writer", "writer_options", "batch"}
     if settings.batch.server is not None:
         apart |= {"backbone", "window", "decoding", "answer_tokens"}
-    rules = settings.long_notes.sections
+    rules, engine = settings.long_notes.sections, settings.engine
     return {
         "clinprompt": __version__,
         "settings": settings.model_dump(
             mode="json", exclude={**dict.fromkeys(apart, True), **({} if "backbone" in apart else {"backbone": here})}
         ),
+        "engine": {name: str(getattr(engine, name)) for name in ("kind", "checkpoint", "model")},
         "sections": file_hash(rules) if rules else None,
         "prompts": [dict(one) for one in asked.made_by],
         "shard": settings.batch.shard,

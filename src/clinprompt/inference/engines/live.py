@@ -6,9 +6,8 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from threading import Condition, Event, Thread, current_thread
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from clinprompt.backbones.state_store import StateStore
 from clinprompt.errors import InputError
 from clinprompt.inference.draft import Draft
 from clinprompt.inference.engines.beginnings import LEAST, Beginnings
+from clinprompt.inference.engines.call import Call
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.inference.engines.session import Session
 from clinprompt.inference.engines.ticket import Heard, Terms, Ticket, Written
@@ -57,7 +57,7 @@ class LiveEngine:
         self._speed = SPEED
         self._line = WaitingLine()
         self._running: dict[Draft, Ticket] = {}
-        self._calls: deque[_Call] = deque()
+        self._calls: deque[Call] = deque()
         self._change = Condition()
         self._busy = self._closing = self._closed = False
         self._failure: BaseException | None = None
@@ -66,8 +66,13 @@ class LiveEngine:
 
     @property
     def alive(self) -> bool:
-        """Whether the engine's thread runs."""
-        return self._thread.is_alive()
+        """Whether the engine's thread runs and has not failed."""
+        return self._thread.is_alive() and self._failure is None
+
+    @property
+    def portion(self) -> int:
+        """How many tokens to run between two steps at most, so that rows do not stand still for long."""
+        return min(self.local.tokens, max(LEAST, int(PAUSE * self._speed)))
 
     @property
     def running(self) -> int:
@@ -110,7 +115,7 @@ class LiveEngine:
         """Run something in the engine's thread between two steps, and return or raise what it does."""
         if current_thread() is self._thread:
             return work()
-        call = _Call(work, terms or Terms())
+        call = Call(work, terms or Terms())
         with self._change:
             self._check(own=terms is not None)
             self._calls.append(call)
@@ -212,13 +217,13 @@ class LiveEngine:
             self._line.remove(lambda ticket: _is_broken(ticket, broken))
             admitted = self._line.next(self.rows - len(self._running))
             self._running |= {ticket.draft: ticket for ticket in admitted}
-        if call is not None:
-            call.run()
         self._beginnings.add(admitted)
         for ticket in self._running.values():
             _is_broken(ticket, broken)
         for ticket, reason in broken:
             self._give_up(ticket, reason)
+        if call is not None:
+            call.run()
         self._read()
         self._tell(self._writing.step())
         return True
@@ -228,7 +233,7 @@ class LiveEngine:
         if not self._beginnings.notes:
             return
         began = time.monotonic()
-        starts, used = self._beginnings.proceed(min(self.local.tokens, int(PAUSE * self._speed)))
+        starts, used = self._beginnings.proceed(self.portion)
         for start in starts:
             if start.failure is None:
                 self._begin(start.tickets, start.trunks)
@@ -281,26 +286,6 @@ class LiveEngine:
             self._writing.leave(ticket.draft)
             self._beginnings.remove(ticket)
         ticket.settle(reason)
-
-
-class _Call:
-    """Work for the engine's thread."""
-
-    def __init__(self, work: Callable[[], Any], terms: Terms) -> None:
-        self.work, self.terms = work, terms
-        self.future: Future[Any] = Future()
-
-    def run(self) -> None:
-        """Do it, unless it is not wanted any more."""
-        if (reason := self.terms.broken()) is not None:
-            self.future.set_exception(reason)
-            return
-        try:
-            self.future.set_result(self.work())
-        except BaseException as error:
-            self.future.set_exception(error)
-            if isinstance(error, torch.AcceleratorError) or not isinstance(error, Exception):
-                raise
 
 
 def _is_broken(ticket: Ticket, broken: list[tuple[Ticket, Exception]]) -> bool:

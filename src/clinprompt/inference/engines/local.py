@@ -28,13 +28,15 @@ ANSWER = 32
 class Request:
     """One row with its own prompt: vectors ``[P, H]`` and their placement, or ``None`` for no prompt.
 
-    ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun.
+    ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun. ``prompt`` is the prompt's
+    name with its version (``meds@3``), for engines that hold the vectors themselves.
     """
 
     row: Row
     vectors: Tensor | None = None
     placement: Placement = Placement.suffix
     constraint: Callable[[], Constraint | None] = lambda: None
+    prompt: str = ""
 
 
 class LocalEngine:

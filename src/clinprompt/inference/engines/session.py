@@ -93,7 +93,7 @@ class Session:
         first, total = 0, 0
         for i, (request, texts) in enumerate(zip(requests, choices, strict=True)):
             size = (request.row.length + ANSWER) * len(texts)
-            if i > first and total + size > self.engine.local.tokens:
+            if i > first and total + size > self.engine.portion:
                 yield slice(first, i)
                 first, total = i, 0
             total += size

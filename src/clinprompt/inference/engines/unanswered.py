@@ -25,3 +25,7 @@ class Expired(Unanswered):
 
 class Died(Unanswered):
     """The engine has failed as a whole; its cause is the exception's."""
+
+
+class Unreachable(Unanswered):
+    """The engine is another program, and does not answer."""

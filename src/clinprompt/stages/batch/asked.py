@@ -41,6 +41,8 @@ class Answers(Protocol):
 
     unconstrained: str
     """Why answers were not constrained although that was asked for; empty where they were."""
+    remarks: tuple[str, ...]
+    """What else there is to say of the engine."""
 
     def answers(self, items: Sequence[Item], *, watch: Callable[[float], None]) -> list[NoteAnswer | InputError]:
         """An answer per note, or why there is none; ``watch`` hears of each further share of the work that is done.
@@ -96,5 +98,5 @@ def _made_by(card: PromptCard, path: Path) -> dict[str, Any]:
         "version": card.version,
         "method": card.method,
         "run": card.lineage.run,
-        "sha256": file_hash(path),
+        **({"sha256": file_hash(path)} if path.is_file() else {}),
     }

@@ -33,7 +33,8 @@ class Answered:
 class Part:
     """The shard's number, the digest of its notes, and by place what was answered and what failed.
 
-    ``provenance`` is what made the first answer; ``unconstrained`` says why answers were not constrained.
+    ``provenance`` is what made the first answer; ``unconstrained`` says why answers were not constrained,
+    ``remarks`` what else there is to say of the engine.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Part:
     failed: tuple[Failure, ...]
     provenance: Mapping[str, Any]
     unconstrained: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def part_bytes(part: Part) -> bytes:
@@ -58,6 +60,7 @@ def part_bytes(part: Part) -> bytes:
         "failed": [[one.place, one.id, one.reason] for one in part.failed],
         "provenance": dict(part.provenance),
         "unconstrained": part.unconstrained,
+        "remarks": part.remarks,
         "sha256": hashlib.sha256(body).hexdigest(),
     }
     return _line(head).encode() + body
@@ -77,7 +80,10 @@ def part_of(content: bytes) -> Part | None:
         record = json.loads(line)
         answered[record["place"]] = Answered(record["id"], record["digest"], answer_of(record))
     failed = tuple(Failure(*one) for one in head["failed"])
-    return Part(head["shard"], head["notes"], answered, failed, head["provenance"], head["unconstrained"])
+    return Part(
+        head["shard"], head["notes"], answered, failed, head["provenance"], head["unconstrained"],
+        tuple(head["remarks"]),
+    )  # fmt: skip
 
 
 def _line(value: Mapping[str, Any]) -> str:

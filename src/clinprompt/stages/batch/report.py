@@ -22,7 +22,8 @@ class PredictReport:
     ``pairs_apart`` mentions that a relation could join and no window held together; the file ``ledger`` has them by
     note and task. ``overlaps`` says, for tasks whose windows share less than the longest answer item of their training
     data, how much they share and how long that is. ``grounding`` counts the models' answers by how they were grounded,
-    ``unconstrained`` says why they could not be constrained although that was asked for. ``failed`` notes are not among
+    ``unconstrained`` says why they could not be constrained although that was asked for,
+    ``remarks`` what else there is to say of the engine. ``failed`` notes are not among
     ``notes``; the file ``dead_letters`` names them. Of a share of the notes nothing is written while others still owe
     ``waiting`` shards.
     """
@@ -43,6 +44,7 @@ class PredictReport:
     ledger: Path
     grounding: Mapping[str, int]
     unconstrained: str = ""
+    remarks: tuple[str, ...] = ()
     failed: int = 0
     dead_letters: Path | None = None
     waiting: int = 0
@@ -59,11 +61,13 @@ class Tally:
     strategies: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     unconstrained: str = ""
+    remarks: dict[str, None] = field(default_factory=dict)
 
     def add(self, part: Part, *, extents: Mapping[str, int]) -> None:
         """Take in a part; ``extents`` are the longest answer items of the tasks' training data, in characters."""
         self.provenance = self.provenance or dict(part.provenance)
         self.unconstrained = self.unconstrained or part.unconstrained
+        self.remarks |= dict.fromkeys(part.remarks)
         self.counts["failed"] += len(part.failed)
         self.counts["notes"] += len(part.answered)
         for note in part.answered.values():
@@ -95,6 +99,7 @@ class Tally:
             ledger=ledger,
             grounding=dict(self.grounding),
             unconstrained=self.unconstrained,
+            remarks=tuple(self.remarks),
             **more,
         )
 

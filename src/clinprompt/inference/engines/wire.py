@@ -1,0 +1,221 @@
+"""The road to an OpenAI-compatible server: which addresses are allowed, what is sent again, what failures say."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import re
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from clinprompt.errors import InputError
+
+if TYPE_CHECKING:
+    import httpx
+
+AGAIN = frozenset({429, 502, 503, 504})
+"""Answers of a server that is busy, or on its way up: the same request may be sent again."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
+"""Seconds before a request is sent again: the first time, and at most."""
+
+
+class Refused(InputError):
+    """A request that the server does not take, with its HTTP ``status``; never with the server's own words.
+
+    Those may repeat the note.
+    """
+
+    def __init__(self, status: int, what: str, *, where: str, fix: str = "") -> None:
+        self.status = status
+        super().__init__(what, where=where, fix=fix)
+
+
+def is_local(url: str) -> bool:
+    """Whether an address is on this machine.
+
+    >>> is_local("http://127.0.0.1:8000/v1"), is_local("http://[::1]:8000"), is_local("http://gpu-1:8000/v1")
+    (True, True, False)
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_address(url: str, *, allow_remote: bool, option: str = "--engine-url", key: str = "--engine-key") -> str:
+    """The address without a slash at its end.
+
+    Raises :class:`InputError` for what is no address of a web server, for one with a password in it, and, unless
+    ``allow_remote``, for one that is not on this machine. ``option`` and ``key`` are where address and key are given.
+    """
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or parts.query or parts.fragment:
+        raise InputError("this is no address of a server", where=option, allowed="http://127.0.0.1:8000/v1")
+    if parts.username or parts.password:
+        raise InputError("an address with a password in it is seen by everybody on this machine", where=option,
+                         fix=f"put the key into a file and give {key} FILE")  # fmt: skip
+    if not allow_remote and not is_local(url):
+        raise InputError(
+            f"the address {parts.hostname} is not on this machine, and notes would leave it",
+            where=option,
+            allowed="127.0.0.1, ::1, localhost",
+            fix="give --allow-remote if notes may be sent there",
+        )
+    return url.rstrip("/")
+
+
+class Wire:
+    """Requests to one server, ``at_once`` of them at a time, from any number of threads.
+
+    ``timeout`` is in seconds and for one answer, ``retries`` says how often a request is sent again that the server
+    was too busy for or whose connection broke. Proxies are never used and redirections never followed: notes go where
+    the address says and nowhere else.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str = "",
+        at_once: int = 16,
+        timeout: float = 300.0,
+        retries: int = 6,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        import httpx
+
+        self.url, self.at_once, self.timeout, self.retries = url, at_once, timeout, retries
+        self.closing = Event()
+        self.client = httpx.Client(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0), pool=None),
+            limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
+            trust_env=False,
+            follow_redirects=False,
+            transport=transport,
+        )
+        weakref.finalize(self, self.client.close)  # of a wire that nobody closed
+
+    def models(self) -> list[dict[str, Any]]:
+        """What the server says of its models; :class:`InputError` where there is no such server."""
+        found = self._send("GET", "models", None, first=True)
+        listed = found.get("data")
+        if not isinstance(listed, list) or not all(
+            isinstance(one, dict) and isinstance(one.get("id"), str) for one in listed
+        ):
+            raise InputError("the server does not list models as OpenAI's API does", where=self.url, fix=_FIX_URL)
+        return listed
+
+    def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to one request to ``/completions``; :class:`Refused` for one that the server does not take."""
+        return self._send("POST", "completions", body)
+
+    def several(
+        self, bodies: Iterable[Mapping[str, Any]], *, watch: Callable[[int], None] = lambda rows: None
+    ) -> list[dict[str, Any]]:
+        """The answers to many requests in their order; the first failure ends them all."""
+        with ThreadPoolExecutor(self.at_once, thread_name_prefix="engine") as pool:
+            waiting = [pool.submit(self.complete, body) for body in bodies]
+            try:
+                for one in as_completed(waiting):
+                    one.result()
+                    watch(1)
+            except BaseException:
+                for one in waiting:
+                    one.cancel()
+                raise
+        return [one.result() for one in waiting]
+
+    def close(self) -> None:
+        """Close all connections; requests that wait to be sent again give up."""
+        self.closing.set()
+        self.client.close()
+
+    def _send(self, method: str, route: str, body: Mapping[str, Any] | None, *, first: bool = False) -> dict[str, Any]:
+        import httpx
+
+        for sent in range(self.retries + 1):
+            last = sent == self.retries
+            try:
+                answer = self.client.request(method, f"{self.url}/{route}", json=body)
+            except httpx.TimeoutException as error:
+                if isinstance(error, httpx.ConnectTimeout) and not (first or last):
+                    self._pause(sent, "")
+                    continue
+                raise InputError(
+                    f"the engine did not answer within {self.timeout:g} seconds",
+                    where=self.url,
+                    fix="give it more time (`--set engine.timeout=900`) or fewer requests at once "
+                    "(`--set engine.at_once=4`)",
+                ) from None
+            except httpx.TransportError as error:
+                if first or last:
+                    raise InputError(
+                        "there is no engine at this address" if first else "the engine has gone away",
+                        where=f"{self.url}, {type(error).__name__}",
+                        fix="start it, or give its address as --engine-url",
+                    ) from None
+                self._pause(sent, "")
+                continue
+            if answer.status_code in AGAIN and not last:
+                self._pause(sent, answer.headers.get("retry-after", ""))
+                continue
+            return self._content(answer, route)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _pause(self, sent: int, asked: str) -> None:
+        """Wait before the next attempt: what the server asks for, else twice as long each time, by chance shorter."""
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**sent) * random.uniform(0.5, 1.0)
+        if re.fullmatch(r"\d{1,6}(\.\d+)?", asked.strip()):
+            pause = max(pause, min(float(asked), 2 * LONGEST_PAUSE))
+        if self.closing.wait(pause):
+            raise InputError("the connection to the engine was closed", where=self.url)
+
+    def _content(self, answer: httpx.Response, route: str) -> dict[str, Any]:
+        status = answer.status_code
+        if status in (401, 403):
+            raise Refused(status, "the engine does not accept the key" if self.client.headers.get("authorization")
+                          else "the engine asks for a key", where=self.url,
+                          fix="give the file that holds it as --engine-key")  # fmt: skip
+        if status in AGAIN:
+            raise Refused(status, f"the engine was too busy {self.retries + 1} times (HTTP {status})", where=self.url,
+                          fix="ask less at once (`--set engine.at_once=4`) or try again later")  # fmt: skip
+        if 300 <= status < 400:
+            raise Refused(status, "the server sends requests on to another address", where=self.url,
+                          fix="give the engine's own address as --engine-url")  # fmt: skip
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        if status == 404 and route == "models":
+            raise Refused(status, "there is a server at this address, but no OpenAI-compatible one", where=self.url,
+                          fix=_FIX_URL)  # fmt: skip
+        if status == 404:
+            raise Refused(status, f"the engine has no /{route} for this model", where=self.url,
+                          fix="name the model as the engine does (--engine-model); " + _FIX_URL)  # fmt: skip
+        if status >= 400:
+            raise Refused(status, f"the engine refuses /{route} (HTTP {status}{_code(content)})", where=self.url)
+        if not isinstance(content, dict):
+            raise InputError("the server's answer is no JSON object", where=f"{self.url}/{route}", fix=_FIX_URL)
+        return content
+
+
+_FIX_URL = "give the address that ends before /completions, such as http://127.0.0.1:8000/v1"
+
+
+def _code(content: Any) -> str:
+    """The short names that a server gives an error, without its message."""
+    error = content.get("error") if isinstance(content, dict) else None
+    given = [error.get(name) for name in ("type", "code")] if isinstance(error, dict) else []
+    names = [one for one in given if isinstance(one, str) and re.fullmatch(r"[A-Za-z_]{1,40}", one)]
+    return "".join(f", {name}" for name in names)

@@ -1,0 +1,116 @@
+"""Clients that go away: over a real connection, the row they asked for leaves the batch within a second."""
+
+import json
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests.made_servers import served, wait_until
+
+LONG = {"model": "sum", "max_tokens": 1500}
+BODIES = {
+    "completion": ("/v1/completions", {**LONG, "prompt": "fever"}),
+    "stream": ("/v1/completions", {**LONG, "prompt": "fever", "stream": True}),
+    "chat": ("/v1/chat/completions", {**LONG, "messages": [{"role": "user", "content": "fever"}], "stream": True}),
+    "extract": ("/v1/extract", {"note": "fever", "tasks": ["sum"]}),
+}
+
+
+@pytest.fixture(scope="module")
+def slow(opened, bank):
+    """A server whose answers take seconds."""
+    with served(bank, opened, answer_tokens=1500, limits={"tokens": 1500}) as running:
+        yield running
+
+
+def connected(address, path, body):
+    """A connection that has sent a request."""
+    host, port = address.removeprefix("http://").split(":")
+    content = json.dumps(body).encode()
+    connection = socket.create_connection((host, int(port)))
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+    connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    return connection
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_the_slot_is_free_within_a_second(slow, kind):
+    server, address = slow
+
+    def seconds():
+        with connected(address, *BODIES[kind]):
+            wait_until(lambda: server.engine.running == 1)
+        return wait_until(lambda: server.engine.running == 0 and server.traffic.running == 0)
+
+    # Another program may have the processor just then: once in three times must do.
+    assert any(seconds() < 1.0 for _ in range(3))
+
+
+def test_many_clients_that_go_away_leave_nothing_behind(slow):
+    server, address = slow
+    kinds = list(BODIES)
+    connections = [connected(address, *BODIES[kinds[i % 4]]) for i in range(40)]
+    wait_until(lambda: server.engine.running > 5)
+    for connection in connections:
+        connection.close()
+    wait_until(lambda: server.engine.running == server.engine.waiting == server.traffic.running == 0)
+    answer = httpx.post(f"{address}/v1/completions", json={"model": "sum", "prompt": "x", "max_tokens": 3}, timeout=20)
+    assert answer.status_code == 200
+
+
+def test_what_takes_too_long_is_given_up(opened, bank):
+    with served(bank, opened, answer_tokens=1500, limits={"tokens": 1500, "seconds": 0.3}) as (server, address):
+        for path, body in BODIES.values():
+            answer = httpx.post(f"{address}{path}", json=body, timeout=20, trust_env=False)
+            if body.get("stream"):
+                last = [line for line in answer.text.splitlines() if line][-1]
+                assert json.loads(last.removeprefix("data: "))["error"]["code"] == "timeout"
+            else:
+                assert answer.status_code == 503 and answer.json()["error"]["code"] == "timeout"
+                assert int(answer.headers["retry-after"]) >= 1
+        assert server.engine.running == 0
+
+
+def test_a_busy_server_says_so_and_is_not_kept_from_the_health_checks(opened, bank):
+    with served(bank, opened, answer_tokens=1500, limits={"tokens": 1500, "rows": 1, "waiting": 1, "requests": 3}) as (
+        server,
+        address,
+    ):
+        held = [connected(address, *BODIES["stream"]) for _ in range(2)]
+        wait_until(lambda: server.engine.running == 1 and server.engine.waiting == 1)
+        full = httpx.post(f"{address}/v1/completions", json=BODIES["completion"][1], timeout=20)
+        assert full.status_code == 503 and full.json()["error"]["code"] == "overloaded"
+        assert int(full.headers["retry-after"]) >= 1
+        server.traffic.running += 1  # as a third request would
+        refused = httpx.get(f"{address}/v1/models")
+        assert refused.status_code == 503 and refused.json()["error"]["code"] == "overloaded"
+        server.traffic.running -= 1
+        assert httpx.get(f"{address}/readyz").status_code == 200
+        assert "clinprompt_num_requests_running 1.0" in httpx.get(f"{address}/metrics").text
+        for one in held:
+            one.close()
+        wait_until(lambda: server.engine.running == 0)
+
+
+def test_a_server_that_stops_finishes_what_runs(opened, bank):
+    with served(bank, opened, answer_tokens=40, limits={"tokens": 400}) as (server, address):
+        found = []
+
+        def ask():
+            body = {"model": "sum", "prompt": "fever", "max_tokens": 400}
+            found.append(httpx.post(f"{address}/v1/completions", json=body, timeout=30, trust_env=False))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        wait_until(lambda: server.engine.running == 1)
+        server.traffic.drain(20)
+        assert httpx.get(f"{address}/readyz").status_code == 503
+        late = httpx.get(f"{address}/v1/models")
+        assert late.status_code == 503 and late.json()["error"]["code"] == "stopping"
+        began = time.monotonic()
+        thread.join(20)
+        assert found[0].status_code == 200 and found[0].json()["usage"]["completion_tokens"] > 50
+        assert time.monotonic() - began < 20
