@@ -54,7 +54,7 @@ _DRUG = re.compile("|".join(DRUGS))
 class Dictionary:
     """Finds drug names."""
 
-    unconstrained = ""
+    unconstrained, remarks = "", ()
 
     def answers(self, items: Sequence[Any], *, watch: Callable[[float], None]) -> list[NoteAnswer]:
         watch(1.0)

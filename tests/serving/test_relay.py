@@ -13,7 +13,8 @@ from clinprompt.serving.relay import Relay
 from clinprompt.serving.server import open_server
 from clinprompt.serving.settings import ServeSettings
 from clinprompt.stages.banked import add_prompts, open_bank
-from clinprompt.stages.configs import DecodingSettings, EngineSettings
+from clinprompt.stages.configs import DecodingSettings
+from clinprompt.stages.engine_settings import EngineSettings
 from tests.inference.engines.conftest import checkpoint, running, server, url  # noqa: F401 (fixtures)
 from tests.made_servers import running as answering
 from tests.made_servers import served, wait_until

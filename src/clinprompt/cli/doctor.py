@@ -18,6 +18,7 @@ from clinprompt.cli.console import console
 
 EXTRAS = {
     "bertscore": "the metric bert-score, with a model folder of your own",
+    "cluster": "predictions mapped over a Ray cluster",
     "dev": "tests, style checks and the scorers they compare with",
     "hub": "data sets of the Hugging Face library `datasets`",
     "quantised": "backbones whose frozen weights are kept in 8 or 4 bits",

@@ -41,8 +41,8 @@ FAILED = 3
 def predict(
     notes: Annotated[Path, typer.Argument(help="Folder (or file) of notes.")],
     prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file, or one of a bank: BANK:NAME or "
-                                                    "BANK:NAME@VERSION, or NAME of --checkpoint or of the --server's "
-                                                    "bank; repeat for several tasks.")],
+                                                    "BANK:NAME@VERSION; with --server a NAME of its bank, with "
+                                                    "--checkpoint one of it; repeat for several tasks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file to write; must not exist.")],
     to: Annotated[str, typer.Option(help="Format to write; see `clinprompt show writers`.")] = "brat",
     to_option: Annotated[list[str] | None, typer.Option(help="Option of the format, such as unit=utf16.")] = None,
@@ -70,13 +70,6 @@ def predict(
     flat: Flat = None,
     bank_key: Annotated[Path | None, typer.Option(help="Key that the banks must be signed with.")] = None,
     backbone: Backbone = None,
-    engine: Engine = None,
-    engine_url: EngineUrl = None,
-    checkpoint: Checkpoint = None,
-    engine_model: EngineModel = None,
-    engine_key: EngineKey = None,
-    allow_remote: AllowRemote = False,
-    sets: Sets = None,
     shard: Shard = 1000,
     shard_of: ShardOf = "",
     processes: Processes = 1,
@@ -87,6 +80,13 @@ def predict(
     stop_on_failure: StopOnFailure = None,
     most_failed: MostFailed = None,
     retry_failed: RetryFailed = False,
+    engine: Engine = None,
+    engine_url: EngineUrl = None,
+    checkpoint: Checkpoint = None,
+    engine_model: EngineModel = None,
+    engine_key: EngineKey = None,
+    allow_remote: AllowRemote = False,
+    sets: Sets = None,
 ) -> None:  # fmt: skip
     """Read notes with one prompt or several: every returned span is in the note at the offsets given.
 
@@ -108,13 +108,13 @@ def predict(
         long_notes__summaries=long_summaries, long_notes__sections=sections, mark_sections=mark_sections or None,
         mark_ambiguous=mark_ambiguous or None,
         answer_tokens=answer_tokens, decoding__kind=decoding, decoding__grounded=grounded, decoding__flat=flat,
-        bank_key=bank_key, backbone__path=backbone, engine__kind=engine, engine__url=engine_url,
-        engine__checkpoint=checkpoint, engine__model=engine_model, engine__key_file=engine_key,
-        engine__allow_remote=allow_remote or None,
         batch__shard=shard, batch__share=shard_of or None, batch__processes=processes, batch__executor=executor,
         batch__server__url=server, batch__server__key=server_key, batch__server__at_once=at_once,
         batch__stop_on_failure=stop_on_failure, batch__most_failed=most_failed,
         batch__retry_failed=retry_failed or None,
+        bank_key=bank_key, backbone__path=backbone, engine__kind=engine, engine__url=engine_url,
+        engine__checkpoint=checkpoint, engine__model=engine_model, engine__key_file=engine_key,
+        **{f"{'batch__server' if server else 'engine'}__allow_remote": allow_remote or None},
     )  # fmt: skip
     settings = load_config(None, PredictSettings, flags)
     console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")
@@ -136,14 +136,14 @@ def predict(
                      "longer items may be cut (--overlap, --window)")  # fmt: skip
     if report.unconstrained:
         console.warn(f"answers of this backbone were written freely and checked afterwards: {report.unconstrained}")
-    for remark in report.remarks:
-        console.warn(remark)
     if report.waiting:
         console.line(
             f"this share is done; {report.waiting} shards of others are not, and who ends last writes the output"
         )
         console.result({"out": settings.out, **report_record(report)})
         return
+    for remark in report.remarks:
+        console.warn(remark)
     if report.lost:
         console.warn(f"{to} cannot hold: {', '.join(f'{kind} {count}' for kind, count in report.lost.items())}")
     console.line(f"written to {settings.out}")

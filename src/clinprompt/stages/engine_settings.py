@@ -46,6 +46,7 @@ class ServerSettings(Settings):
 
     ``key`` is a file with its key, else the environment variable CLINPROMPT_KEY is looked at. ``at_once`` requests are
     on their way together, each given ``timeout`` seconds; a server that is gone is waited for ``patience`` seconds.
+    Addresses that are not on this machine need ``allow_remote``.
     """
 
     url: str
@@ -53,6 +54,7 @@ class ServerSettings(Settings):
     at_once: int = Field(8, ge=1, le=256)
     timeout: float = Field(600.0, gt=0)
     patience: float = Field(300.0, ge=0)
+    allow_remote: bool = False
 
 
 class BatchSettings(Settings):

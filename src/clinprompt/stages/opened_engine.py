@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from clinprompt.backbones.protocol import Generation
@@ -17,10 +16,10 @@ from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.engines.openai import OpenAIEngine
 from clinprompt.inference.engines.wire import Wire, check_address, is_local
 from clinprompt.inference.predictor import Predictor
-from clinprompt.prompts.card import BackboneIdentity, PromptCard
+from clinprompt.prompts.card import BackboneIdentity
 from clinprompt.prompts.exports.token_map import FILE
 from clinprompt.prompts.fit import check_backbone
-from clinprompt.prompts.prompt_file import SoftPrompt, read_card
+from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.stages.configs import BackboneSettings, DecodingSettings
 from clinprompt.stages.engine_settings import EngineSettings
 from clinprompt.stages.opened import Opened, open_backbone, template_of
@@ -119,13 +118,6 @@ def open_engine(settings: EngineSettings, backbone: BackboneSettings) -> Opened:
     }
     template = checkpoint.prompts.prompts[0].card.template
     return OpenedEngine(words, template_of(words, template), engine)
-
-
-def card_of(path: Path, settings: EngineSettings) -> PromptCard:
-    """The card of a prompt file, or of the prompt of this name in the engine's checkpoint."""
-    if path.exists() or settings.checkpoint is None:
-        return read_card(path)
-    return open_checkpoint(settings.checkpoint).held(str(path)).card
 
 
 def read_engine_key(settings: EngineSettings) -> str:

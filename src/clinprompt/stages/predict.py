@@ -11,6 +11,7 @@ from typing import Any
 from clinprompt import __version__
 from clinprompt.data.files import file_hash
 from clinprompt.errors import InputError, raise_all
+from clinprompt.prompts.prompt_file import read_card
 from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.batch.asked import Answers, Asked, asked_by
 from clinprompt.stages.batch.backbone_answers import BackboneAnswers
@@ -27,7 +28,6 @@ from clinprompt.stages.batch.survey import Survey, survey, too_many
 from clinprompt.stages.configs import PredictSettings
 from clinprompt.stages.exporting import check_output, holds_answers, rehearse
 from clinprompt.stages.opened import Opened
-from clinprompt.stages.opened_engine import card_of
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.reading import LEDGER
 
@@ -172,25 +172,26 @@ def _asked(settings: PredictSettings, opened: Opened | None, stack: ExitStack) -
 
         server = stack.enter_context(closing(ServerAnswers(settings)))
         return server, server.asked
-    asked = asked_by([card_of(path, settings.engine) for path in settings.prompts], settings.prompts)
-    if batch.processes > 1 or batch.executor != "local":
-        return None, asked
-    return BackboneAnswers(settings, opened=opened), asked
+    if settings.engine.kind == "local" and (batch.processes > 1 or batch.executor != "local"):
+        return None, asked_by([read_card(path) for path in settings.prompts], settings.prompts)
+    answers = BackboneAnswers(settings, opened=opened)  # another engine has light words here, and maybe the prompts
+    asked = asked_by(answers.cards, settings.prompts)
+    return (None if batch.processes > 1 or batch.executor != "local" else answers), asked
 
 
 def _plan(settings: PredictSettings, asked: Asked) -> dict[str, Any]:
     """What must stay the same for a run to go on: all that answers depend on."""
-    here = {
-        "backbone": {"device", "note_memory", "note_folder", "compiled", "sharded", "recompute", "path"},
-        "engine": {"url", "key_file", "key_variable", "at_once", "timeout", "retries", "allow_remote"},
-    }
-    apart = {"prompts", "bank_key", "notes", "out", "writer", "writer_options", "batch"}
+    here = {"device", "note_memory", "note_folder", "compiled", "sharded", "recompute", "path"}
+    apart = {"engine", "prompts", "bank_key", "notes", "out", "writer", "writer_options", "batch"}
     if settings.batch.server is not None:
         apart |= {"backbone", "window", "decoding", "answer_tokens"}
-    rules = settings.long_notes.sections
+    rules, engine = settings.long_notes.sections, settings.engine
     return {
         "clinprompt": __version__,
-        "settings": settings.model_dump(mode="json", exclude={**here, **dict.fromkeys(apart, True)}),
+        "settings": settings.model_dump(
+            mode="json", exclude={**dict.fromkeys(apart, True), **({} if "backbone" in apart else {"backbone": here})}
+        ),
+        "engine": {name: str(getattr(engine, name)) for name in ("kind", "checkpoint", "model")},
         "sections": file_hash(rules) if rules else None,
         "prompts": [dict(one) for one in asked.made_by],
         "shard": settings.batch.shard,

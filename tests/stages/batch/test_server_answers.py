@@ -11,7 +11,7 @@ import pytest
 from clinprompt.data.readers import jsonl
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import PromptBank
-from clinprompt.serving.process import Draining, _listener
+from clinprompt.serving.process import Draining, listen
 from clinprompt.serving.server import open_server
 from clinprompt.serving.settings import ServeSettings
 from clinprompt.stages.batch import server_answers
@@ -33,7 +33,7 @@ def server_settings(url, notes, out, prompts=("meds",), **more):
 def running(models, tiny, bank):
     """A server on a free port, with what is set so that it answers as a run in this process does."""
     settings = ServeSettings(backbone=BackboneSettings(path=str(models / "tiny")), bank=bank, port=0, answer_tokens=12)
-    listener = _listener(settings.host, 0)
+    listener = listen(settings.host, 0)
     server = open_server(settings, opened=tiny)
     web = Draining(server)
     thread = threading.Thread(target=lambda: web.run(sockets=[listener]))
@@ -187,8 +187,10 @@ def test_a_run_goes_on_when_the_server_is_back(notes, tmp_path, fake):
 def test_a_server_that_is_not_there_or_is_none_is_told(notes, tmp_path, fake):
     with patch.object(server_answers, "_PAUSE", 0.05), pytest.raises(InputError, match=r"not answer \(ConnectError\)"):
         predict(server_settings("http://127.0.0.1:9", notes, tmp_path / "o"))
-    with pytest.raises(InputError, match="ftp://x is not the address of a server"):
+    with pytest.raises(InputError, match="no address of a server"):
         predict(server_settings("ftp://x", notes, tmp_path / "o"))
+    with pytest.raises(InputError, match="not on this machine, and notes would leave it"):
+        predict(server_settings("http://nlp.example.org", notes, tmp_path / "o"))
     url, *_ = fake(lambda text, times: (200, {}, {"results": []}))
     with pytest.raises(InputError, match="no clinprompt server"):
         predict(server_settings(url, notes, tmp_path / "o"))

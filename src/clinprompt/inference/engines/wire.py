@@ -48,11 +48,11 @@ def is_local(url: str) -> bool:
         return host == "localhost"
 
 
-def check_address(url: str, *, allow_remote: bool) -> str:
+def check_address(url: str, *, allow_remote: bool, option: str = "--engine-url", key: str = "--engine-key") -> str:
     """The address without a slash at its end.
 
     Raises :class:`InputError` for what is no address of a web server, for one with a password in it, and, unless
-    ``allow_remote``, for one that is not on this machine.
+    ``allow_remote``, for one that is not on this machine. ``option`` and ``key`` are where address and key are given.
     """
     try:
         parts = urlsplit(url)
@@ -60,14 +60,14 @@ def check_address(url: str, *, allow_remote: bool) -> str:
     except ValueError:
         wrong = True
     if wrong or parts.query or parts.fragment:
-        raise InputError("this is no address of an engine", where="--engine-url", allowed="http://127.0.0.1:8000/v1")
+        raise InputError("this is no address of a server", where=option, allowed="http://127.0.0.1:8000/v1")
     if parts.username or parts.password:
-        raise InputError("an address with a password in it is seen by everybody on this machine", where="--engine-url",
-                         fix="put the key into a file and give --engine-key FILE")  # fmt: skip
+        raise InputError("an address with a password in it is seen by everybody on this machine", where=option,
+                         fix=f"put the key into a file and give {key} FILE")  # fmt: skip
     if not allow_remote and not is_local(url):
         raise InputError(
-            f"the engine's address {parts.hostname} is not on this machine, and notes would leave it",
-            where="--engine-url",
+            f"the address {parts.hostname} is not on this machine, and notes would leave it",
+            where=option,
             allowed="127.0.0.1, ::1, localhost",
             fix="give --allow-remote if notes may be sent there",
         )

@@ -42,7 +42,7 @@ class Answers(Protocol):
     unconstrained: str
     """Why answers were not constrained although that was asked for; empty where they were."""
     remarks: tuple[str, ...]
-    """What else there is to say of what answers."""
+    """What else there is to say of the engine."""
 
     def answers(self, items: Sequence[Item], *, watch: Callable[[float], None]) -> list[NoteAnswer | InputError]:
         """An answer per note, or why there is none; ``watch`` hears of each further share of the work that is done.

@@ -15,7 +15,7 @@ from clinprompt.schema.document import Document
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
 from clinprompt.stages.adapted import answering, open_prompt
-from clinprompt.stages.batch.asked import on_given_mentions, task_of
+from clinprompt.stages.batch.asked import RunError, on_given_mentions, task_of
 from clinprompt.stages.batch.note_answer import NoteAnswer
 from clinprompt.stages.batch.notes import Item
 from clinprompt.stages.configs import PredictSettings
@@ -25,6 +25,9 @@ from clinprompt.stages.opened import Opened
 from clinprompt.stages.opened_engine import open_engine
 from clinprompt.stages.reading import planned_as_trained, reader
 from clinprompt.tasks.task import Task
+
+_NOTES = (400, 413, 422, 500)
+"""Statuses with which another engine says that it will not take a row; all others are about the engine itself."""
 
 
 class BackboneAnswers:
@@ -40,8 +43,8 @@ class BackboneAnswers:
         self.settings, self.template = settings, opened.template
         self.predictor = opened.predictor(settings.decoding, tokens=settings.answer_tokens)
         self.notes = reader(self.predictor, settings.long_notes)
-        self.unconstrained = opened.unconstrained(settings.decoding)
-        self.remarks = opened.remarks(settings.decoding)
+        self.unconstrained, self.remarks = opened.unconstrained(settings.decoding), opened.remarks(settings.decoding)
+        self.cards = [prompt.card for prompt in prompts]
         self.kinds = {task.name: task.kind for task in tasks}
         pairs = list(zip(prompts, tasks, strict=True))
         self.direct = [pair for pair in pairs if not pair[1].about]
@@ -53,7 +56,7 @@ class BackboneAnswers:
         planned = [self._planned(item) for item in items]
         asked = [plan for plans in planned if not isinstance(plans, InputError) for plan in plans]
         windows = sum(len(plan.places) for plan in asked)
-        found = iter(self.notes.answers(asked, watch=lambda rows: watch(rows / windows)))
+        found = iter(self._asked(asked, lambda rows: watch(rows / windows)))
         said = [[next(found) for _ in plans] if not isinstance(plans, InputError) else [] for plans in planned]
         sound = [place for place, plans in enumerate(planned) if not isinstance(plans, InputError)]
         given = {place: self._given(planned[place], said[place]) for place in sound}  # type: ignore[arg-type]
@@ -67,6 +70,15 @@ class BackboneAnswers:
         for place, document, more in zip(sound, documents, about, strict=True):
             made[place] = self._answer(document, planned[place], said[place], more, given[place])  # type: ignore[arg-type]
         return made
+
+    def _asked(self, plans: Sequence[Plan], watch: Callable[[int], None]) -> list[Prediction]:
+        """The engine's answers; when it is another program that is gone or says no, no note is to blame."""
+        try:
+            return self.notes.answers(plans, watch=watch)
+        except InputError as fault:
+            if self.settings.engine.kind == "local" or getattr(fault, "status", None) in _NOTES:
+                raise
+            raise RunError(fault.what, where=fault.where, allowed=fault.allowed, fix=fault.fix) from None
 
     def _planned(self, item: Item) -> list[Plan] | InputError:
         """The question of each task; none about a note without a word."""

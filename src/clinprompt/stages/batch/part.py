@@ -33,8 +33,8 @@ class Answered:
 class Part:
     """The shard's number, the digest of its notes, and by place what was answered and what failed.
 
-    ``provenance`` is what made the first answer; ``unconstrained`` says why answers were not constrained, ``remarks``
-    what else there is to say of what answered.
+    ``provenance`` is what made the first answer; ``unconstrained`` says why answers were not constrained,
+    ``remarks`` what else there is to say of the engine.
     """
 
     number: int
@@ -60,7 +60,7 @@ def part_bytes(part: Part) -> bytes:
         "failed": [[one.place, one.id, one.reason] for one in part.failed],
         "provenance": dict(part.provenance),
         "unconstrained": part.unconstrained,
-        "remarks": list(part.remarks),
+        "remarks": part.remarks,
         "sha256": hashlib.sha256(body).hexdigest(),
     }
     return _line(head).encode() + body
@@ -80,8 +80,10 @@ def part_of(content: bytes) -> Part | None:
         record = json.loads(line)
         answered[record["place"]] = Answered(record["id"], record["digest"], answer_of(record))
     failed = tuple(Failure(*one) for one in head["failed"])
-    told = {"provenance": head["provenance"], "unconstrained": head["unconstrained"], "remarks": tuple(head["remarks"])}
-    return Part(head["shard"], head["notes"], answered, failed, **told)
+    return Part(
+        head["shard"], head["notes"], answered, failed, head["provenance"], head["unconstrained"],
+        tuple(head["remarks"]),
+    )  # fmt: skip
 
 
 def _line(value: Mapping[str, Any]) -> str:

@@ -22,9 +22,10 @@ class PredictReport:
     ``pairs_apart`` mentions that a relation could join and no window held together; the file ``ledger`` has them by
     note and task. ``overlaps`` says, for tasks whose windows share less than the longest answer item of their training
     data, how much they share and how long that is. ``grounding`` counts the models' answers by how they were grounded,
-    ``unconstrained`` says why they could not be constrained although that was asked for, ``remarks`` what else there
-    is to say of what answered. ``failed`` notes are not among ``notes``; the file ``dead_letters`` names them. Of a
-    share of the notes nothing is written while others still owe ``waiting`` shards.
+    ``unconstrained`` says why they could not be constrained although that was asked for,
+    ``remarks`` what else there is to say of the engine. ``failed`` notes are not among
+    ``notes``; the file ``dead_letters`` names them. Of a share of the notes nothing is written while others still owe
+    ``waiting`` shards.
     """
 
     notes: int
@@ -60,13 +61,13 @@ class Tally:
     strategies: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     unconstrained: str = ""
-    remarks: tuple[str, ...] = ()
+    remarks: dict[str, None] = field(default_factory=dict)
 
     def add(self, part: Part, *, extents: Mapping[str, int]) -> None:
         """Take in a part; ``extents`` are the longest answer items of the tasks' training data, in characters."""
         self.provenance = self.provenance or dict(part.provenance)
         self.unconstrained = self.unconstrained or part.unconstrained
-        self.remarks = tuple(dict.fromkeys((*self.remarks, *part.remarks)))
+        self.remarks |= dict.fromkeys(part.remarks)
         self.counts["failed"] += len(part.failed)
         self.counts["notes"] += len(part.answered)
         for note in part.answered.values():
@@ -98,7 +99,7 @@ class Tally:
             ledger=ledger,
             grounding=dict(self.grounding),
             unconstrained=self.unconstrained,
-            remarks=self.remarks,
+            remarks=tuple(self.remarks),
             **more,
         )
 

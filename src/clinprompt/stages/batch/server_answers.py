@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from clinprompt.data.sections import load_rules
 from clinprompt.errors import InputError
+from clinprompt.inference.engines.wire import check_address
 from clinprompt.schema.document import Document, Relation
 from clinprompt.schema.example import SPAN_KINDS, Answer, Example, TaskKind
 from clinprompt.schema.prediction import DecodeReport, Prediction
@@ -50,8 +51,7 @@ class Told(BaseModel):
 class ServerAnswers:
     """The tasks that a server has under these names, each held to the version that it has when the run begins."""
 
-    unconstrained = ""
-    remarks = ()
+    unconstrained, remarks = "", ()
 
     def __init__(self, settings: PredictSettings) -> None:
         import httpx
@@ -61,7 +61,8 @@ class ServerAnswers:
         self.rules = load_rules(settings.long_notes.sections)
         # No proxies of the environment: notes go to the server that was named and nowhere else.
         self.client = httpx.Client(
-            base_url=_checked(self.server.url), headers=_headers(self.server), timeout=self.server.timeout,
+            base_url=check_address(self.server.url, allow_remote=self.server.allow_remote, option="--server",
+                                   key="--server-key"), headers=_headers(self.server), timeout=self.server.timeout,
             trust_env=False, limits=httpx.Limits(max_connections=self.server.at_once),
         )  # fmt: skip
         self.heard = time.monotonic()
@@ -240,12 +241,6 @@ def _of_one_note(response: Any) -> list[dict[str, Any]]:
         return list(result["tasks"])
     except (ValueError, KeyError, TypeError):
         raise RunError("what answers there is no clinprompt server", where=str(response.url)) from None
-
-
-def _checked(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise InputError(f"{url} is not the address of a server", where="--server", allowed="http://… or https://…")
-    return url.rstrip("/")
 
 
 def _headers(server: ServerSettings) -> dict[str, str]:

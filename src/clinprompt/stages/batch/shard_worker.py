@@ -58,8 +58,8 @@ class ShardWorker:
         made = (note.answer.provenance for _, note in sorted(answered.items()))
         provenance = next((one for one in made if one), known.provenance if known else {})
         failed.sort(key=lambda one: one.place)
-        told = {"unconstrained": self.answers.unconstrained, "remarks": self.answers.remarks}
-        return part_bytes(Part(number, shard.digest, answered, tuple(failed), provenance, **told))
+        told = (self.answers.unconstrained, self.answers.remarks)
+        return part_bytes(Part(number, shard.digest, answered, tuple(failed), provenance, *told))
 
     def _tried(self, items: Sequence[Item], watch: Watch) -> list[NoteAnswer | Exception]:
         """An answer or a fault for each; where all fail together, halves are tried, down to single notes."""
