@@ -38,7 +38,7 @@ MOST = 2.0
 
 
 def worlds(*, quick: bool) -> list[World]:
-    """The kinds of studies; the spread of runs of 0.15 and 0.5 logits is about 3 and 10 points."""
+    """The kinds of studies; spreads of runs of 0.15, 0.3 and 0.5 logits are about 3, 5 and 9 points."""
     if quick:
         return [World(5), World(12, 3, 0.5, skewed=True)]
     runs = ((1, 0.0), (3, 0.0), (3, 0.15), (3, 0.5), (5, 0.3), (10, 0.3))

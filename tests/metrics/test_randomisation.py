@@ -123,8 +123,12 @@ def test_few_runs_widen_what_chance_can_do_and_one_run_does_not():
     assert with_chance_of_runs(chance, [np.array([7.0])]) is chance
     found = with_chance_of_runs(chance, [np.array([1.0, 2.0, 3.0])])  # standard error 1 / sqrt(3), t of two
     assert np.quantile(found, 0.975) == pytest.approx(4.302653 / np.sqrt(3), rel=0.08)
-    both = with_chance_of_runs(chance, [np.array([1.0, 2.0, 3.0]), np.arange(30.0)])
-    assert both.std() > found.std()
+    # Two methods with as many runs of the same spread: twice the variance, four degrees of freedom (Welch).
+    both = with_chance_of_runs(chance, [np.array([1.0, 2.0, 3.0]), np.array([7.0, 8.0, 9.0])])
+    assert np.quantile(both, 0.975) == pytest.approx(2.776445 * np.sqrt(2 / 3), rel=0.08)
+    # The mean of ten targets with three runs each: a tenth of the variance, twenty degrees of freedom.
+    ten = with_chance_of_runs(chance, [np.array([1.0, 2.0, 3.0])] * 10, share=0.1)
+    assert np.quantile(ten, 0.975) == pytest.approx(2.085963 * np.sqrt(1 / 30), rel=0.08)
 
 
 @pytest.mark.parametrize(

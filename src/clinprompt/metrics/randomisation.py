@@ -63,19 +63,21 @@ def exchanged_differences(
     return np.concatenate(found), every
 
 
-def with_chance_of_runs(chance: Floats, runs: Sequence[Floats], *, seed: int = 0) -> Floats:
+def with_chance_of_runs(chance: Floats, runs: Sequence[Floats], *, share: float = 1.0, seed: int = 0) -> Floats:
     """Chance differences ``[N]`` of other documents and other runs, from those of these runs.
 
     ``runs`` are the runs' scores ``[runs]``: one array of their differences where runs are pairs, else one array for
-    each method. What the mean of so few runs may be off by is drawn from its t distribution; a single run says nothing
-    about other runs, and adds nothing.
+    each method; for a mean over targets those of all of them, each with its ``share``. What the mean of so few runs may
+    be off by is drawn from a t distribution, of several arrays with the degrees of freedom of Satterthwaite and Welch.
+    A single run says nothing about other runs, and adds nothing.
     """
-    generator = np.random.default_rng([seed, 5])
-    for scores in runs:
-        if len(scores) > 1:
-            error = scores.std(ddof=1) / np.sqrt(len(scores))
-            chance = chance + error * generator.standard_t(len(scores) - 1, len(chance))
-    return chance
+    found = [(scores.var(ddof=1) / len(scores), len(scores) - 1) for scores in runs if len(scores) > 1]
+    whole = sum(variance for variance, _ in found)
+    if not whole:
+        return chance
+    freedom = whole**2 / sum(variance**2 / own for variance, own in found)
+    error = share * np.sqrt(whole)
+    return chance + error * np.random.default_rng([seed, 5]).standard_t(freedom, len(chance))
 
 
 def share_as_large(observed: float, chance: Floats, *, every: bool = False) -> float:

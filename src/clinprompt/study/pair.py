@@ -52,19 +52,15 @@ class Pair:
     def variations(self) -> tuple[Variation, ...]:
         """How much the difference varies with the documents and with the runs."""
         documents = of_documents(self.first.fixed - self.second.fixed, documents=self.first.documents)
-        return documents, *(of_runs(scores) for scores in self._runs)
+        return documents, *(of_runs(scores) for scores in self.run_scores)
 
     @cached_property
     def chance(self) -> tuple[NDArray[np.float64], bool]:
-        """Differences of two methods that are alike ``[N]``, and whether these are every one possible."""
-        found, every = exchanged_differences(
+        """Differences of methods that are alike ``[N]``, in these runs, and whether they are every one possible."""
+        return exchanged_differences(
             self.first.counts, self.second.counts, self.first.value,
             paired=self.paired_runs, resamples=len(self.first.values),
         )  # fmt: skip
-        several = any(len(scores) > 1 for scores in self._runs)
-        if every and several:  # each as likely as before, and enough of them for the runs
-            found, every = _again(found, len(self.first.values)), False
-        return with_chance_of_runs(found, self._runs), every
 
     @cached_property
     def record(self) -> Record:
@@ -73,7 +69,8 @@ class Pair:
         return record_of(one - two)
 
     @property
-    def _runs(self) -> list[NDArray[np.float64]]:
+    def run_scores(self) -> list[NDArray[np.float64]]:
+        """What the runs say of other runs ``[runs]``: their differences where they are pairs, else each method's."""
         one, two = self.first.scores, self.second.scores
         return [one - two] if self.paired_runs else [one, two]
 
@@ -81,11 +78,12 @@ class Pair:
 def chance_p(pairs: Sequence[Pair]) -> float:
     """The two-sided p-value of the mean difference over targets, documents exchanged within each of them."""
     observed = float(np.mean([pair.difference for pair in pairs]))
-    if len(pairs) == 1:
-        chance, every = pairs[0].chance
-        return share_as_large(observed, chance, every=every)
-    count = max(len(pair.first.values) for pair in pairs)
-    return share_as_large(observed, mean_of_parts([_again(pair.chance[0], count) for pair in pairs]))
+    runs = [scores for pair in pairs for scores in pair.run_scores]
+    chance, every = pairs[0].chance
+    if len(pairs) > 1 or any(len(scores) > 1 for scores in runs):
+        count = max(len(pair.first.values) for pair in pairs)
+        chance, every = mean_of_parts([_again(pair.chance[0], count) for pair in pairs]), False
+    return share_as_large(observed, with_chance_of_runs(chance, runs, share=1 / len(pairs)), every=every)
 
 
 def mean_variations(parts: Sequence[Sequence[Variation]]) -> list[Variation]:
