@@ -36,7 +36,9 @@ class EngineSettings(Settings):
         if self.kind == "openai" and self.checkpoint is None:
             raise ValueError("engine openai needs the folder of the prompt-token checkpoint (`--checkpoint DIR`), made "
                              "by `clinprompt export --to prompt-tokens`")  # fmt: skip
-        if self.kind == "local" and (given := self.model_fields_set - {"kind"}):
+        plain = {name: field.default for name, field in type(self).model_fields.items()}
+        given = {name for name in plain if getattr(self, name) != plain[name]}  # also after being written out whole
+        if self.kind == "local" and given:
             raise ValueError(f"{', '.join(sorted(given))}: for another engine; give `--engine openai`")
         return self
 
