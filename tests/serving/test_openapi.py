@@ -21,7 +21,9 @@ def test_every_route_says_what_it_answers(server):
     for path, operations in told["paths"].items():
         for method, operation in operations.items():
             good = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
-            assert good["content"] and all(content["schema"] for content in good["content"].values()), f"{method} {path}"
+            assert good["content"] and all(content["schema"] for content in good["content"].values()), (
+                f"{method} {path}"
+            )
             if path.startswith("/v1"):
                 assert {"400", "401", "413", "429", "503"} <= set(operation["responses"])
                 errors = {answer["content"]["application/json"]["schema"]["$ref"]
