@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from clinprompt.serving.settings import ServeSettings
 from clinprompt.stages.banked import add_prompts, open_bank
 from clinprompt.stages.opened import Opened
 from tests.made_prompts import write_random_prompt
+from tests.zygote import Worker, ended, zygote
 
 TASKS = {"meds": "medications", "diagnosis": "impression", "strengths": "strength"}
 
@@ -66,3 +68,18 @@ def wait_until(condition, *, seconds: float = 20.0) -> float:
         assert time.monotonic() - began < seconds, "it did not happen in time"
         time.sleep(0.005)
     return time.monotonic() - began
+
+
+def serving(path: Path, *words: str) -> tuple[Worker, str]:
+    """``clinprompt serve --json`` with these words as a process, once it listens, and its address."""
+    worker = zygote().fork(path, "tests.made_servers:start", words=[*words, "--json"])
+    wait_until(lambda: '"address"' in worker.said or ended(worker.pid), seconds=120)
+    [line] = [line for line in worker.said.splitlines() if '"address"' in line] or [worker.said]
+    return worker, json.loads(line)["address"]
+
+
+def start(words: list[str]) -> None:
+    """What such a process does."""
+    from clinprompt.cli.main import run
+
+    run(["serve", *words])

@@ -7,15 +7,14 @@ import os
 import re
 import shlex
 import signal
-import subprocess
-import sys
 
 import httpx
 import pytest
 
 from clinprompt.serving.faults import _WHY
 from tests.cli.conftest import clinprompt  # noqa: F401 (the command line as a fixture)
-from tests.conftest import REPOSITORY
+from tests.made_servers import serving
+from tests.zygote import zygote
 
 QUICK = {"adapt": ("--set", "method.budget.steps=2", "--set", "method.budget.dev_limit=2", "--shots", "2")}
 
@@ -36,23 +35,17 @@ def test_the_guide_is_true(page, repository, tmp_path, monkeypatch, clinprompt):
     for line in commands[:-1]:
         ended = clinprompt(*shlex.split(line)[1:], *QUICK.get(line.split()[1], ()))
         assert ended.code == 0, (line, ended.err)
-    serve = [*shlex.split(commands[-1])[1:], "--json", "--answer-tokens", "8"]
-    serve[serve.index("8080")] = "0"
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "clinprompt", *serve], stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        try:
-            address = json.loads(process.stdout.readline())["address"]
-            body = json.loads(shlex.split(curl)[-1])
-            answer = httpx.post(f"{address}/v1/extract", json=body, timeout=60, trust_env=False)
-            assert answer.status_code == 200 and answer.json()["results"][0]["tasks"][0]["task"] == "meds"
-            said = []
-            exec(python.replace("http://127.0.0.1:8080", address), {"print": said.append})
-            assert len(said) == 2 and said[0] == said[1]
-        finally:
-            process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+    words = shlex.split(commands[-1])[2:]
+    words[words.index("8080")], words[words.index("bank")] = "0", str(tmp_path / "bank")
+    process, address = serving(tmp_path / "server", *words, "--answer-tokens", "8")
+    body = json.loads(shlex.split(curl)[-1])
+    answer = httpx.post(f"{address}/v1/extract", json=body, timeout=60, trust_env=False)
+    assert answer.status_code == 200 and answer.json()["results"][0]["tasks"][0]["task"] == "meds"
+    said = []
+    exec(python.replace("http://127.0.0.1:8080", address), {"print": said.append})
+    assert len(said) == 2 and said[0] == said[1]
+    os.kill(process.pid, signal.SIGTERM)
+    assert zygote().wait(process) == 0
 
 
 def test_every_reason_is_in_the_guide(page):

@@ -90,17 +90,21 @@ def test_a_busy_server_says_so_and_is_not_kept_from_the_health_checks(opened, ba
         server.traffic.running -= 1
         assert httpx.get(f"{address}/readyz").status_code == 200
         assert "clinprompt_num_requests_running 1.0" in httpx.get(f"{address}/metrics").text
-        for one in held:
-            one.close()
+        held.pop(0).close()
+        body = {"model": "sum", "prompt": "x", "max_tokens": 3}
+        held.pop(0).close()
         wait_until(lambda: server.engine.running == 0)
+        assert httpx.post(f"{address}/v1/completions", json=body, timeout=20).status_code == 200
+        figures = httpx.get(f"{address}/metrics").text
+        assert 'request_queue_time_seconds_count{route="/v1/completions"} 1.0' in figures
 
 
 def test_a_server_that_stops_finishes_what_runs(opened, bank):
-    with served(bank, opened, answer_tokens=40, limits={"tokens": 400}) as (server, address):
+    with served(bank, opened, answer_tokens=40, limits={"tokens": 200}) as (server, address):
         found = []
 
         def ask():
-            body = {"model": "sum", "prompt": "fever", "max_tokens": 400}
+            body = {"model": "sum", "prompt": "fever", "max_tokens": 200}
             found.append(httpx.post(f"{address}/v1/completions", json=body, timeout=30, trust_env=False))
 
         thread = threading.Thread(target=ask)

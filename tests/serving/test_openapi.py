@@ -1,5 +1,8 @@
 """The OpenAPI and what schemathesis makes of it: no request, however odd, is a fault of the server."""
 
+import shutil
+
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -7,11 +10,37 @@ from schemathesis.generation import GenerationMode
 
 from clinprompt.serving.app import paths, routed
 from clinprompt.serving.server import ROUTES
+from tests.made_servers import served
+
+
+@pytest.fixture(scope="module")
+def server(opened, bank, tmp_path_factory):
+    """A server of its own: what is asked here changes the bank."""
+    with served(shutil.copytree(bank, tmp_path_factory.mktemp("fuzzed") / "bank"), opened) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def schema(server):
-    return schemathesis.openapi.from_url(f"{server[1]}/openapi.json")
+    told = httpx.get(f"{server[1]}/openapi.json", trust_env=False).json()
+    asked = told["components"]["schemas"]["ExtractRequest"]
+    asked["properties"]["note"], asked["required"] = {"type": "string"}, ["note", "tasks"]
+    for name in ("notes", "questions"):  # what must not stand beside a note, or needs the names of the tasks
+        del asked["properties"][name]
+    made = schemathesis.openapi.from_dict(knowing(told))
+    made.config.update(base_url=server[1])
+    return made
+
+
+def knowing(part):
+    """The schema with names of prompts that there are, where it has their pattern: chance would find none."""
+    if isinstance(part, list):
+        return [knowing(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if "@" in str(part.get("pattern", "")):
+        return {"type": "string", "enum": ["meds", "sum", "meds@1", "doses", "first", "nope"]}
+    return {key: knowing(value) for key, value in part.items()}
 
 
 def test_every_route_says_what_it_answers(server):
@@ -58,10 +87,13 @@ def run(schema, *, examples):
                     raise
 
 
-def test_no_request_is_a_fault_of_the_server(schema):
-    run(schema, examples=4)
+def test_no_request_is_a_fault_of_the_server(schema, server):
+    run(schema, examples=3)
+    figures = httpx.get(f"{server[1]}/metrics", trust_env=False).text
+    for route in ("/v1/models/{model}", "/v1/completions", "/v1/extract"):
+        assert f'clinprompt_requests_total{{route="{route}",status="200"}}' in figures, "no request got through"
 
 
 @pytest.mark.slow
 def test_no_request_of_many_is_a_fault_of_the_server(schema):
-    run(schema, examples=150)
+    run(schema, examples=60)

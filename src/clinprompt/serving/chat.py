@@ -23,6 +23,8 @@ from clinprompt.serving.streaming import streamed
 from clinprompt.serving.work import unless_gone
 from clinprompt.serving.writing import AnswerWriting, Step, Token, begin
 
+CHAT = "/v1/chat/completions"
+
 
 class _Strict(BaseModel):
     model_config = STRICT
@@ -146,7 +148,7 @@ def chat_routes(server: Server) -> APIRouter:
     router = APIRouter(tags=["openai"])
 
     @router.post(
-        "/v1/chat/completions", responses=refusals(403, 404, 422), response_model=ChatCompletion,
+        CHAT, responses=refusals(403, 404, 422), response_model=ChatCompletion,
         summary="A task's answer as a message",
     )  # fmt: skip
     async def chat(body: ChatRequest, caller: AnyCaller, request: Request) -> ChatCompletion | StreamingResponse:
@@ -162,6 +164,7 @@ def chat_routes(server: Server) -> APIRouter:
         if body.streams:
             return _stream(server, request, body, writing, made, served.name)
         text, tokens, raw = await unless_gone(request, asyncio.ensure_future(writing.whole()))
+        server.metrics.queued(CHAT, seconds=writing.queued)
         server.metrics.tokens(served.name, read=writing.read, written=raw.tokens)
         choice = ChatChoice(
             index=0, message=ChatMessage(content=text), finish_reason=finish(raw.truncated),

@@ -22,6 +22,8 @@ from clinprompt.serving.streaming import streamed
 from clinprompt.serving.work import unless_gone
 from clinprompt.serving.writing import Step, Token, begin
 
+COMPLETIONS = "/v1/completions"
+
 
 class CompletionRequest(Sampling):
     """OpenAI's request; ``prompt`` is a note or several. Token ids are refused, as is all that cannot be honoured."""
@@ -73,7 +75,7 @@ def completion_routes(server: Server) -> APIRouter:
     router = APIRouter(tags=["openai"])
 
     @router.post(
-        "/v1/completions",
+        COMPLETIONS,
         responses=refusals(403, 404, 422),
         response_model=Completion,
         summary="A task's answer as text",
@@ -108,6 +110,8 @@ def completion_routes(server: Server) -> APIRouter:
             for i, (text, tokens, raw) in enumerate(answers)
         ]  # fmt: skip
         read, written = sum(one.read for one in writings), sum(raw.tokens for _, _, raw in answers)
+        for one in writings:
+            server.metrics.queued(COMPLETIONS, seconds=one.queued)
         server.metrics.tokens(served.name, read=read, written=written)
         return Completion(**made, choices=choices, usage=usage(read, written))
 

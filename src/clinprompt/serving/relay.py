@@ -26,6 +26,7 @@ class RelayTicket:
 
     future: Future[RawAnswer]
     gone: threading.Event
+    queued: float = 0.0
 
     def cancel(self) -> None:
         """Wait for it no longer; what was sent already the other server finishes."""

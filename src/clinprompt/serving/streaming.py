@@ -50,6 +50,7 @@ def streamed(
                 begun = True
                 yield event(piece(step))
             answer = await writing.answer
+            server.metrics.queued(visit.route, seconds=writing.queued)
             server.metrics.tokens(name, read=writing.read, written=answer.tokens)
             for body in last(answer):
                 yield event(body)

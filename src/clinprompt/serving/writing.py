@@ -50,6 +50,11 @@ class AnswerWriting:
         self._begun = False
 
     @property
+    def queued(self) -> float:
+        """Seconds that it waited for its place in the engine's batch."""
+        return self.ticket.queued
+
+    @property
     def joint(self) -> str:
         """What stands between cue and answer in training, and belongs to no answer."""
         return self._predictor.template.joint

@@ -60,6 +60,7 @@ class Beginnings:
     def add(self, tickets: Iterable[Ticket]) -> None:
         """Take rows up."""
         for ticket in tickets:
+            ticket.admit()
             request = ticket.request
             in_front = request.vectors is not None and request.placement is not Placement.suffix
             tokens = request.row.context if in_front else request.row.trunk

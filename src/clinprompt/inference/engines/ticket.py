@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
@@ -54,6 +55,7 @@ class Ticket:
     """A submitted row.
 
     ``future`` ends with the answer or with the reason why there is none; to await it: ``asyncio.wrap_future``.
+    ``queued`` are the seconds that it waited for its place in the batch, so far or in all.
     """
 
     def __init__(self, request: Request, draft: Draft, terms: Terms, heard: Heard | None = None) -> None:
@@ -61,6 +63,16 @@ class Ticket:
         self.future: Future[RawAnswer] = Future()
         self.future.add_done_callback(lambda future: self.cancel() if future.cancelled() else None)
         self.turn = 0.0
+        self._submitted, self._admitted = time.monotonic(), math.inf
+
+    def admit(self) -> None:
+        """Note that it has its place."""
+        self._admitted = time.monotonic()
+
+    @property
+    def queued(self) -> float:
+        """See the class."""
+        return min(self._admitted, time.monotonic()) - self._submitted
 
     @property
     def done(self) -> bool:
