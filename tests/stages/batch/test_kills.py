@@ -32,7 +32,7 @@ def run(models, tmp_path):
     zygote().warm("tests.batch_runs:opened", backbone=str(models / "tiny"))
 
     def start(settings, name, **more):
-        return zygote().fork(tmp_path / name, RUN, settings=settings.model_dump_json(), **more)
+        return zygote().fork(tmp_path / name, RUN, settings=settings.model_dump_json(exclude_unset=True), **more)
 
     return start
 
