@@ -221,6 +221,8 @@ def test_what_a_server_decides_itself_cannot_be_set(tmp_path):
     settings = server_settings("http://127.0.0.1:9", notes, tmp_path / "o", processes=2)
     with pytest.raises(InputError, match=r"batch\.processes cannot be set for a server"):
         predict(settings)
-    settings = PredictSettings(**{**settings.model_dump(exclude_unset=True), "window": 80, "batch": {"server": {"url": "http://x"}}})
+    settings = PredictSettings(
+        **{**settings.model_dump(exclude_unset=True), "window": 80, "batch": {"server": {"url": "http://x"}}}
+    )
     with pytest.raises(InputError, match="window cannot be set for a server"):
         predict(settings.model_copy(update={"long_notes": LongNoteSettings()}))
