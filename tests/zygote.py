@@ -167,6 +167,7 @@ def _work(request: dict) -> None:
         os.dup2(log, 2)
         tests.zygote._progress = os.open(path.with_suffix(".steps"), os.O_WRONLY | os.O_APPEND)
         os.environ.update(request["environment"])
+        importlib.import_module("clinprompt.training.parallel").world.cache_clear()  # known if the zygote was warmed
         _call(request["fork"], request["arguments"])
         code = 0
     except SystemExit as end:

@@ -32,7 +32,7 @@ def run(models, tmp_path):
     zygote().warm("tests.batch_runs:opened", backbone=str(models / "tiny"))
 
     def start(settings, name, **more):
-        return zygote().fork(tmp_path / name, RUN, settings=settings.model_dump_json(), **more)
+        return zygote().fork(tmp_path / name, RUN, settings=settings.model_dump_json(exclude_unset=True), **more)
 
     return start
 
@@ -64,7 +64,7 @@ def test_a_run_that_dies_before_a_change_of_the_file_system_goes_on(
         # What died while it tidied up had written everything, and is not done again.
         assert not ended_before or "the output is there already" in again.said, again.said
         steps.append(len(rows.read_text().split()) if rows.exists() else 0)
-        assert files_of(settings.out.parent) == expected, change
+        assert (found := files_of(settings.out.parent)) == expected, (change, sorted(found), again.said[-300:])
     assert files_of(settings.out.parent) == expected
     # What was answered once is not answered again: 3 shards at first, none when only the joining is left.
     assert steps[0] == 3 and steps[-1] == 0 and steps == sorted(steps, reverse=True), steps

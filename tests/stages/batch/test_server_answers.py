@@ -1,6 +1,7 @@
 """Answers from a server: a real one with a bank of prompts, and one that is busy, gone or wrong."""
 
 import json
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,7 @@ import pytest
 from clinprompt.data.readers import jsonl
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import PromptBank
-from clinprompt.serving.process import Draining, listen
+from clinprompt.serving.process import Draining
 from clinprompt.serving.server import open_server
 from clinprompt.serving.settings import ServeSettings
 from clinprompt.stages.batch import server_answers
@@ -33,7 +34,7 @@ def server_settings(url, notes, out, prompts=("meds",), **more):
 def running(models, tiny, bank):
     """A server on a free port, with what is set so that it answers as a run in this process does."""
     settings = ServeSettings(backbone=BackboneSettings(path=str(models / "tiny")), bank=bank, port=0, answer_tokens=12)
-    listener = listen(settings.host, 0)
+    listener = socket.create_server((settings.host, 0))
     server = open_server(settings, opened=tiny)
     web = Draining(server)
     thread = threading.Thread(target=lambda: web.run(sockets=[listener]))
@@ -220,6 +221,8 @@ def test_what_a_server_decides_itself_cannot_be_set(tmp_path):
     settings = server_settings("http://127.0.0.1:9", notes, tmp_path / "o", processes=2)
     with pytest.raises(InputError, match=r"batch\.processes cannot be set for a server"):
         predict(settings)
-    settings = PredictSettings(**{**settings.model_dump(), "window": 80, "batch": {"server": {"url": "http://x"}}})
+    settings = PredictSettings(
+        **{**settings.model_dump(exclude_unset=True), "window": 80, "batch": {"server": {"url": "http://x"}}}
+    )
     with pytest.raises(InputError, match="window cannot be set for a server"):
         predict(settings.model_copy(update={"long_notes": LongNoteSettings()}))

@@ -44,13 +44,16 @@ def joined(settings: PredictSettings, notes: Notes, folder: PartsFolder, asked: 
         provenance=_provenance(tally, asked), overwrite=True,
     )  # fmt: skip
     failed = bool(tally.counts["failed"])
-    # What goes with a folder is put into it first; what stands beside a file is there before the file is.
-    where = settings.model_copy(update={"out": made}) if settings.writer in FOLDERS else settings
-    _write_lines(beside(where, LEDGER), _ledger(parts))
+    there = settings.model_copy(update={"out": made})
+    _write_lines(beside(there, LEDGER), _ledger(parts))
     if failed:
-        _write_lines(beside(where, FAILED), _failures(parts))
-    else:
-        beside(where, FAILED).unlink(missing_ok=True)  # of an earlier try
+        _write_lines(beside(there, FAILED), _failures(parts))
+    if settings.writer not in FOLDERS:  # what stands beside a file is there before the file is
+        folder.put(beside(there, LEDGER))
+        if failed:
+            folder.put(beside(there, FAILED))
+        else:
+            beside(settings, FAILED).unlink(missing_ok=True)  # of an earlier try
     folder.put(made)
     dead = beside(settings, FAILED) if failed else None
     return tally.report(lost=lost, ledger=beside(settings, LEDGER), extents=asked.extents, dead_letters=dead)

@@ -107,10 +107,11 @@ class PartsFolder:
         return made
 
     def put(self, made: Path) -> None:
-        """Move the output to its place; one that was there with notes missing gives way."""
-        if made.is_dir() and self.out.is_dir():
-            self.out.replace(made.with_name(_REPLACED))
-        made.replace(self.out)
+        """Move what was made to its place; an output that was there with notes missing gives way."""
+        place = self.out.with_name(made.name)
+        if made.is_dir() and place.is_dir():
+            place.replace(made.with_name(_REPLACED))
+        made.replace(place)
 
     def end(self, *, failed: bool) -> None:
         """The output is there: remove the folder, or keep it for another try when notes have failed."""
