@@ -121,7 +121,8 @@ def serve(engine: str, folder: Path, threads: int) -> None:
 
     @app.post("/v1/completions")
     def completions(asked: Asked) -> dict[str, Any]:
-        text = tokenizer.decode(complete(asked), skip_special_tokens=True)
+        tokens = [token for token in complete(asked) if token != tokenizer.eos_token_id]
+        text = tokenizer.decode(tokens)  # words of the template that an answer repeats are special tokens: all are told
         return {"choices": [{"text": text.removeprefix(TEMPLATES[cards[asked.model].template].joint)}]}
 
     listener = listen("127.0.0.1", 0)
