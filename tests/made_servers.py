@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -59,6 +60,17 @@ def served(bank: Path, opened: Opened, **changes) -> Iterator[tuple[Server, str]
     server = open_server(settings_for(bank, **changes), opened=opened)
     with running(server) as address:
         yield server, address
+
+
+def connected(address: str, path: str, body: dict, *, share: float = 1.0) -> socket.socket:
+    """A connection that has sent a request, or of its body the first ``share``."""
+    host, port = address.removeprefix("http://").split(":")
+    content = json.dumps(body).encode()
+    connection = socket.create_connection((host, int(port)))
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+    sent = content[: int(share * len(content))]
+    connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + sent)
+    return connection
 
 
 def wait_until(condition, *, seconds: float = 20.0) -> float:

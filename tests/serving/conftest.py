@@ -1,8 +1,11 @@
 """A tiny backbone with a bank, and a server on them that tests share as long as they do not change the bank."""
 
+import shutil
+
 import httpx
 import pytest
 
+from clinprompt.prompts.bank import PromptBank
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.opened import open_backbone
 from tests.made_backbones import tiny_folder
@@ -27,6 +30,12 @@ def opened(tmp_path_factory):
 @pytest.fixture(scope="session")
 def bank(opened, tmp_path_factory):
     return write_bank(tmp_path_factory.mktemp("bank") / "bank", opened, BANK)
+
+
+@pytest.fixture
+def own(bank, tmp_path):
+    """A bank of one test alone."""
+    return PromptBank(shutil.copytree(bank, tmp_path / "bank"))
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,13 @@
 """Clients that go away: over a real connection, the row they asked for leaves the batch within a second."""
 
 import json
-import socket
 import threading
 import time
 
 import httpx
 import pytest
 
-from tests.made_servers import served, wait_until
+from tests.made_servers import connected, served, wait_until
 
 LONG = {"model": "sum", "max_tokens": 1500}
 BODIES = {
@@ -26,16 +25,6 @@ def slow(opened, bank):
         yield running
 
 
-def connected(address, path, body):
-    """A connection that has sent a request."""
-    host, port = address.removeprefix("http://").split(":")
-    content = json.dumps(body).encode()
-    connection = socket.create_connection((host, int(port)))
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
-    connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
-    return connection
-
-
 @pytest.mark.parametrize("kind", BODIES)
 def test_the_slot_is_free_within_a_second(slow, kind):
     server, address = slow
@@ -47,18 +36,6 @@ def test_the_slot_is_free_within_a_second(slow, kind):
 
     # Another program may have the processor just then: once in three times must do.
     assert any(seconds() < 1.0 for _ in range(3))
-
-
-def test_many_clients_that_go_away_leave_nothing_behind(slow):
-    server, address = slow
-    kinds = list(BODIES)
-    connections = [connected(address, *BODIES[kinds[i % 4]]) for i in range(40)]
-    wait_until(lambda: server.engine.running > 5)
-    for connection in connections:
-        connection.close()
-    wait_until(lambda: server.engine.running == server.engine.waiting == server.traffic.running == 0)
-    answer = httpx.post(f"{address}/v1/completions", json={"model": "sum", "prompt": "x", "max_tokens": 3}, timeout=20)
-    assert answer.status_code == 200
 
 
 def test_what_takes_too_long_is_given_up(opened, bank):

@@ -1,6 +1,5 @@
 """Prompts come and go while requests run: none fails, none gets the answer of two versions."""
 
-import shutil
 import threading
 
 import httpx
@@ -14,12 +13,6 @@ from tests.made_prompts import write_random_prompt
 from tests.made_servers import served, wait_until
 
 NOTE = "Took aspirin 81 mg daily for chest pain."
-
-
-@pytest.fixture
-def own(bank, tmp_path):
-    """A bank of this test alone."""
-    return PromptBank(shutil.copytree(bank, tmp_path / "bank"))
 
 
 def version(opened, folder, seed, *, task="impression", placement="suffix"):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from clinprompt.errors import InputError
 from clinprompt.prompts.bank import PromptBank
@@ -66,7 +67,8 @@ class ServedPrompts:
     """The prompts of a bank on an opened backbone.
 
     The promoted version of every name is opened and checked before it is served; where one fails, the version served
-    before goes on and :attr:`Snapshot.faults` says why. Other versions are opened when they are first asked for.
+    before goes on and :attr:`Snapshot.faults` says why, until its file has been restored. Other versions are opened
+    when they are first asked for.
     ``call`` runs a function where the backbone may be used.
     """
 
@@ -75,22 +77,24 @@ class ServedPrompts:
         self.snapshot = Snapshot()
         self._changing = threading.Lock()
         self._known: dict[tuple[str, str], Served] = {}
+        self._failed: dict[Path, tuple[int, ...]] = {}
 
     def refresh(self) -> Snapshot:
         """Look at the bank again; what is served now. Raises :class:`InputError` when the bank cannot be read."""
         with self._changing:
             manifest = self.bank.manifest
-            if manifest.revision == self.snapshot.revision:
+            if manifest.revision == self.snapshot.revision and not self._restored:
                 return self.snapshot
             listed = tuple(self.bank.listed())
-            promoted, faults = {}, {}
+            promoted, faults, failed = {}, {}, {}
             for banked in listed:
                 if not banked.promoted:
                     continue
+                state = _state(banked.path)
                 try:
                     promoted[banked.name] = self._open(banked)
                 except InputError as fault:
-                    faults[banked.reference] = str(fault)
+                    faults[banked.reference], failed[banked.path] = str(fault), state
                     if banked.name in self.snapshot.promoted:
                         promoted[banked.name] = self.snapshot.promoted[banked.name]
             added = {
@@ -98,10 +102,15 @@ class ServedPrompts:
                 for name, entry in manifest.prompts.items()
                 for number, version in entry.versions.items()
             }
-            self.snapshot = Snapshot(manifest.revision, promoted, listed, added, faults)
+            self.snapshot, self._failed = Snapshot(manifest.revision, promoted, listed, added, faults), failed
             held = {(one.reference, one.sha256) for one in listed}
             self._known = {key: served for key, served in self._known.items() if key in held}
             return self.snapshot
+
+    @property
+    def _restored(self) -> bool:
+        """Whether a file that could not be opened is another one now; the bank itself need not have changed."""
+        return any(_state(path) != state for path, state in self._failed.items())
 
     def find(self, reference: str, snapshot: Snapshot) -> Served:
         """The prompt that a name or ``name@version`` means in a snapshot.
@@ -142,3 +151,12 @@ class ServedPrompts:
                              where=where)  # fmt: skip
         self.call(lambda: opened.check(prompt, where=where))
         return Served(banked, prompt, task, opened)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes when a file does; empty for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
