@@ -35,6 +35,7 @@ NAMES = (
     "scaling",
     "streaming",
     "bank",
+    "statistics",
 )
 
 

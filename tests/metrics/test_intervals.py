@@ -6,13 +6,19 @@ import pytest
 from clinprompt.errors import InputError
 from clinprompt.metrics import intervals
 from clinprompt.metrics.intervals import (
+    Variation,
     bootstrap_interval,
     draws,
     mean_of_parts,
     mean_of_runs,
+    of_documents,
+    of_runs,
+    percentile_interval,
     pooled_interval,
     resampled_values,
     run_values,
+    stretch,
+    stretched_interval,
 )
 from clinprompt.metrics.labels import macro_f1
 from clinprompt.metrics.spans import span_f1
@@ -53,7 +59,7 @@ def test_percentiles_are_those_of_scipy():
     from scipy.stats import bootstrap
 
     counts = random_counts(4, 60)
-    ours = bootstrap_interval(counts, MICRO, resamples=10_000, seed=1)
+    ours = percentile_interval(resampled_values(counts, MICRO, resamples=10_000, seed=1))
 
     def statistic(indices, axis=-1):
         return MICRO(counts[indices].sum(axis=-2))
@@ -130,7 +136,14 @@ def test_the_pooled_interval_equals_the_naive_two_level_bootstrap():
     for _ in range(4000):
         documents, runs = rng.integers(0, 8, 8), rng.integers(0, 3, 3)
         means.append(np.mean([MICRO(counts[run][documents].sum(axis=0)) for run in runs]))
-    assert (low, high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=1.0)
+    naive = tuple(np.quantile(means, [0.025, 0.975]))
+    by_run = run_values(counts, MICRO, resamples=4000, seed=1)
+    assert percentile_interval(mean_of_runs(by_run, seed=1)) == pytest.approx(naive, abs=1.0)
+    scores = MICRO(counts.sum(axis=1))
+    factor = stretch((of_documents(by_run.mean(axis=1), documents=8), of_runs(scores)))
+    centre = scores.mean()
+    stretched = centre - factor * (centre - naive[0]), centre + factor * (naive[1] - centre)
+    assert (low, high) == pytest.approx(stretched, abs=2.0)
 
 
 def test_runs_side_by_side_are_each_as_if_alone_and_share_the_documents():
@@ -154,3 +167,32 @@ def test_parts_vary_independently_and_a_pair_in_step():
     assert mean_of_parts([part, part]).var() == pytest.approx(part.var() / 2, rel=0.1)  # not part.var()
     both = mean_of_parts([part + gain, part]) - mean_of_parts([part, part])
     np.testing.assert_allclose(both, mean_of_parts([gain, np.zeros(2000)]), atol=1e-12)
+
+
+def test_the_stretch_of_one_level_is_that_of_a_t_interval_over_a_normal_one():
+    """The mean of ten numbers: percentiles give sd sqrt(9/10) z / sqrt(10), Student's interval sd t / sqrt(10)."""
+    numbers = np.random.default_rng(0).normal(50, 10, 10)
+    found = stretch([Variation(numbers.var() / 10, 10)])
+    assert found == pytest.approx(np.sqrt(10 / 9) * 2.262157 / 1.959964, rel=1e-6)
+
+
+def test_the_stretch_of_two_levels_by_hand():
+    """Variances 3 of 4 units and 1 of 2: true ones 4 and 2, so 6^2 / (4^2/3 + 2^2/1) = 3.857 degrees of freedom."""
+    from scipy.stats import norm, t
+
+    expected = np.sqrt(6 / 4) * t.ppf(0.975, 36 / (16 / 3 + 4)) / norm.ppf(0.975)
+    assert stretch([Variation(3.0, 4), Variation(1.0, 2)]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("nothing", [[], [Variation(0.0, 9)], [Variation(1.0, 1)]])
+def test_what_does_not_vary_stretches_nothing(nothing):
+    assert stretch(nothing) == 1.0
+    assert stretched_interval(np.arange(101.0), nothing, centre=50.0) == pytest.approx((2.5, 97.5))
+
+
+def test_a_stretched_interval_keeps_its_skew_and_its_bounds():
+    values = np.concatenate([np.full(50, 90.0), np.full(50, 99.0)])
+    low, high = stretched_interval(values, [Variation(1.0, 2)], centre=97.0)
+    factor = np.sqrt(2) * 12.706205 / 1.959964
+    assert (low, high) == (pytest.approx(97 - 7 * factor), 100.0)
+    assert stretched_interval(values, [Variation(1.0, 2)], centre=80.0)[0] == 90.0  # never narrower

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clinprompt.data.leakage import Watch
 from clinprompt.data.overlap import NoteIndex, compare, without_overlap
 from clinprompt.schema.example import Split, TaskKind
 from clinprompt.stages.describing import named_parts
@@ -60,6 +61,29 @@ def test_consumers_questions_of_two_corpora_are_found(shared_data):
         for name in ("meqsum", "mediqa-rqe")
     )
     assert len(asked.near(told, share=1)) >= 19
+
+
+def seen(data, scored, *others, **options):
+    """What of a task's test part stands in the training and development parts of others."""
+    watch = Watch(named_parts(scored, data_root=data)[scored, "test"], **options)
+    for other in others:
+        parts = named_parts(other, data_root=data)
+        watch.see(NoteIndex([example for (_, part), held in parts.items() if part != "test" for example in held]))
+    return watch.leak()
+
+
+def test_the_leakage_report_finds_the_listed_overlaps_by_itself(shared_data):
+    # One example an abstract: 10 test abstracts of BioRED are in BC5CDR's train and 11 in its dev part.
+    biored = named_parts("biored-relations", data_root=shared_data)["biored-relations", "test"]
+    abstract_of = {example.id: example.group for example in biored}
+    found = seen(shared_data, "biored-relations", "bc5cdr-cid")
+    assert len({abstract_of[name] for name in found.examples}) == sum(
+        BC5CDR_BIORED[other, "test"] for other in ("train", "dev")
+    )
+    assert seen(shared_data, "biored-relations", "ncbi-disease").near == 1
+    exams = seen(shared_data, "headqa", "medmcqa")
+    assert exams.normalised == 1 == len(exams.examples)
+    assert seen(shared_data, "scinli", "scinli", same_groups=True).normalised == 0
 
 
 def test_parts_of_one_corpus_that_share_no_pair(shared_data):

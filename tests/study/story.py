@@ -12,7 +12,7 @@ from clinprompt.study.difference import Difference, differences
 from clinprompt.study.errors_shown import ShownErrors
 from clinprompt.study.examples_shown import ShownExample
 from clinprompt.study.group_table import GroupTable, group_table
-from clinprompt.study.replicates import Replicates
+from clinprompt.study.replicates import Replicates, resampled
 from clinprompt.study.report import SourceStory, SourceTask
 from clinprompt.study.table import Line
 
@@ -55,15 +55,16 @@ def made_up_lines() -> list[Line]:
 
 def made_up_replicates(lines: list[Line], *, resamples: int = 40) -> dict[tuple[str, str, str], Replicates]:
     """Resamples around each line's score: those of a target rise and fall together, as on shared documents."""
-    documents = np.random.default_rng(5).normal(0, 1, resamples)
+    ease = np.random.default_rng(5).normal(0, 0.13, 180)
     drawn = {}
     for number, found in enumerate(lines):
-        own, other = np.random.default_rng(number).normal(0, 0.6, (2, resamples))
-        drawn[found.method, found.target, found.shots] = Replicates(
+        noise = np.random.default_rng(number).normal(0, 0.08, (found.draws, found.documents)) + ease
+        shares = found.score / 100 + noise - noise.mean()
+        drawn[found.method, found.target, found.shots] = resampled(
             tuple((1, draw) for draw in range(found.draws)),
-            found.documents,
-            found.score + documents + own,
-            found.score + documents + other,
+            np.stack([shares, np.ones_like(shares)], axis=-1),
+            lambda total: 100 * total[..., 0] / total[..., 1],
+            resamples=resamples,
         )
     return drawn
 

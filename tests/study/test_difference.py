@@ -8,7 +8,9 @@ import pytest
 
 from clinprompt.errors import InputError
 from clinprompt.evaluation.csv_text import csv_text
-from clinprompt.metrics.intervals import percentile_interval
+from clinprompt.metrics.effects import typical_difference
+from clinprompt.metrics.intervals import Variation, percentile_interval, stretch
+from clinprompt.metrics.signed_ranks import holm, signed_rank_p
 from clinprompt.study.difference import BETTER, Difference, differences
 from clinprompt.study.group_table import group_table
 from clinprompt.study.replicates import replicates
@@ -83,9 +85,17 @@ def test_the_paired_interval_equals_the_naive_one_and_is_narrower_than_the_unpai
         own = np.mean([shares["a", run][documents].mean() for run in runs])
         naive.append(own - np.mean([shares["b", run][documents].mean() for run in runs]))
         unpaired.append(own - np.mean([shares["b", run][others].mean() for run in more]))
-    assert (found.low, found.high) == pytest.approx(percentile_interval(np.array(naive)), abs=0.5)
-    low, high = percentile_interval(np.array(unpaired))
-    assert (found.high - found.low) < 0.5 * (high - low)
+    gains = np.mean([shares["a", run] - shares["b", run] for run in (1, 2)], axis=0)  # each document's
+    runs = np.array([shares["a", run].mean() - shares["b", run].mean() for run in (1, 2)])
+    factor = stretch([Variation(gains.var() / 40, 40), Variation(runs.var() / 2, 2)])
+    low, high = percentile_interval(np.array(naive))
+    stretched = (
+        found.difference - factor * (found.difference - low),
+        found.difference + factor * (high - found.difference),
+    )
+    assert (found.low, found.high) == pytest.approx(stretched, abs=0.5)
+    out_low, out_high = percentile_interval(np.array(unpaired))
+    assert (high - low) < 0.5 * (out_high - out_low)
     assert found.low < found.difference < found.high
 
 
@@ -94,8 +104,11 @@ def test_runs_of_other_seeds_are_drawn_apart_and_documents_still_together(tmp_pa
     cells = [made_cell(tmp_path, TASK, *place, counts(6, shift=shift)) for place, shift in runs.items()]
     [_, found] = compared(cells, {"a": ("b",)}, resamples=2000)
     assert not found.paired_runs and found.difference == 0.0
-    # Runs differ by 20 points: means of two drawn runs by -20, -10, 0, 10 or 20, whichever documents were drawn.
-    assert (found.low, found.high) == pytest.approx((-20.0, 20.0))
+    # Runs differ by 20 points: means of two drawn runs by -20, -10, 0, 10 or 20, whichever documents were drawn. Two
+    # runs show half of their variance, and two spreads of one degree of freedom each have t's tail of two.
+    stretched = 20 * np.sqrt(2) * 4.302653 / 1.959964
+    assert (found.low, found.high) == pytest.approx((-stretched, stretched))
+    assert found.p > 0.9
 
 
 def test_the_better_of_several_references_has_a_row_of_its_own(tmp_path):
@@ -143,3 +156,58 @@ def test_the_csv_has_a_head_even_without_rows_and_no_negative_nought(tmp_path):
     assert (row["difference"], row["significant"], row["reference"]) == ("0.00", "False", "b")
     head = csv_text((), kind=Difference).splitlines()
     assert len(head) == 1 and head[0].startswith("group,target,shots,method,reference,against,difference,low,high")
+
+
+def test_p_values_of_a_target_and_of_its_group_of_one(tmp_path):
+    """Ten of twelve documents gain one hit of ten: 2 of the 1,024 ways to exchange those ten are as far from 0."""
+    gains = {name: [hit[0] + (number < 10), 10.0, 10.0] for number, (name, hit) in enumerate(counts(3).items())}
+    cells = [made_cell(tmp_path, TASK, "a", 1, gains), made_cell(tmp_path, TASK, "b", 1, counts(3))]
+    group, single = compared(cells, {"a": ("b",)}, resamples=5000)
+    assert group.p == single.p == single.p_holm == pytest.approx(2 / 1024)
+    assert (single.wins, single.ties, single.losses) == (10, 2, 0) and single.p_tasks is single.typical is None
+    assert (group.wins, group.ties, group.losses) == (1, 0, 0) and group.p_tasks == group.p_holm == 1.0
+    assert group.typical == pytest.approx(group.difference)
+
+
+def test_p_values_of_groups_are_wilcoxons_and_holm_counts_each_comparison_once():
+    own = made_up_lines()
+    drawn = made_up_replicates(own)
+    found = differences(own, group_table(own, drawn), drawn, COMPARE)
+    rows = [row for row in found if row.group == "all" and not row.target]
+    scores = {(line.method, line.shots, line.target): line.score for line in own}
+    for row in rows:
+        gains = [
+            scores[row.method, row.shots, target] - scores[row.against, row.shots, target]
+            for target in dict.fromkeys(line.target for line in own)
+        ]
+        assert row.p_tasks == pytest.approx(signed_rank_p(gains)) and row.wins + row.ties + row.losses == 6
+        assert row.typical == pytest.approx(typical_difference(gains))
+    family = [row for row in rows if row.reference == row.against]
+    assert [row.p_holm for row in family] == pytest.approx(holm([row.p_tasks for row in family]))
+    chosen = [row for row in rows if row.reference == BETTER]
+    same = {(row.shots, row.method, row.against): row.p_holm for row in family}
+    assert chosen and all(row.p_holm == same[row.shots, row.method, row.against] for row in chosen)
+
+
+def test_holm_of_targets_goes_over_the_targets_of_one_comparison():
+    own = made_up_lines()
+    drawn = made_up_replicates(own)
+    found = differences(own, group_table(own, drawn), drawn, COMPARE)
+    rows = [r for r in found if r.target and (r.shots, r.method, r.reference) == ("5", "mpt", "lora")]
+    assert len(rows) == 6 and [row.p_holm for row in rows] == pytest.approx(holm([row.p for row in rows]))
+
+
+def test_seeds_that_disagree_make_the_p_value_larger(tmp_path):
+    """Every document gains in each run, but by 1, 2 and 6 hits of ten: three runs cannot tell that from nothing."""
+    rows = {}
+    for name, gains in (("steady", (3, 3, 3)), ("shaky", (0, 1, 8))):
+        (tmp_path / name).mkdir()
+        cells = [made_cell(tmp_path / name, TASK, "b", seed, counts(3)) for seed in (1, 2, 3)]
+        cells += [
+            made_cell(tmp_path / name, TASK, "a", seed, counts(3, shift=gain))
+            for seed, gain in zip((1, 2, 3), gains, strict=True)
+        ]
+        rows[name] = compared(cells, {"a": ("b",)}, resamples=4000)[1]
+    assert rows["steady"].difference == pytest.approx(rows["shaky"].difference)
+    assert rows["steady"].p < 0.01 and rows["steady"].significant
+    assert rows["shaky"].p > 0.05 and not rows["shaky"].significant

@@ -21,7 +21,14 @@ def test_a_mean_over_two_targets_by_hand():
         line("mpt", "lab-flag", "5", 80.0, trainable=11, runs=2),
     ]
     drawn = {
-        (found.method, found.target, found.shots): Replicates(((1, 0),), 180, np.full(8, found.score + 1), np.zeros(8))
+        (found.method, found.target, found.shots): Replicates(
+            ((1, 0),),
+            np.full((1, 180, 1), found.score / 180),
+            lambda total: total[..., 0],
+            np.full(8, found.score + 1),
+            np.zeros(8),
+            np.full(8, found.score),
+        )
         for found in own
     }
     table = group_table(own, drawn)

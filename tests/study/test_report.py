@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from clinprompt.stages.leakage import LeakLine
+from clinprompt.study.console_table import p_text
+from clinprompt.study.rank_table import rank_table
 from clinprompt.study.report import trained, write_report
+from clinprompt.study.table import Line
 from tests.study.story import (
     FACTS,
     NOTE,
@@ -19,6 +24,10 @@ from tests.study.story import (
 )
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
+LEAKS = [
+    LeakLine("lab-flag", "lab-flag", "own", "lab-flag", 200, 0, 0, 0, 0, 0, 0, 0.0),
+    LeakLine("lab-flag", "lab-flag", "source", "labs <&>", 200, 3, 4, 5, 6, 0, 7, 3.5, ("a", "b")),
+]
 COMMAND = "clinprompt study run 'a <b>.yaml'"
 
 
@@ -63,6 +72,7 @@ def report(folder: Path, **changes) -> str:
         "differences": differences, "sources": SOURCES,
         "shown": made_up_examples(), "errors": made_up_errors(), "facts": FACTS, "command": COMMAND,
     }  # fmt: skip
+    content |= {"ranks": rank_table(changes.get("lines", made_up_lines()), groups), "leakage": LEAKS}
     write_report(folder / "report.html", **{**content, **changes})
     return (folder / "report.html").read_bytes().decode("utf-8")
 
@@ -146,7 +156,9 @@ def test_groups_and_differences_stand_in_a_section_of_their_own(read):
         row = f"{found.group}{found.shots}{found.method}{found.minus}{found.difference:+z.1f}{found.low:+z.1f} to"
         assert row in section and found.verdict in section
     assert "near5mptbetter of the references: prompt-tuning" in section
-    assert section.count("substance-use-site-b") == 1  # as one of its group; its own differences are in the file only
+    single = [found for found in differences if found.target]
+    assert section.count("substance-use-site-b") == 1 + sum(found.target == "substance-use-site-b" for found in single)
+    assert f"{p_text(shown[0].p)}{p_text(shown[0].p_tasks)}{p_text(shown[0].p_holm)}" in section
 
 
 def test_tables_have_captions_and_their_heads_a_scope(read):
@@ -206,3 +218,35 @@ def test_a_report_of_nothing_but_one_method_is_whole(tmp_path):
 def test_an_empty_job_still_gives_a_page(tmp_path):
     html = report(tmp_path, lines=[], sources=None, shown=[])
     assert "How to read this" in html and 'class="scores"' not in html
+
+
+def few() -> list[Line]:
+    """What is quick to draw."""
+    return [
+        line for line in made_up_lines() if line.shots in ("5", "full") and line.method in ("trivial", "mpt", "lora")
+    ]
+
+
+def test_leaking_cells_are_marked_in_every_table_and_the_leakage_is_told(tmp_path):
+    leaking = [replace(line, leakage=7 * (line.target == "lab-flag" and line.method == "mpt")) for line in few()]
+    html = report(tmp_path, lines=leaking)
+    own = sum(line.leakage > 0 for line in leaking)
+    groups, differences = made_up_groups(leaking)
+    others = sum(line.leakage > 0 for line in groups.lines) + sum(found.leakage > 0 for found in differences)
+    assert html.count('<a class="low" href="#leakage"') == own + others + 1 and own and others  # and the foot of scores
+    reader = Reader()
+    reader.feed(html)
+    text = re.sub(r"\s+", " ", reader.text)
+    assert "lab-flagthe source labs <&>72003456" in text  # 7 of 200: 3 the same, 4 but for case, 5 near, 6 similar
+    assert "2 pairs of scored and trained-on data were compared" in text and "was not given" in text
+
+
+def test_a_study_without_leakage_says_so_and_one_that_did_not_look_does_not(tmp_path):
+    clean = report(tmp_path, lines=few(), leakage=LEAKS[:1])
+    assert "No scored example was found in any of them" in clean and 'href="#leakage"' not in clean
+    assert 'id="leakage"' not in report(tmp_path, lines=few(), leakage=())
+
+
+def test_methods_are_ranked_and_those_alike_named(html):
+    text = re.sub(r"\s+", " ", html)
+    assert "Mean ranks" in text and "critical difference (Nemenyi, 5 %): " in text

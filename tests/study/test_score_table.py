@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from clinprompt.study.console_table import console_differences, console_groups, console_table
+from clinprompt.study.console_table import console_differences, console_groups, console_table, p_text
 from clinprompt.study.score_table import TRIVIAL, score_table
 from tests.study.story import SHOTS, TARGETS, TRAINED, line, made_up_groups, made_up_lines
 
@@ -68,6 +68,25 @@ def test_the_consoles_tables_of_groups_and_differences_are_compact():
     columns, rows = console_differences(differences)
     assert len(rows) == sum(not found.target for found in differences) > 0
     assert all(len(row) == len(columns) for row in rows)
-    assert rows[0][:4] == ["far", "1", "mpt", "prompt-tuning"] and rows[0][5] == "significantly higher"
+    assert rows[0][:4] == ["far", "1", "mpt", "prompt-tuning"] and rows[0][-1] == "significantly higher"
+    assert columns[5:9] == ["p", "targets + = −", "p targets", "Holm"]
+    first = next(found for found in differences if not found.target)
+    assert rows[0][5:9] == [
+        p_text(first.p), f"{first.wins} {first.ties} {first.losses}", p_text(first.p_tasks), p_text(first.p_holm)
+    ]  # fmt: skip
     assert rows[0][4].startswith("+1.8 [+")
     assert rows[2][3] == "better of the references: prompt-tuning"
+
+
+def test_the_console_marks_leaking_cells():
+    lines = [dataclasses.replace(line, leakage=int(line.target == "lab-flag")) for line in made_up_lines()]
+    columns, rows = console_table(lines)
+    place = next(number for number, name in enumerate(columns) if name.startswith("lab-flag"))
+    assert all(
+        cell.endswith("†") == (number == place) or cell == "–" for row in rows for number, cell in enumerate(row)
+    )
+    groups, differences = made_up_groups(lines)
+    _, rows = console_groups(groups)
+    assert all(row[2].endswith("†") or row[2] == "–" for row in rows) and not any("†" in row[3] for row in rows)
+    _, rows = console_differences(differences)
+    assert {row[0] for row in rows if "†" in row[4]} == {"far", "all"}

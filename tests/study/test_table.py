@@ -71,7 +71,7 @@ def test_csv_has_a_row_per_line_and_two_decimals(cell):
     table = lines([cell("a", 1, {"p": [1, 3, 3], "q": [1, 1, 1]})], {TASK.name: TASK}, resamples=100)
     [row] = csv.DictReader(io.StringIO(csv_text(table, kind=Line)))
     assert row["score"] == "50.00" and row["method"] == "a" and row["trainable"] == "10"
-    assert len(row) == 17 and all(row[name] != "" for name in ("low", "high", "n", "documents"))
+    assert len(row) == 18 and all(row[name] != "" for name in ("low", "high", "n", "documents"))
 
 
 def test_pooled_runs_that_disagree_widen_the_interval():

@@ -9,11 +9,14 @@ import typer
 
 from clinprompt.cli.console import console
 from clinprompt.cli.format_options import format_and_path, given_format, named_options, named_split
+from clinprompt.cli.leakage import leakage
 
 if TYPE_CHECKING:
     from clinprompt.data.manifest import Manifest
 
 app = typer.Typer(help="Import a corpus; describe, check, sample and export it.", no_args_is_help=True)
+
+app.command()(leakage)
 
 Folder = Annotated[Path, typer.Argument(help="A prepared task.")]
 

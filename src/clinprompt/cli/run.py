@@ -33,13 +33,13 @@ def run(
     settings = load_config(recipe, Recipe, overrides(sets, data_root=data_root, backbone__path=backbone))
     folder = out or Path("results") / settings.name
     run_recipe(settings, runs=runs, out=folder)
-    tables = {name: folder / f"{name}.json" for name in ("table", "groups", "differences")}
+    tables = {name: folder / f"{name}.json" for name in ("table", "groups", "differences", "ranks", "leakage")}
     console.result({**tables, "report": folder / "report.html"})
 
 
 def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
     """Run a recipe, print its tables, write tables and report to ``out``."""
-    from clinprompt.study.console_table import console_differences, console_groups, console_table
+    from clinprompt.study.console_table import DAGGER, console_differences, console_groups, console_table
     from clinprompt.study.job import run_job, write_table
     from clinprompt.study.story import report_job
 
@@ -57,6 +57,8 @@ def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
     columns, rows = console_differences(result.differences)
     if rows:
         console.table(columns, rows, title="Differences by group in points [95 % paired interval]")
+    if any(line.leakage for line in result.lines):
+        console.warn(f"{DAGGER} some of the scored examples were seen in training; see {out / 'leakage.csv'}")
     console.line(f"{seconds / 60:.1f} minutes; table: {out / 'table.csv'}; report: {out / 'report.html'}")
     return result
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from clinprompt.data.minhash import WORDS, Sketches, sketched
 from clinprompt.data.near import NEAR, Runs, runs_of
 from clinprompt.schema.example import Example
 
@@ -91,6 +93,11 @@ class NoteIndex:
         self.normalised = {normalise(note) for note in self.notes}
         self.runs: Runs = runs_of(self.notes)
 
+    @cached_property
+    def sketches(self) -> Sketches:
+        """What finds notes that are similar word by word (:mod:`clinprompt.data.minhash`)."""
+        return sketched(runs_of(self.notes, run=WORDS))
+
     def near(self, other: NoteIndex, *, share: float = NEAR) -> list[str]:
         """The notes of this set of which at least this share stands in the other's."""
         shares = self.runs.shares(other.runs)
@@ -140,7 +147,7 @@ def without_overlap(
         swallowed = runs_of(theirs.near(mine, share=share))
         # Notes that hold a large part of a held-out note, however long they are themselves.
         for note, part in zip(mine.notes, mine.runs.shares(swallowed), strict=True):
-            if part > 0 and _holds(note, swallowed, share):
+            if part > 0 and holds(note, swallowed, share=share):
                 leaked.add(note)
         groups = {example.group for example in kept if example.note in leaked}
         before = len(kept)
@@ -150,5 +157,6 @@ def without_overlap(
     return kept, counts
 
 
-def _holds(note: str, held_out: Runs, share: float) -> bool:
+def holds(note: str, held_out: Runs, *, share: float = NEAR) -> bool:
+    """Whether at least this share of one of the texts stands in the note."""
     return bool((held_out.shares(runs_of([note])) >= share).any())

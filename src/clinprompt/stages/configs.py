@@ -181,6 +181,38 @@ class EvaluateSettings(Settings):
     seed: int = 0
 
 
+class LeakageCheck(Settings):
+    """What is looked for of the scored examples, and where.
+
+    ``pretraining`` is the backbone's pretraining text, in a format of `clinprompt show readers`; without it a backbone
+    that says how its text was made (the embedded one) is compared with the first ``notes`` of it (null: all). A note is
+    near when ``share`` of its runs of eight words stand elsewhere, similar when it has ``similar`` of its word triples
+    in common with another note.
+    """
+
+    pretraining: Path | None = None
+    reader: str = "plain"
+    reader_options: dict[str, Any] = Field(default_factory=dict)
+    notes: int | None = Field(10_000, ge=1)
+    share: float = Field(0.5, gt=0, le=1)
+    similar: float = Field(0.7, gt=0, le=1)
+
+
+class LeakageSettings(Settings):
+    """Which of the targets' scored examples stand in what was trained on: own parts, sources, the pretraining text.
+
+    ``elsewhere`` names, for a target, other prepared tasks whose examples are scored too.
+    """
+
+    backbone: str = ""
+    targets: tuple[Path, ...] = Field(min_length=1)
+    sources: tuple[Path, ...] = ()
+    elsewhere: dict[str, tuple[Path, ...]] = Field(default_factory=dict)
+    part: Literal["dev", "test"] = "test"
+    limit: int | None = Field(None, ge=1)
+    check: LeakageCheck = LeakageCheck()
+
+
 class PredictSettings(Settings):
     """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`.
 

@@ -9,12 +9,15 @@ from clinprompt.study.group_table import GroupLine, GroupTable
 from clinprompt.study.score_table import score_table
 from clinprompt.study.table import Line
 
+DAGGER = "†"
+"""Stands behind every score of which some examples were seen in training."""
+
 
 def console_table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows for ``Console.table``: a row per method and shot count, a column per target.
 
-    Cells read ``62.1 [55.0–68.7]``: score and 95 % interval in percent. ``trainable`` is the number of
-    trained parameters per target, the largest when targets differ.
+    Cells read ``62.1 [55.0–68.7]``: score and 95 % interval in percent; ``†`` behind it marks leakage. ``trainable``
+    is the number of trained parameters per target, the largest when targets differ.
     """
     table = score_table(lines)
     columns = [
@@ -42,14 +45,18 @@ def console_groups(table: GroupTable) -> tuple[list[str], list[list[str]]]:
 
 def console_differences(differences: Sequence[Difference]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows for ``Console.table``: the differences by group; those of single targets are in the files."""
-    columns = ["group", "shots", "method", "minus", "points", "verdict"]
+    columns = ["group", "shots", "method", "minus", "points", "p", "targets + = −", "p targets", "Holm", "verdict"]
     rows = [
         [
             found.group,
             found.shots,
             found.method,
             found.minus,
-            f"{found.difference:+z.1f} [{found.low:+z.1f} to {found.high:+z.1f}]",
+            f"{found.difference:+z.1f} [{found.low:+z.1f} to {found.high:+z.1f}]{_dagger(found)}",
+            p_text(found.p),
+            f"{found.wins} {found.ties} {found.losses}",
+            p_text(found.p_tasks),
+            p_text(found.p_holm),
             found.verdict,
         ]
         for found in differences
@@ -58,7 +65,22 @@ def console_differences(differences: Sequence[Difference]) -> tuple[list[str], l
     return columns, rows
 
 
+def p_text(p: float | None) -> str:
+    """A p-value as papers print it.
+
+    >>> [p_text(p) for p in (0.6, 0.0312, 0.00004, None)]
+    ['0.60', '0.031', '<0.001', '–']
+    """
+    if p is None:
+        return "–"
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
 def _cell(line: Line | GroupLine | None) -> str:
     if line is None:
         return "–"
-    return f"{line.score:.1f} [{line.low:.1f}–{line.high:.1f}]"
+    return f"{line.score:.1f} [{line.low:.1f}–{line.high:.1f}]{_dagger(line)}"
+
+
+def _dagger(line: Line | GroupLine | Difference) -> str:
+    return DAGGER if line.leakage else ""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from clinprompt.metrics.intervals import mean_of_parts, percentile_interval
+from clinprompt.metrics.effects import record_of, typical_difference
+from clinprompt.metrics.intervals import mean_of_parts, stretched_interval
+from clinprompt.metrics.signed_ranks import holm, signed_rank_p
 from clinprompt.study.group_table import GroupLine, GroupTable
+from clinprompt.study.pair import Pair, chance_p, mean_variations
 from clinprompt.study.replicates import Place, Replicates
 from clinprompt.study.score_table import shot_order
 from clinprompt.study.table import Line
 
 BETTER = "better of the references"
 """Reference of the row against whichever reference has the highest score in its group or target and shot count."""
+
+_P = {"digits": 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,12 @@ class Difference:
     paired: the same documents for both and, with the same seeds and draws (``paired_runs``), the same runs.
     ``significant``: the interval leaves out 0, not corrected for the number of comparisons. ``apart``: the methods'
     own intervals do not overlap.
+
+    ``p``: from exchanging whole documents between the methods, and from the spread of the runs. ``p_tasks`` of a group:
+    Wilcoxon's signed ranks over its targets. ``p_holm``: of a group ``p_tasks`` after Holm over all comparisons of that
+    group, of a target ``p`` after Holm over all targets of the same comparison. ``wins``, ``ties`` and ``losses`` count
+    targets of a group (by scores as shown) or documents of a target; ``typical`` is the Hodges-Lehmann difference over
+    targets. ``leakage`` is the larger one of the two methods.
     """
 
     group: str
@@ -40,6 +51,14 @@ class Difference:
     targets: int
     n: int
     documents: int
+    p: float = field(default=1.0, metadata=_P)
+    p_tasks: float | None = field(default=None, metadata=_P)
+    p_holm: float = field(default=1.0, metadata=_P)
+    wins: int = 0
+    ties: int = 0
+    losses: int = 0
+    typical: float | None = None
+    leakage: int = 0
 
     @property
     def minus(self) -> str:
@@ -67,6 +86,7 @@ def differences(
     the better of them; it is chosen by the score shown, which favours the reference.
     """
     found = []
+    pairs = _Pairs(drawn)
     for scores, targets in _scopes(lines, groups):
         for shots in shot_order(shots for _, shots in scores):
             for method, references in compare.items():
@@ -77,8 +97,44 @@ def differences(
                 asked = [(rival.method, rival) for rival in rivals]
                 if len(rivals) > 1:
                     asked.append((BETTER, max(rivals, key=lambda rival: rival.score)))
-                found += [_difference(own, rival, targets, drawn, reference=name) for name, rival in asked]
-    return found
+                found += [_difference(own, rival, targets, pairs, reference=name) for name, rival in asked]
+    return _adjusted(found)
+
+
+class _Pairs:
+    """Pairs by their places, each made once: a target is compared by itself and in one or two groups."""
+
+    def __init__(self, drawn: Mapping[Place, Replicates]) -> None:
+        self._drawn, self._made = drawn, dict[tuple[Place, Place], Pair]()
+
+    def __call__(self, first: Place, second: Place) -> Pair:
+        if (first, second) not in self._made:
+            self._made[first, second] = Pair(self._drawn[first], self._drawn[second])
+        return self._made[first, second]
+
+
+def _adjusted(found: Sequence[Difference]) -> list[Difference]:
+    """The rows with Holm's p-values; the row of the better reference has that of the reference it chose."""
+    families: dict[tuple[str, ...], list[Difference]] = {}
+    for row in found:
+        if row.reference == row.against:
+            families.setdefault(_family(row), []).append(row)
+    adjusted = {
+        (*family, row.target, row.shots, row.method, row.against): p
+        for family, rows in families.items()
+        for row, p in zip(rows, holm([_own_p(row) for row in rows]), strict=True)
+    }
+    return [
+        replace(row, p_holm=adjusted[*_family(row), row.target, row.shots, row.method, row.against]) for row in found
+    ]
+
+
+def _family(row: Difference) -> tuple[str, ...]:
+    return ("targets", row.shots, row.method, row.against) if row.target else ("group", row.group)
+
+
+def _own_p(row: Difference) -> float:
+    return row.p if row.p_tasks is None else row.p_tasks
 
 
 def _scopes(
@@ -92,15 +148,18 @@ def _scopes(
 
 
 def _difference(
-    own: Line | GroupLine,
-    rival: Line | GroupLine,
-    targets: tuple[str, ...],
-    drawn: Mapping[Place, Replicates],
-    *,
-    reference: str,
+    own: Line | GroupLine, rival: Line | GroupLine, targets: tuple[str, ...], pairs: _Pairs, *, reference: str
 ) -> Difference:
-    pairs = [(drawn[own.method, name, own.shots], drawn[rival.method, name, own.shots]) for name in targets]
-    low, high = percentile_interval(mean_of_parts([first.minus(second) for first, second in pairs]))
+    compared = [pairs((own.method, name, own.shots), (rival.method, name, rival.shots)) for name in targets]
+    low, high = stretched_interval(
+        mean_of_parts([pair.resamples for pair in compared]),
+        mean_variations([pair.variations for pair in compared]),
+        centre=own.score - rival.score,
+        within=(-100.0, 100.0),
+    )
+    single = isinstance(own, Line)
+    by_target = [pair.difference for pair in compared]
+    record = compared[0].record if single else record_of(by_target, digits=1)
     return Difference(
         group=own.group,
         target=own.target if isinstance(own, Line) else "",
@@ -113,8 +172,15 @@ def _difference(
         high=high,
         significant=low > 0 or high < 0,
         apart=own.low > rival.high or own.high < rival.low,
-        paired_runs=all(first.runs == second.runs for first, second in pairs),
+        paired_runs=all(pair.paired_runs for pair in compared),
         targets=len(targets),
         n=own.n,
         documents=own.documents,
+        p=chance_p(compared),
+        p_tasks=None if single else signed_rank_p(by_target),
+        wins=record.wins,
+        ties=record.ties,
+        losses=record.losses,
+        typical=None if single else typical_difference(by_target),
+        leakage=max(own.leakage, rival.leakage),
     )

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from clinprompt.metrics.intervals import mean_of_parts, percentile_interval
+from clinprompt.metrics.intervals import mean_of_parts, stretched_interval
+from clinprompt.study.pair import mean_variations
 from clinprompt.study.replicates import Place, Replicates
 from clinprompt.study.score_table import TRIVIAL, shot_order, shots_title
 from clinprompt.study.table import Line
@@ -20,7 +21,7 @@ class GroupLine:
     """The mean of a method's scores over a group's targets, in percent, every target with the same weight.
 
     Interval: documents are drawn within each target, and runs as a second level, as for the targets themselves.
-    ``n`` examples and ``documents`` are summed over the targets; ``trainable`` is the largest of them.
+    ``n`` examples, ``documents`` and ``leakage`` are summed over the targets; ``trainable`` is the largest of them.
     """
 
     method: str
@@ -35,6 +36,7 @@ class GroupLine:
     seeds: int
     draws: int
     trainable: int
+    leakage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +106,18 @@ def _groups(lines: Sequence[Line]) -> dict[str, tuple[str, ...]]:
 
 
 def _line(group: str, own: Sequence[Line], drawn: Mapping[Place, Replicates]) -> GroupLine:
-    values = mean_of_parts([drawn[line.method, line.target, line.shots].values for line in own])
-    low, high = percentile_interval(values)
+    parts = [drawn[line.method, line.target, line.shots] for line in own]
+    score = statistics.fmean(line.score for line in own)
+    low, high = stretched_interval(
+        mean_of_parts([part.values for part in parts]),
+        mean_variations([part.variations for part in parts]),
+        centre=score,
+    )
     return GroupLine(
         method=own[0].method,
         group=group,
         shots=own[0].shots,
-        score=statistics.fmean(line.score for line in own),
+        score=score,
         low=low,
         high=high,
         targets=len(own),
@@ -119,4 +126,5 @@ def _line(group: str, own: Sequence[Line], drawn: Mapping[Place, Replicates]) ->
         seeds=min(line.seeds for line in own),
         draws=min(line.draws for line in own),
         trainable=max(line.trainable for line in own),
+        leakage=sum(line.leakage for line in own),
     )

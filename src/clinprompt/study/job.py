@@ -15,10 +15,17 @@ from clinprompt.schema.example import Split
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import cell_key
 from clinprompt.stages.atomic import write_json, write_text
-from clinprompt.stages.configs import AdaptSettings, DistillSettings, EvaluateSettings, PrepareSettings, TeachSettings
+from clinprompt.stages.configs import (
+    AdaptSettings,
+    DistillSettings,
+    EvaluateSettings,
+    PrepareSettings,
+    TeachSettings,
+)
 from clinprompt.stages.distill import FILE as METAPROMPT
 from clinprompt.stages.distill import distill
 from clinprompt.stages.evaluate import COUNTS, evaluate, read_scores
+from clinprompt.stages.leakage import LeakLine, write_leakage
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepare import LEFT_OUT, prepare
 from clinprompt.stages.prepared import Prepared, open_prepared
@@ -27,6 +34,8 @@ from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.teach import teach
 from clinprompt.study.difference import Difference, differences
 from clinprompt.study.group_table import GroupLine, GroupTable, group_table
+from clinprompt.study.leakage import marked, seen_before
+from clinprompt.study.rank_table import RankLine, rank_table
 from clinprompt.study.recipe import Recipe
 from clinprompt.study.replicates import replicates
 from clinprompt.study.score_table import TRIVIAL
@@ -46,6 +55,8 @@ class JobResult:
     lines: tuple[Line, ...]
     groups: GroupTable
     differences: tuple[Difference, ...]
+    ranks: tuple[RankLine, ...]
+    leakage: tuple[LeakLine, ...]
     cells: tuple[Cell, ...]
     adapted: Mapping[tuple[str, int], Path]
     targets: Mapping[str, Prepared]
@@ -113,13 +124,21 @@ def run_job(
         across_name(*pair): tasks[pair[0]].model_copy(update={"name": across_name(*pair), "group": ACROSS})
         for pair in pairs
     }
-    table = lines(cells, tasks, resamples=recipe.score.resamples)
+    leaks = seen_before(recipe, targets, sources, others, runs=runs, progress=progress, say=say)
+    table = marked(
+        lines(cells, tasks, resamples=recipe.score.resamples),
+        leaks,
+        kinds={name: method.kind for name, method in recipe.methods.items()},
+        names={pair: across_name(*pair) for pair in pairs},
+    )
     drawn = replicates(cells, tasks, resamples=recipe.score.resamples)
     groups = group_table(table, drawn)
     return JobResult(
         lines=tuple(table),
         groups=groups,
         differences=tuple(differences(table, groups, drawn, recipe.compare)),
+        ranks=tuple(rank_table(table, groups)),
+        leakage=tuple(leaks),
         cells=tuple(cells),
         adapted=adapted,
         targets=targets,
@@ -133,13 +152,16 @@ def run_job(
 
 
 def write_table(folder: Path, result: JobResult) -> None:
-    """Write ``table``, ``groups`` and ``differences``, each as CSV and as JSON."""
+    """Write ``table``, ``groups``, ``differences``, ``ranks`` and ``leakage``, each as CSV and as JSON."""
     write_text(folder / "table.csv", csv_text(result.lines, kind=Line))
     write_json(folder / "table.json", {"lines": [asdict(line) for line in result.lines]})
     write_text(folder / "groups.csv", csv_text(result.groups.lines, kind=GroupLine))
     write_json(folder / "groups.json", asdict(result.groups))
     write_text(folder / "differences.csv", csv_text(result.differences, kind=Difference))
     write_json(folder / "differences.json", {"lines": [asdict(line) for line in result.differences]})
+    write_text(folder / "ranks.csv", csv_text(result.ranks, kind=RankLine, leave_out=("alike",)))
+    write_json(folder / "ranks.json", {"lines": [asdict(line) for line in result.ranks]})
+    write_leakage(folder, result.leakage)
 
 
 def prepare_all(

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from clinprompt.registry import unknown_name
-from clinprompt.stages.configs import BackboneSettings, DecodingSettings, PromptSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LeakageCheck, PromptSettings
 from clinprompt.stages.methods import Budget, Instruction, MethodSettings, Settings
 
 
@@ -72,6 +72,7 @@ class Recipe(Settings):
     own_draws: bool = False
     seeds: tuple[int, ...] = Field((1,), min_length=1)
     score: Scoring = Scoring()
+    leakage: LeakageCheck = LeakageCheck()
 
     @field_validator("across")
     @classmethod

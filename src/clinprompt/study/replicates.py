@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clinprompt.errors import InputError
 from clinprompt.metrics import METRICS
-from clinprompt.metrics.intervals import mean_of_runs, run_values
+from clinprompt.metrics.intervals import Variation, mean_of_runs, of_documents, of_runs, run_values
 from clinprompt.study.table import Cell, by_place
 from clinprompt.tasks.task import Task
 
@@ -22,42 +21,54 @@ Place = tuple[str, str, str]
 class Replicates:
     """One line's score in every resample ``[N]``, in percent: of its documents, then of its runs.
 
-    ``values`` and ``others`` share the documents and differ in the runs drawn. ``documents`` is how many there are.
+    ``values`` and ``others`` share the documents and differ in the runs drawn; ``fixed`` has every run once. Beside
+    them the counts ``[runs, documents, C]`` that they are of, and the metric's ``value`` of sums.
     """
 
     runs: tuple[tuple[int, int], ...]
-    documents: int
+    counts: NDArray[np.float64]
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     values: NDArray[np.float64]
     others: NDArray[np.float64]
+    fixed: NDArray[np.float64]
 
-    def minus(self, reference: Replicates) -> NDArray[np.float64]:
-        """The differences ``[N]`` on the same documents, run by run where both have the same seeds and draws.
+    @property
+    def documents(self) -> int:
+        """How many documents were scored."""
+        return self.counts.shape[1]
 
-        Raises :class:`InputError` when the two were scored on different numbers of documents.
-        """
-        if self.documents != reference.documents:
-            raise InputError(
-                f"scores of {self.documents} and of {reference.documents} documents cannot be subtracted",
-                fix="score both methods on the same documents",
-            )
-        return self.values - (reference.values if self.runs == reference.runs else reference.others)
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The score of each run ``[runs]``."""
+        return np.asarray(self.value(self.counts.sum(axis=1)))
+
+    @property
+    def variations(self) -> tuple[Variation, ...]:
+        """How much the score varies with its documents and with its runs."""
+        return of_documents(self.fixed, documents=self.documents), of_runs(self.scores)
 
 
 def replicates(cells: Sequence[Cell], tasks: Mapping[str, Task], *, resamples: int = 10_000) -> dict[Place, Replicates]:
     """The resamples behind each line of the table, by method, target and shots."""
-    return {
-        (method, target, str(shots)): _replicates(own, tasks[target], resamples=resamples)
-        for (method, target, shots), own in by_place(cells).items()
-    }
+    found = {}
+    for (method, target, shots), own in by_place(cells).items():
+        task = tasks[target]
+        name = task.metrics[0]
+        counts = np.stack([cell.counts(name) for cell in own])  # [S, G, C]
+        runs = tuple(cell.run for cell in own)
+        found[method, target, str(shots)] = resampled(
+            runs, counts, METRICS[name](task.labels).value, resamples=resamples
+        )
+    return found
 
 
-def _replicates(cells: Sequence[Cell], task: Task, *, resamples: int) -> Replicates:
-    name = task.metrics[0]
-    counts = np.stack([cell.counts(name) for cell in cells])  # [S, G, C]
-    by_run = run_values(counts, METRICS[name](task.labels).value, resamples=resamples)
-    return Replicates(
-        runs=tuple(cell.run for cell in cells),
-        documents=counts.shape[1],
-        values=mean_of_runs(by_run),
-        others=mean_of_runs(by_run, stream=2),
-    )
+def resampled(
+    runs: tuple[tuple[int, int], ...],
+    counts: NDArray[np.float64],
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    resamples: int = 10_000,
+) -> Replicates:
+    """The resamples of one line from the counts ``[runs, documents, C]`` of its runs (seed and draw)."""
+    by_run = run_values(counts, value, resamples=resamples)
+    return Replicates(runs, counts, value, mean_of_runs(by_run), mean_of_runs(by_run, stream=2), by_run.mean(axis=1))

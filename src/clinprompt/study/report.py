@@ -8,12 +8,15 @@ from itertools import groupby
 from pathlib import Path
 
 from clinprompt.stages.atomic import write_text
+from clinprompt.stages.leakage import LeakLine
+from clinprompt.study.console_table import DAGGER, p_text
 from clinprompt.study.difference import Difference
 from clinprompt.study.errors_shown import ShownErrors
 from clinprompt.study.example_view import example_view
 from clinprompt.study.examples_shown import ShownExample
 from clinprompt.study.figures import css_colours, group_panels, key, panels, styles
 from clinprompt.study.group_table import GroupTable
+from clinprompt.study.rank_table import RankLine
 from clinprompt.study.score_table import TRIVIAL, Block, Row, ScoreTable, score_table
 from clinprompt.study.table import Line
 
@@ -64,6 +67,8 @@ def write_report(
     sources: SourceStory | None,
     shown: Sequence[ShownExample],
     errors: Sequence[ShownErrors] = (),
+    ranks: Sequence[RankLine] = (),
+    leakage: Sequence[LeakLine] = (),
     facts: Mapping[str, str],
     command: str,
 ) -> None:
@@ -96,6 +101,13 @@ def write_report(
         group_legend=[(style.method, key(style, prefix="j")) for style in styles(lines)],
         group_panels=group_panels(groups, lines),
         differences=[found for found in differences if not found.target],
+        target_differences=[found for found in differences if found.target],
+        rankings=[(place, list(own)) for place, own in groupby(ranks, key=lambda rank: (rank.group, rank.shots))],
+        leaks=[line for line in leakage if line.leaked],
+        looked_at=len(leakage),
+        pretraining=next((line.seen for line in leakage if line.role == "pretraining"), ""),
+        dagger=DAGGER,
+        p_text=p_text,
         trained=trained(lines, backbone=_number(facts.get(BACKBONE_PARAMETERS, ""))),
         faults=_with_faults(table),
         errors=errors,

@@ -29,6 +29,8 @@ def report_job(path: Path, recipe: Recipe, result: JobResult, *, command: str, s
         sources=_sources(result),
         shown=choose_examples(result.cells, result.targets, part=part),
         errors=choose_errors(result.cells),
+        ranks=result.ranks,
+        leakage=result.leakage,
         facts=_facts(result, seconds),
         command=command,
     )

@@ -23,6 +23,7 @@ class Line:
 
     ``spread`` is the standard deviation over the runs (0 for one run). ``unreadable`` and ``unlocated`` are
     answers or items per hundred examples that could not be read, or whose words are not in the note.
+    ``leakage`` is how many of the ``n`` examples stand, wholly or in part, in what the method was trained on.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Line:
     trainable: int
     unreadable: float
     unlocated: float
+    leakage: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from clinprompt.backbones.embedded import causal_attention, checkpoint
 from clinprompt.backbones.embedded.corpus import (
+    Conversation,
     Role,
     TokenRow,
     batches,
@@ -178,11 +180,21 @@ def gradients(model: LlamaForCausalLM, batch: list[TokenRow], *, seed: int, pad:
 
 def own_batches(run: Run, chunk: int, tokenizer: PreTrainedTokenizerBase, *, rank: int) -> list[list[TokenRow]]:
     """The fresh batches that the process of this number draws for a chunk, in random order."""
-    size = run.size
+    conversations, rng = own_conversations(run, chunk, rank=rank)
+    return batches(encode(conversations, tokenizer), tokens=run.size.batch_tokens // run.processes, rng=rng)
+
+
+def own_conversations(run: Run, chunk: int, *, rank: int) -> tuple[list[Conversation], random.Random]:
+    """The conversations that the process of this number draws for a chunk, and the chance that goes on from there."""
+    at_a_time = run.size.sequences_at_a_time
     rng = random.Random(f"pretraining {run.seed} {chunk} {rank}")
-    short = chunk * size.sequences_at_a_time * run.processes * _MEAN_TOKENS < _SHORT_SHARE * run.tokens
-    conversations = [draw_conversation(rng, short=short) for _ in range(size.sequences_at_a_time)]
-    return batches(encode(conversations, tokenizer), tokens=size.batch_tokens // run.processes, rng=rng)
+    short = chunk * at_a_time * run.processes * _MEAN_TOKENS < _SHORT_SHARE * run.tokens
+    return [draw_conversation(rng, short=short) for _ in range(at_a_time)], rng
+
+
+def chunks_of(run: Run) -> int:
+    """About how many chunks a run reads."""
+    return math.ceil(run.tokens / (run.size.sequences_at_a_time * run.processes * _MEAN_TOKENS))
 
 
 def shared_order(groups: list[list[TokenRow]], *, count: int, seed: str) -> list[list[TokenRow]]:
