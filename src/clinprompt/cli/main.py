@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Main job",
         "Run the stages of a recipe, resuming what stopped.",
     ),
+    "study": ("clinprompt.cli.study:app", "Main job", "A grid of comparisons: plan, run, report."),
     "bank": ("clinprompt.cli.bank:app", "Models", "Keep prompts in versions: add, promote, roll back, verify, sign."),
     "export": ("clinprompt.cli.export:export", "Other engines", "Prompts for peft, transformers, vLLM, CTranslate2 …"),
     "import": ("clinprompt.cli.import_prompt:import_prompt", "Other engines", "A prompt that peft saved."),
