@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -123,6 +125,40 @@ def run(
     console.result(
         {"folder": archive.folder, "gangs": len(own), "done": len(done), "gaps": [asdict(gap) for gap in gaps]}
     )
+
+
+@app.command()
+def report(
+    study: File,
+    examples: Annotated[bool, typer.Option("--examples", help="Show notes on the pages of the parts.")] = False,
+    data_root: DataRoot = None,
+    out: Out = None,
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write the report on what is there: one page, CSV, LaTeX, figures, TRIPOD-LLM, a card per prompt.
+
+    The page of the study holds no text of a note; nor do the pages of its parts, without --examples.
+    """
+    from clinprompt.study.collection import collect
+    from clinprompt.study.console_table import console_groups
+    from clinprompt.study.plan import open_gaps
+    from clinprompt.study.study_report import report_study
+
+    settings, parts, gangs, archive = _opened(study, sets, data_root, out)
+    found = collect(parts, archive, runs=runs, search=settings.search, progress=console.progress, say=console.stage)
+    gaps = open_gaps(archive, gangs)
+    command = shlex.join(["clinprompt", *sys.argv[1:]])
+    written = report_study(archive.folder, settings, found, gaps, command=command, examples=examples)
+    for one in found:
+        if one.result is not None:
+            columns, rows = console_groups(one.result.groups)
+            console.table(columns, rows, title=f"{one.part.title}: mean score in percent [95 % interval]")
+    _tell_gaps(gaps)
+    if written.missing:
+        console.warn(f"{written.missing} cells have no result yet; the report says which")
+    console.line(f"report: {written.files['report.html']}; {written.cards} cards of prompts")
+    console.result({**written.files, "missing": written.missing, "gaps": [asdict(gap) for gap in gaps]})
 
 
 def _opened(

@@ -41,6 +41,15 @@ class Search(Settings):
     seed: int = 1
 
 
+class Ablation(Settings):
+    """The four methods of the study that make the 2×2 of decomposition and distillation."""
+
+    neither: str
+    decomposition: str
+    distillation: str
+    both: str
+
+
 class Study(Settings):
     """A grid of comparisons. Every backbone, partition, source count and prompt length is a part of it: a recipe.
 
@@ -67,6 +76,7 @@ class Study(Settings):
     methods: dict[str, MethodSettings] = Field(default_factory=lambda: {"instruction": Instruction()}, min_length=1)
     across: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     compare: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    ablation: Ablation | None = None
     shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
     draws: int = Field(1, ge=1)
     own_draws: bool = False
@@ -110,8 +120,9 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _names_of_the_study(self) -> Study:
-        for method, references in self.compare.items():
-            for name in (method, *references):
+        named = {"ablation": tuple(self.ablation.model_dump().values())} if self.ablation else {}
+        for references in (*named.values(), *((method, *others) for method, others in self.compare.items())):
+            for name in references:
                 if name not in self.methods:
                     raise ValueError(str(unknown_name("method of this study", name, self.methods)))
         targets = {name for part in self._partitions() for name in part.targets}
