@@ -129,9 +129,10 @@ def heat_map(
     if len(rows) * len(columns) <= 1000:
         for i, j in np.ndindex(values.shape):
             dark = "#ffffff" if abs(values[i, j]) > 0.6 else "#111111"
-            axes.text(j, i, f"{values[i, j]:.1f}", ha="center", va="center", fontsize=5, color=dark)
-    nearest = {row: columns[int(np.argmax(values[i]))] for i, row in enumerate(rows)}
-    words = "; ".join(f"{row}: nearest {column}" for row, column in nearest.items())
+            axes.text(j, i, f"{values[i, j]:z.1f}", ha="center", va="center", fontsize=5, color=dark)
+    words = "; ".join(
+        f"{row}: {', '.join(f'{value:z.1f}' for value in own)}" for row, own in zip(rows, values, strict=True)
+    )
     return Drawing(name, title, f"{title}. {words}", figure)
 
 

@@ -97,7 +97,8 @@ def latex(table: PaperTable, *, caption: str) -> str:
             scores = [_latex_entry(entry and entry.line, best=bool(entry and entry.best)) for entry in one.row.entries]
             spent = [seconds_text(one.cost.adapt_seconds), gib_text(one.cost.peak_bytes)]
             cost = [f"{one.cost.trainable:,}", f"{one.cost.storage_bytes / 1000:.0f}", *spent]
-            lines.append(" & ".join([escaped(one.row.method), *scores, _latex_entry(one.mean), *cost]) + " \\\\")
+            cells = [escaped(one.row.method), *scores, _latex_entry(one.mean), *cost]
+            lines.append(" & ".join(cells).replace("–", "--") + " \\\\")
     lines += ["\\bottomrule", "\\end{tabular}", "\\end{table}"]
     return "\n".join(lines) + "\n"
 
