@@ -144,6 +144,8 @@ def test_a_share_that_is_none_is_refused(study, clinprompt, tmp_path, shard):
 
 
 def test_time_is_measured_when_asked(study, clinprompt, tmp_path):
+    one = [line for line in STUDY.splitlines() if not line.startswith(("metaprompts", "compare", "  mpt"))]
+    study.write_text("\n".join(one).replace("*b", "{steps: 2, batch: 2, dev_limit: 2}"))
     ended = clinprompt("study", "plan", str(study), *at(tmp_path), "--measure", "--json")
     found = json.loads(ended.out)
     assert ended.code == 0 and found["seconds"] > 0, ended.err

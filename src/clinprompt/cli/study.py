@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from clinprompt.study.archive import Archive, Gap
     from clinprompt.study.expansion import Part, PlannedGang
     from clinprompt.study.study_file import Study
+
+
+class Executor(StrEnum):
+    """Where gangs are run."""
+
+    local = "local"
+    ray = "ray"
+
 
 app = typer.Typer(help="A grid of comparisons: plan it, run it, report it.", no_args_is_help=True)
 
@@ -101,6 +110,8 @@ def plan(
 def run(
     study: File,
     shard: Annotated[str, typer.Option(help="Only a share of the gangs, such as 2/8: for job arrays.")] = "1/1",
+    executor: Annotated[Executor, typer.Option(help="In this process, or as tasks of a Ray cluster.")] = Executor.local,
+    address: Annotated[str | None, typer.Option(help="Ray cluster.", show_default="one on this machine")] = None,
     data_root: DataRoot = None,
     out: Out = None,
     sets: Sets = None,
@@ -113,18 +124,22 @@ def run(
     from clinprompt.study.expansion import shard_of
     from clinprompt.study.plan import open_gaps
     from clinprompt.study.running import Worker, run_gangs
+    from clinprompt.study.search import tuned
 
-    _, _, gangs, archive = _opened(study, sets, data_root, out)
+    settings, _, gangs, archive = _opened(study, sets, data_root, out)
     number, of = _shard(shard)
     own = shard_of(gangs, number=number, of=of)
-    worker = Worker(runs, archive, console.progress, console.stage)
-    done, failed = run_gangs(own, worker)
-    console.line(f"{len(done)} of {len(own)} gangs done, {len(failed)} failed; records in {archive.folder}")
+    if executor is Executor.ray:
+        from clinprompt.study.cluster import run_on_ray
+
+        done, failed = run_on_ray(settings, own, archive=archive, runs=runs, address=address, say=console.stage)
+    else:
+        records, failed = run_gangs(own, Worker(runs, archive, console.progress, console.stage), tuned=tuned)
+        done = len(records)
+    console.line(f"{done} of {len(own)} gangs done, {len(failed)} failed; records in {archive.folder}")
     gaps = open_gaps(archive, own)
     _tell_gaps(gaps)
-    console.result(
-        {"folder": archive.folder, "gangs": len(own), "done": len(done), "gaps": [asdict(gap) for gap in gaps]}
-    )
+    console.result({"folder": archive.folder, "gangs": len(own), "done": done, "gaps": [asdict(gap) for gap in gaps]})
 
 
 @app.command()

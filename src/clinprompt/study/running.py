@@ -6,15 +6,13 @@ import gc
 import json
 import os
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
-from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError
 from clinprompt.stages.cards import versions
 from clinprompt.stages.configs import BackboneSettings
@@ -30,10 +28,8 @@ from clinprompt.study.ingredients import Say, make_metaprompt, prepare_all, prep
 from clinprompt.study.job import Ingredients, backbone_size, backbone_title
 from clinprompt.study.peak import Peak
 from clinprompt.study.recipe import Recipe, from_metaprompt
+from clinprompt.study.waiting import waiting
 from clinprompt.training.parallel import world
-
-WAIT = 7 * 24 * 3600.0
-"""Seconds that a worker waits for another one that makes the data or the metaprompt that it needs too."""
 
 Tuned = Callable[[PlannedGang, "Worker"], Recipe]
 """The recipe that a gang is run with: its part's own, or with the rate that a search has found."""
@@ -64,7 +60,7 @@ class Worker:
         """The prepared tasks of a part."""
         if part.slug not in self._made:
             recipe = part.recipe
-            with _waiting(self.runs / ".data.lock", "the data of a study"):
+            with waiting(self.runs / ".data.lock", what="the data of a study"):
                 targets, sources = prepare_all(recipe, runs=self.runs, progress=self.progress, say=self.say)
                 names = [*dict.fromkeys(other for _, other in pairs_of(recipe))]
                 others = prepare_tasks(names, recipe, self.runs, self.progress, self.say) if names else {}
@@ -81,7 +77,8 @@ class Worker:
         made = self.data(part)
         if not metaprompt or made.metaprompt is not None:
             return made
-        with _waiting(self.runs / f".{slug(part.recipe.backbone.path)}.sources.lock", "the metaprompt of a study"):
+        lock = self.runs / f".{slug(part.recipe.backbone.path)}.sources.lock"
+        with waiting(lock, what="the metaprompt of a study"):
             opened = self.opened(part.recipe.backbone)
             taught, distilled = make_metaprompt(
                 part.recipe, made.sources, runs=self.runs, opened=opened, progress=self.progress, say=self.say
@@ -258,10 +255,3 @@ def free_memory() -> None:
 
 def _other_than(usual: str, name: str, value: str) -> list[str]:
     return [] if value == usual else [f"{name} {value}"]
-
-
-@contextmanager
-def _waiting(path: Path, what: str) -> Iterator[None]:
-    """Alone among workers; of several processes of one worker the first one waits for all."""
-    with Lock(path, what=what).waited_for(WAIT) if world().leads else nullcontext():
-        yield

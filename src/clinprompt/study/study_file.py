@@ -135,6 +135,8 @@ class Study(Settings):
     def _as_many_tries_for_each(self) -> Study:
         for name, method in self.methods.items():
             rates = own_rates(method)
+            if self.search and self.search.kind == "optuna" and rates:
+                raise ValueError(f"method {name!r} has rates of its own, and the search finds one: leave them out")
             if self.search and rates and len(rates) != self.search.trials:
                 raise ValueError(
                     f"method {name!r} has {len(rates)} rate(s) of its own and the search {self.search.trials} trials: "
