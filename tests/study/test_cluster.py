@@ -53,14 +53,14 @@ def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
         cluster.remove_node(second, allow_graceful=False)
         killed.append(len(list((there.folder / "gangs").glob("*.json"))))
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     said = []
     done, gaps = run_on_ray(
         study, gangs, archive=there, runs=tmp_path / "runs-there", address=cluster.address,
         say=lambda *words: said.append(words),
     )  # fmt: skip
-    killer.join()
+    killer.join(timeout=60)
     cluster.shutdown()
     assert killed and killed[0] < len(gangs), "the node was killed too late"
     assert (done, gaps) == (len(gangs), [])
