@@ -43,14 +43,16 @@ def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, ("src", os.environ.get("PYTHONPATH")))))
     gangs = planned(parts_of(study), study.search)
     there, here = Archive(tmp_path / "there"), Archive(tmp_path / "here")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    second = cluster.add_node(num_cpus=1)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     killed = []
 
     def kill():  # as soon as two gangs are under way, one on each node
         while len(list((tmp_path / "runs-there" / "adapt").glob("*/inputs.json"))) < 2:
             time.sleep(0.02)
-        cluster.remove_node(second, allow_graceful=False)
+        driver = ray._private.worker.global_worker.node._raylet_socket_name  # killing this one ends the driver
+        lost = next(node for node in nodes if node._raylet_socket_name != driver)
+        cluster.remove_node(lost, allow_graceful=False)
         killed.append(len(list((there.folder / "gangs").glob("*.json"))))
 
     killer = threading.Thread(target=kill, daemon=True)
