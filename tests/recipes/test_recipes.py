@@ -10,11 +10,15 @@ import pytest
 from clinprompt.cli.demo import RECIPE as DEMO
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.overrides import load_config
+from clinprompt.study.expansion import partitions_of, parts_of, planned
 from clinprompt.study.recipe import Recipe
+from clinprompt.study.study_file import Study
 from clinprompt.tasks.catalog import catalog, load_task
 
 ROOT = Path(__file__).parents[2]
-RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+FILES = sorted((ROOT / "recipes").glob("*.yaml"))
+STUDIES = [path for path in FILES if "clinprompt study run" in path.read_text(encoding="utf-8")]
+RECIPES = [path for path in FILES if path not in STUDIES]
 SUITE = ROOT / "recipes" / "embedded-suite.yaml"
 
 
@@ -27,10 +31,20 @@ def test_a_recipe_names_itself_and_tasks_that_exist(path):
         assert load_task(name).name == name
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_names_itself_and_tasks_that_exist(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    study = load_config(path, Study, [])
+    assert study.name == path.stem and planned(parts_of(study), study.search)
+    for partition in partitions_of(study).values():
+        assert all(load_task(name).name == name for name in (*partition.sources, *partition.targets))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_header_says_what_it_takes(path):
     header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-    assert any(f"clinprompt run recipes/{path.name}" in line for line in header)
+    command = "clinprompt study run" if path in STUDIES else "clinprompt run"
+    assert any(f"{command} recipes/{path.name}" in line for line in header)
     assert any(line.startswith("# Hardware and time:") for line in header)
     assert any(line.startswith("# Expected figure:") for line in header)
 

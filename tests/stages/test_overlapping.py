@@ -10,7 +10,7 @@ from clinprompt.stages.overrides import load_config
 from clinprompt.stages.prepare import LEFT_OUT, prepare
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.stages.progress import silent
-from clinprompt.study.job import prepare_all
+from clinprompt.study.ingredients import prepare_all
 from clinprompt.study.recipe import Recipe
 
 HEADER = "kind: summarisation\ncodec: free_text\ninstruction: Summarise.\nmetrics: [rouge-l]\nlicence: ours\n"

@@ -7,7 +7,8 @@ from clinprompt.schema.example import Split
 from clinprompt.stages.configs import BackboneSettings, PromptSettings
 from clinprompt.stages.methods import Budget, Mpt, PromptTuning
 from clinprompt.stages.opened import open_backbone
-from clinprompt.study.job import across_name, run_job, write_table
+from clinprompt.study.gang import across_name
+from clinprompt.study.job import run_job, write_table
 from clinprompt.study.recipe import Recipe, Scoring, Sources
 from clinprompt.study.score_table import TRIVIAL
 from tests.made_backbones import change_json

@@ -70,10 +70,13 @@ def _report(run: RunFolder, out: Path | None) -> None:
     rows = [
         [cell.task, cell.shots, cell.draw, cell.trainable, *map(_number, (cell.rate, cell.loss, cell.dev_loss))]
         for cell in cells
+        if not cell.failed
     ]
     columns = ["task", "shots", "draw", "trainable", "rate", "loss", "dev loss"]
     console.table(columns, rows, title="Adapted")
     for cell in cells:
+        if cell.failed:
+            console.warn(f"{cell.key}: {cell.failed}")
         if cell.fold_losses:
             losses = ", ".join(f"{rate}: {_number(loss) or 'diverged'}" for rate, loss in cell.fold_losses.items())
             console.line(f"{cell.key}: mean loss over folds by rate: {losses}")

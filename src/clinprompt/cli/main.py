@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Run the stages of a recipe, resuming what stopped.",
     ),
     "renew": ("clinprompt.cli.renew:renew", "Models", "A new version of a bank's prompt from corrected notes."),
+    "study": ("clinprompt.cli.study:app", "Main job", "A grid of comparisons: plan, run, report."),
     "bank": ("clinprompt.cli.bank:app", "Models", "Keep prompts in versions: add, promote, roll back, verify, sign."),
     "bundle": ("clinprompt.cli.bundle:app", "Models", "Carry clinprompt to machines without a network."),
     "serve": ("clinprompt.cli.serve:serve", "Server", "Answer over HTTP: OpenAI's routes and grounded extraction."),

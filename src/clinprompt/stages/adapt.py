@@ -34,7 +34,9 @@ def adapt(
     """Train every cell; writes ``outputs/cells.json`` and one file or folder per trained cell.
 
     Methods on a frozen backbone train all cells as one gang; methods that change its weights train cell by cell.
-    The summary counts, by task and part, the answers that an encoder cannot be asked for.
+    A cell that diverges with every learning rate is recorded as failed and the others go on; when all of them do,
+    :class:`InputError` is raised. The summary counts the failed ones and, by task and part, the answers that an encoder
+    cannot be asked for.
     """
     row = method(settings.method.kind)
     if settings.backbone.sharded and row.weights != "frozen":
@@ -73,9 +75,14 @@ def adapt(
             cells = adapt_weights(settings, plans, opened=opened, run=run, progress=progress)
         else:
             cells = [_untrained(plan, settings) for plan in plans]
+        lost = [cell for cell in cells if cell.failed]
+        if len(lost) == len(cells):
+            raise InputError(lost[0].failed, where=", ".join(cell.key for cell in lost[:5]))
+        for cell in lost:
+            run.log(f"{cell.key}: {cell.failed}")
         if run.writes:
             write_adapted(run.outputs, cells)
-        summary = {"cells": len(cells), "trainable": max(cell.trainable for cell in cells)}
+        summary = {"cells": len(cells), "lost": len(lost), "trainable": max(cell.trainable for cell in cells)}
         run.finish(summary | {"unaskable": _unaskable(opened, prepared, run)})
     return run
 

@@ -12,7 +12,7 @@ from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprom
 from clinprompt.prompts.source import FoldableSource
 from clinprompt.stages.adapted import Adapted, Plan, open_prompt
 from clinprompt.stages.cards import prompt_card
-from clinprompt.stages.cells import Cell, candidates, dev_every, measured, winners
+from clinprompt.stages.cells import Cell, all_diverged, candidates, dev_every, measured, survivors
 from clinprompt.stages.configs import AdaptSettings
 from clinprompt.stages.decomposed_prompts import decomposed_prompts
 from clinprompt.stages.folds import fold_cells, judged, lowest, mean_losses, recorded
@@ -94,14 +94,26 @@ class _Gang:
 
 def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapted]:
     cells, means = [plan.cell for plan in plans], [{}] * len(plans)
+    method, settings, done, rates = given.method, given.settings, [], given.budget.rates
     if learns and given.budget.folds:
         means = _fold_losses(given, cells, n=given.budget.folds)
-        cells = [replace(cell, rate=lowest(m, where=cell.name)) for cell, m in zip(cells, means, strict=True)]
+        cells = [replace(cell, rate=lowest(m)) for cell, m in zip(cells, means, strict=True)]
+        kept = [i for i, cell in enumerate(cells) if cell.rate is not None]
+        done = [
+            plan.lost(all_diverged(plan.cell.name, rates, folds=True), seed=settings.seed, method=method.kind)
+            for i, plan in enumerate(plans)
+            if i not in kept
+        ]
+        plans, cells, means = [[found[i] for i in kept] for found in (plans, cells, means)]
+        if not plans:
+            return done
     gang = _gang(given, cells, learns=learns)
-    best = winners(gang.members, given.budget, gang.result) if learns else list(range(len(cells)))
+    best = list(survivors(gang.members, gang.result).values()) if learns else list(range(len(cells)))
     folded, sources = gang.source.folded(), given.metaprompt.card.tasks if given.metaprompt else ()
-    method, settings, done = given.method, given.settings, []
     for i, (plan, n) in enumerate(zip(plans, best, strict=True)):
+        if n is None:
+            done.append(plan.lost(all_diverged(plan.cell.name, rates), seed=settings.seed, method=method.kind))
+            continue
         name = gang.members[n].name if learns else ""
         adapted = Adapted(
             task=plan.cell.task.name,

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from clinprompt.backbones.protocol import Placement
+from clinprompt.errors import InputError
 from clinprompt.prompts.headed import Headed, head_rates, member_heads
 from clinprompt.prompts.prompt_file import SoftPrompt, save_prompt
 from clinprompt.prompts.source import PromptSource
 from clinprompt.stages.adapted import BESIDE, Adapted, Plan
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.cards import prompt_card
-from clinprompt.stages.cells import Cell, candidates, dev_every, measured, member_name, winners
+from clinprompt.stages.cells import Cell, all_diverged, candidates, dev_every, measured, member_name, survivors
 from clinprompt.stages.configs import AdaptSettings
 from clinprompt.stages.folds import fold_cells, judged, lowest, mean_losses, recorded
 from clinprompt.stages.free_prompts import free_prompts
@@ -96,7 +97,9 @@ def _cell(given: _Given, plan: Plan, folds: Sequence[Cell]) -> Adapted:
     means: dict[float, float] = {}
     if folds:
         means = mean_losses(folds, budget, _fold_losses(given, folds, scratch))
-        cell = replace(cell, rate=lowest(means, where=cell.name))
+        cell = replace(cell, rate=lowest(means))
+        if cell.rate is None:
+            return _lost(given, plan, all_diverged(cell.name, budget.rates, folds=True))
     members, together, trainable = [], TrainingResult(), 0
     rates = cell.tried(budget)
     for number, rate in enumerate(rates):
@@ -111,7 +114,9 @@ def _cell(given: _Given, plan: Plan, folds: Sequence[Cell]) -> Adapted:
         together.losses |= made.result.losses
         together.dev_losses |= made.result.dev_losses
         together.diverged += made.result.diverged
-    [best] = winners(members, budget, together)
+    [best] = survivors(members, together).values()
+    if best is None:
+        return _lost(given, plan, all_diverged(cell.name, budget.rates))
     found = replace(
         adapted,
         trainable=trainable,
@@ -127,6 +132,15 @@ def _cell(given: _Given, plan: Plan, folds: Sequence[Cell]) -> Adapted:
             _move(part, run.outputs / cell.name / part.name)
         write_json(record, asdict(found))
         shutil.rmtree(scratch)
+    return found
+
+
+def _lost(given: _Given, plan: Plan, reason: InputError) -> Adapted:
+    """The cell as one that could not be trained; an interrupted run does not try it again."""
+    found = plan.lost(reason, seed=given.settings.seed, method=given.settings.method.kind)
+    if given.run.writes:
+        write_json(given.run.outputs / plan.cell.name / "cell.json", asdict(found))
+        shutil.rmtree(given.run.checkpoints / plan.cell.name, ignore_errors=True)
     return found
 
 

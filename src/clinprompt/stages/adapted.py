@@ -39,6 +39,8 @@ BESIDE = "prompt.safetensors"
 class Adapted:
     """One finished cell. ``file`` is relative to the run's outputs; empty when nothing was trained.
 
+    ``failed`` says why there is nothing to score where no learning rate could train it.
+
     ``fold_losses`` are the mean losses of cross-validation by learning rate, ``None`` for a rate that diverged.
     """
 
@@ -55,6 +57,7 @@ class Adapted:
     factors: str = ""
     file: str = ""
     fold_losses: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+    failed: str = ""
 
     @property
     def key(self) -> str:
@@ -75,6 +78,11 @@ class Plan:
     shots: str
     draw: int
     cell: Cell
+
+    def lost(self, reason: InputError, *, seed: int, method: str) -> Adapted:
+        """The record of the cell when it could not be trained."""
+        failed = f"{reason.what}; {reason.fix}" if reason.fix else reason.what
+        return Adapted(self.cell.task.name, self.shots, self.draw, seed, method, trainable=0, failed=failed)
 
 
 def cell_key(task: str, shots: str, draw: int) -> str:

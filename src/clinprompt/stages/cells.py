@@ -98,23 +98,36 @@ def dev_every(budget: Budget) -> int:
 
 def winners(members: Sequence[Member], budget: Budget, result: TrainingResult) -> list[int]:
     """For each cell the index of its member with the lowest dev loss; :class:`InputError` when all of them diverged."""
+    best = []
+    for cell, found in survivors(members, result).items():
+        if found is None:
+            raise all_diverged(cell, budget.rates)
+        best.append(found)
+    return best
+
+
+def survivors(members: Sequence[Member], result: TrainingResult) -> dict[str, int | None]:
+    """By cell the index of its member with the lowest dev loss; ``None`` when all of them diverged."""
 
     def rank(n: int) -> float:
         loss = result.dev_losses[members[n].name]
         return loss if math.isfinite(loss) else math.inf
 
-    best = []
+    best = {}
     for cell, of_cell in groupby(range(len(members)), key=lambda n: members[n].name.rpartition("@")[0]):
         alive = [n for n in of_cell if members[n].name not in result.diverged]
-        if not alive:
-            raise InputError(
-                "training diverged with every learning rate",
-                where=cell,
-                allowed="finite losses",
-                fix=f"give lower `budget.rates` than {', '.join(f'{rate:g}' for rate in budget.rates)}",
-            )
-        best.append(min(alive, key=rank))
+        best[cell] = min(alive, key=rank) if alive else None
     return best
+
+
+def all_diverged(cell: str, rates: Sequence[float], *, folds: bool = False) -> InputError:
+    """What is said of a cell that no learning rate could train, with ``folds`` not in every one of them."""
+    return InputError(
+        "training diverged with every learning rate" + " in some fold" * folds,
+        where=cell,
+        allowed="finite losses",
+        fix=f"give lower `budget.rates` than {', '.join(f'{rate:g}' for rate in rates)}",
+    )
 
 
 def measured(loss: float | None) -> float | None:

@@ -67,7 +67,7 @@ def evaluate(
         return run
     with run:
         outputs, cells = open_adapted(settings.adapted, opened.identity)
-        cells = [cell for cell in cells if not settings.elsewhere or cell.task in settings.elsewhere]
+        cells = [c for c in cells if not c.failed and (not settings.elsewhere or c.task in settings.elsewhere)]
         missing = sorted({cell.task for cell in cells} - set(prepared))
         if missing:
             raise InputError(f"the run has cells of tasks that are not among the targets: {', '.join(missing)}")

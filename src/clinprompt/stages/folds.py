@@ -60,17 +60,10 @@ def mean_losses(cells: Sequence[Cell], budget: Budget, losses: Mapping[str, floa
     return {rate: statistics.fmean(losses[member_name(cell, rate)] for cell in cells) for rate in budget.rates}
 
 
-def lowest(means: Mapping[float, float], *, where: str) -> float:
-    """The rate with the lowest mean loss; :class:`InputError` where every rate diverged in some fold."""
+def lowest(means: Mapping[float, float]) -> float | None:
+    """The rate with the lowest mean loss; ``None`` where every rate diverged in some fold."""
     rate = min(means, key=means.__getitem__)
-    if not math.isfinite(means[rate]):
-        raise InputError(
-            "training diverged with every learning rate in some fold",
-            where=where,
-            allowed="finite losses",
-            fix=f"give lower `budget.rates` than {', '.join(f'{rate:g}' for rate in means)}",
-        )
-    return rate
+    return rate if math.isfinite(means[rate]) else None
 
 
 def recorded(means: Mapping[float, float]) -> dict[str, float | None]:

@@ -20,7 +20,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#5
 
 _MARKERS = "osD^vPX"
 _TRIVIAL_COLOUR = "#777776"
-_INK, _GRID = "#010203", "#fdfcfb"  # stand-ins; a page says what they are
+INK, GRID = "#010203", "#fdfcfb"  # stand-ins; a page says what they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def panels(lines: Sequence[Line]) -> list[Panel]:
     return _panels(own, styles(lines), prefix="p")
 
 
-def group_panels(table: GroupTable, lines: Sequence[Line]) -> list[Panel]:
+def group_panels(table: GroupTable, lines: Sequence[Line], *, prefix: str = "g") -> list[Panel]:
     """A panel per group: the mean over its targets, drawn like the panels of the ``lines``."""
     own = {
         f"{group} · mean of {len(targets)} target{'s' * (len(targets) > 1)}": [
@@ -75,7 +75,7 @@ def group_panels(table: GroupTable, lines: Sequence[Line]) -> list[Panel]:
         ]
         for group, targets in table.groups.items()
     }
-    return _panels(own, styles(lines), prefix="g")
+    return _panels(own, styles(lines), prefix=prefix)
 
 
 def key(style: Style, *, prefix: str = "k") -> str:
@@ -86,8 +86,8 @@ def key(style: Style, *, prefix: str = "k") -> str:
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.plot([0.04, 0.5, 0.96], [0.5] * 3, markevery=[1], **_line(style))
-    return _svg(figure, prefix=f"{prefix}{style.number + 1}", words="")
+    axes.plot([0.04, 0.5, 0.96], [0.5] * 3, markevery=[1], **line_style(style))
+    return svg_text(figure, prefix=f"{prefix}{style.number + 1}", words="")
 
 
 def css_colours() -> dict[str, str]:
@@ -101,11 +101,14 @@ def _panels(content: Mapping[str, Sequence[Line | GroupLine]], looks: Sequence[S
     found = []
     for number, (title, own) in enumerate(content.items()):
         words = f"{title}. " + _words(own)
-        found.append(Panel(title, _svg(_panel(own, looks, shots), prefix=f"{prefix}{number}", words=words), words))
+        found.append(
+            Panel(title, svg_text(panel_figure(own, looks, shots), prefix=f"{prefix}{number}", words=words), words)
+        )
     return found
 
 
-def _panel(lines: Sequence[Line | GroupLine], looks: Sequence[Style], shots: Sequence[str]) -> Figure:
+def panel_figure(lines: Sequence[Line | GroupLine], looks: Sequence[Style], shots: Sequence[str]) -> Figure:
+    """The lines over their ``shots``: points with 95 % intervals, bands between them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.3, 2.35), facecolor="none")
@@ -113,28 +116,31 @@ def _panel(lines: Sequence[Line | GroupLine], looks: Sequence[Style], shots: Seq
     axes.set_facecolor("none")
     axes.set(ylim=(0, 100), yticks=range(0, 101, 20), xlim=(-0.5, max(len(shots), 1) - 0.5))
     axes.set_xticks(range(len(shots)), shots)
-    axes.set_xlabel("shots", fontsize=8, color=_INK, labelpad=2)
-    axes.tick_params(colors=_INK, labelsize=8, length=2, width=0.6)
-    axes.grid(axis="y", color=_GRID, linewidth=0.7)
+    axes.set_xlabel("shots", fontsize=8, color=INK, labelpad=2)
+    axes.tick_params(colors=INK, labelsize=8, length=2, width=0.6)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
-        spine.set(color=_INK, linewidth=0.6)
+        spine.set(color=INK, linewidth=0.6)
     trained = [style for style in looks if style.number >= 0]
     for style in trained:
         own = sorted((line for line in lines if line.method == style.method), key=lambda line: shots.index(line.shots))
         aside = 0.11 * (style.number - (len(trained) - 1) / 2) * min(1.0, 6 / len(trained))
         x = [shots.index(line.shots) + aside for line in own]
         ends = [line.low for line in own], [line.high for line in own]
-        axes.plot(x, [line.score for line in own], **_line(style))
+        axes.plot(x, [line.score for line in own], **line_style(style))
         axes.vlines(x, *ends, color=style.colour, linewidth=1.2, clip_on=False)
+        if len(x) > 1:
+            axes.fill_between(x, *ends, color=style.colour, alpha=0.12, linewidth=0)
     for line in lines:
         if line.method == TRIVIAL:  # it has no shots of its own
-            axes.axhline(line.score, **_line(Style(TRIVIAL, -1)))
+            axes.axhline(line.score, **line_style(Style(TRIVIAL, -1)))
     return figure
 
 
-def _line(style: Style) -> dict[str, object]:
+def line_style(style: Style) -> dict[str, object]:
+    """How matplotlib draws a method's line."""
     if style.number < 0:
         return {"color": style.colour, "linewidth": 1.1, "linestyle": (0, (4, 3))}
     return {
@@ -152,7 +158,7 @@ def _words(lines: Sequence[Line | GroupLine]) -> str:
     return "; ".join(said) + "."
 
 
-def _svg(figure: Figure, *, prefix: str, words: str) -> str:
+def svg_text(figure: Figure, *, prefix: str, words: str) -> str:
     """The figure as an SVG element with ids of its own, in the page's colours, referring to nothing outside."""
     import matplotlib
     from markupsafe import escape
@@ -168,7 +174,7 @@ def _svg(figure: Figure, *, prefix: str, words: str) -> str:
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(url\(|href=")#', rf"\g<1>#{prefix}-", text)
     variables = {colour: f"var({name})" for name, colour in css_colours().items()}
-    for stand_in, shown in {_INK: "currentColor", _GRID: "var(--line)", **variables}.items():
+    for stand_in, shown in {INK: "currentColor", GRID: "var(--line)", **variables}.items():
         text = text.replace(stand_in, shown)
     described = f'role="img" aria-label="{escape(words)}"' if words else 'aria-hidden="true"'
     return text.replace("<svg ", f"<svg {described} ", 1)

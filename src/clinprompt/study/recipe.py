@@ -12,13 +12,17 @@ from clinprompt.stages.configs import BackboneSettings, DecodingSettings, Leakag
 from clinprompt.stages.methods import Budget, Instruction, MethodSettings, Settings
 
 
-class Sources(Settings):
-    """How the metaprompt is made: teachers, then distillation. See ``TeachSettings`` and ``DistillSettings``.
+def from_metaprompt(method: MethodSettings) -> bool:
+    """Whether a method starts from what the sources made."""
+    return method.kind == "mpt"
+
+
+class SourceTraining(Settings):
+    """How a metaprompt is made: teachers, then distillation. See ``TeachSettings`` and ``DistillSettings``.
 
     ``exclude_overlap`` leaves documents that stand in a target's test part out of the sources.
     """
 
-    tasks: tuple[str, ...] = Field(min_length=2)
     exclude_overlap: bool = False
     teach: Budget = Budget(keep="best")
     teach_start: Literal["text", "vocabulary"] = "text"
@@ -31,6 +35,12 @@ class Sources(Settings):
     mixing: Literal["proportional", "temperature", "uniform"] = "proportional"
     factor_rate: float = Field(0.1, gt=0)
     seed: int = 1
+
+
+class Sources(SourceTraining):
+    """The source tasks of a metaprompt and how it is made of them."""
+
+    tasks: tuple[str, ...] = Field(min_length=1)
 
 
 class Scoring(Settings):
@@ -101,7 +111,7 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _a_metaprompt_for_mpt(self) -> Recipe:
-        needs = any(method.kind == "mpt" for method in self.methods.values())
+        needs = any(map(from_metaprompt, self.methods.values()))
         if needs and (self.sources is None) == (self.metaprompt is None):
             raise ValueError("method mpt needs either `sources` (to make a metaprompt) or `metaprompt` (a file)")
         return self

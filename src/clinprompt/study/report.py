@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clinprompt.stages.atomic import write_text
 from clinprompt.stages.leakage import LeakLine
@@ -19,6 +20,9 @@ from clinprompt.study.group_table import GroupTable
 from clinprompt.study.rank_table import RankLine
 from clinprompt.study.score_table import TRIVIAL, Block, Row, ScoreTable, score_table
 from clinprompt.study.table import Line
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 BACKBONE_PARAMETERS = "backbone parameters"
 """The fact from which shares of trained parameters are computed."""
@@ -77,9 +81,53 @@ def write_report(
     ``facts`` are shown as they are (date, versions, machine); the fact ``backbone parameters``, when it is a
     number, gives the share of trained parameters. The same arguments give the same file.
     """
+    table = score_table(lines)
+    examples = [
+        (target, [example_view(example) for example in group])
+        for target, group in groupby(shown, key=lambda example: example.target)
+    ]
+    text = (
+        pages()
+        .get_template("report.html.j2")
+        .render(
+            name=recipe_name,
+            description=description,
+            lines=lines,
+            table=table,
+            groups=groups,
+            group_legend=[(style.method, key(style, prefix="j")) for style in styles(lines)],
+            group_panels=group_panels(groups, lines),
+            differences=[found for found in differences if not found.target],
+            target_differences=[found for found in differences if found.target],
+            rankings=[(place, list(own)) for place, own in groupby(ranks, key=lambda rank: (rank.group, rank.shots))],
+            leaks=[line for line in leakage if line.leaked],
+            looked_at=len(leakage),
+            pretraining=next((line.seen for line in leakage if line.role == "pretraining"), ""),
+            dagger=DAGGER,
+            p_text=p_text,
+            trained=trained(lines, backbone=_number(facts.get(BACKBONE_PARAMETERS, ""))),
+            faults=_with_faults(table),
+            errors=errors,
+            seeds=max((line.seeds for line in lines), default=0),
+            draws=max((line.draws for line in lines), default=0),
+            has_trivial=any(line.method == TRIVIAL for line in lines),
+            sources=sources,
+            panels=panels(lines),
+            legend=[(style.method, key(style)) for style in styles(lines)],
+            colours=css_colours(),
+            examples=examples,
+            facts=facts,
+            command=command,
+        )
+    )
+    write_text(path, text)
+
+
+def pages() -> Environment:
+    """The templates of reports; everything is escaped, and a name that is not given is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    pages = Environment(
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
@@ -87,42 +135,6 @@ def write_report(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    table = score_table(lines)
-    examples = [
-        (target, [example_view(example) for example in group])
-        for target, group in groupby(shown, key=lambda example: example.target)
-    ]
-    text = pages.get_template("report.html.j2").render(
-        name=recipe_name,
-        description=description,
-        lines=lines,
-        table=table,
-        groups=groups,
-        group_legend=[(style.method, key(style, prefix="j")) for style in styles(lines)],
-        group_panels=group_panels(groups, lines),
-        differences=[found for found in differences if not found.target],
-        target_differences=[found for found in differences if found.target],
-        rankings=[(place, list(own)) for place, own in groupby(ranks, key=lambda rank: (rank.group, rank.shots))],
-        leaks=[line for line in leakage if line.leaked],
-        looked_at=len(leakage),
-        pretraining=next((line.seen for line in leakage if line.role == "pretraining"), ""),
-        dagger=DAGGER,
-        p_text=p_text,
-        trained=trained(lines, backbone=_number(facts.get(BACKBONE_PARAMETERS, ""))),
-        faults=_with_faults(table),
-        errors=errors,
-        seeds=max((line.seeds for line in lines), default=0),
-        draws=max((line.draws for line in lines), default=0),
-        has_trivial=any(line.method == TRIVIAL for line in lines),
-        sources=sources,
-        panels=panels(lines),
-        legend=[(style.method, key(style)) for style in styles(lines)],
-        colours=css_colours(),
-        examples=examples,
-        facts=facts,
-        command=command,
-    )
-    write_text(path, text)
 
 
 def trained(lines: Sequence[Line], *, backbone: int | None) -> list[Trained]:

@@ -16,8 +16,10 @@ from clinprompt.study.recipe import Recipe
 from clinprompt.study.report import SourceStory, SourceTask, write_report
 
 
-def report_job(path: Path, recipe: Recipe, result: JobResult, *, command: str, seconds: float) -> None:
-    """Write the report of a job to one HTML file."""
+def report_job(
+    path: Path, recipe: Recipe, result: JobResult, *, command: str, seconds: float, examples: bool = True
+) -> None:
+    """Write the report of a job to one HTML file, with ``examples`` of its notes or without."""
     part = Split(recipe.score.part)
     write_report(
         path,
@@ -27,7 +29,7 @@ def report_job(path: Path, recipe: Recipe, result: JobResult, *, command: str, s
         groups=result.groups,
         differences=result.differences,
         sources=_sources(result),
-        shown=choose_examples(result.cells, result.targets, part=part),
+        shown=choose_examples(result.cells, result.targets, part=part) if examples else (),
         errors=choose_errors(result.cells),
         ranks=result.ranks,
         leakage=result.leakage,

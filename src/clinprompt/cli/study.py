@@ -1,0 +1,227 @@
+"""``clinprompt study``: a grid of comparisons, planned, run gang by gang, reported at any moment."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clinprompt.cli.console import console
+from clinprompt.cli.options import Runs, Sets, overrides
+
+if TYPE_CHECKING:
+    from clinprompt.study.archive import Archive, Gap
+    from clinprompt.study.expansion import Part, PlannedGang
+    from clinprompt.study.study_file import Study
+
+
+class Executor(StrEnum):
+    """Where gangs are run."""
+
+    local = "local"
+    ray = "ray"
+
+
+app = typer.Typer(help="A grid of comparisons: plan it, run it, report it.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file; see recipes/study-example.yaml.", exists=True)]
+DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the corpora.")]
+Out = Annotated[Path | None, typer.Option(help="Folder of records and reports.", show_default="results/NAME")]
+
+
+@app.callback()
+def _group() -> None:
+    """A study file names backbones, partitions of tasks, methods, shots, draws and seeds."""
+
+
+@app.command()
+def plan(
+    study: File,
+    measure: Annotated[bool, typer.Option("--measure", help="Run a few steps of each method first.")] = False,
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note, for the memory.")] = 1024,
+    data_root: DataRoot = None,
+    out: Out = None,
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Show the grid, its cells, what is done, and the memory and time of what is left.
+
+    Time is unknown until gangs are done or --measure has run some steps; nothing is guessed.
+    """
+    from clinprompt.study import effort
+    from clinprompt.study.plan import grid, open_gaps, plan_lines, unequal
+    from clinprompt.study.running import Worker, finished
+
+    settings, parts, gangs, archive = _opened(study, sets, data_root, out)
+    if measure:
+        effort.measure(gangs, Worker(runs, archive, console.progress, console.stage))
+    times = effort.times(gangs, archive, effort.read_measured(archive.folder))
+    done = {one.key: finished(one, archive, runs) is not None for one in gangs}
+    answer = settings.score.answer_tokens
+    memory = {one.key: effort.memory_of(one, tokens=tokens, answer=answer) for one in _first_of_each(gangs)}
+    lines = plan_lines(gangs, archive, done=done, times=times, memory=memory)
+    axes = grid(parts)
+    console.table(
+        ("axis", "values", ""),
+        [(name, len(found), _few(found)) for name, found in axes.items()],
+        title=settings.name,
+    )
+    rows = [
+        (line.part, line.method, line.gangs, line.done, line.failed, line.cells, line.trials or "–",
+         "–" if not line.left else _duration(line.seconds), line.rests_on or "–", _gib(line.memory))
+        for line in lines
+    ]  # fmt: skip
+    columns = (
+        "part",
+        "method",
+        "gangs",
+        "done",
+        "failed",
+        "cells",
+        "trials",
+        "left",
+        "from",
+        f"GiB at {tokens} tokens",
+    )
+    console.table(columns, rows, title="Gangs: a method with one seed on every target, shot count and draw")
+    for name, trials in unequal(gangs).items():
+        console.warn(f"unequal search: {name} has {trials} trial(s); `search` gives every method as many")
+    left = [line for line in lines if line.left]
+    cells, whole = sum(line.cells for line in lines), None not in [line.seconds for line in left]
+    total = sum(line.seconds or 0 for line in left) if whole else None
+    finished_cells = sum(len(one.cells) for one in gangs if done[one.key])
+    console.line(f"{cells} cells in {len(gangs)} gangs, {finished_cells} done; time left: {_duration(total)}")
+    _tell_gaps(open_gaps(archive, gangs))
+    console.result(
+        {"name": settings.name, "grid": axes, "cells": cells, "done": finished_cells, "seconds": total,
+         "lines": [asdict(line) for line in lines], "gaps": [asdict(gap) for gap in open_gaps(archive, gangs)],
+         "gangs": [{"key": one.key, "part": one.part.title, "method": one.gang.method, "seed": one.gang.seed,
+                    "done": done[one.key], "cells": [asdict(cell) for cell in one.cells]} for one in gangs]}
+    )  # fmt: skip
+
+
+@app.command()
+def run(
+    study: File,
+    shard: Annotated[str, typer.Option(help="Only a share of the gangs, such as 2/8: for job arrays.")] = "1/1",
+    executor: Annotated[Executor, typer.Option(help="In this process, or as tasks of a Ray cluster.")] = Executor.local,
+    address: Annotated[str | None, typer.Option(help="Ray cluster.", show_default="one on this machine")] = None,
+    data_root: DataRoot = None,
+    out: Out = None,
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Run the gangs that are not done, one after the other; what fails is recorded as a gap and the rest goes on.
+
+    Kill it when you like: the same command goes on where it stopped. Gangs that failed are tried again.
+    """
+    from clinprompt.study.expansion import shard_of
+    from clinprompt.study.plan import open_gaps
+    from clinprompt.study.running import Worker, run_gangs
+    from clinprompt.study.search import tuned
+
+    settings, _, gangs, archive = _opened(study, sets, data_root, out)
+    number, of = _shard(shard)
+    own = shard_of(gangs, number=number, of=of)
+    if executor is Executor.ray:
+        from clinprompt.study.cluster import run_on_ray
+
+        done, failed = run_on_ray(settings, own, archive=archive, runs=runs, address=address, say=console.stage)
+    else:
+        records, failed = run_gangs(own, Worker(runs, archive, console.progress, console.stage), tuned=tuned)
+        done = len(records)
+    console.line(f"{done} of {len(own)} gangs done, {len(failed)} failed; records in {archive.folder}")
+    gaps = open_gaps(archive, own)
+    _tell_gaps(gaps)
+    console.result({"folder": archive.folder, "gangs": len(own), "done": done, "gaps": [asdict(gap) for gap in gaps]})
+
+
+@app.command()
+def report(
+    study: File,
+    examples: Annotated[bool, typer.Option("--examples", help="Show notes on the pages of the parts.")] = False,
+    data_root: DataRoot = None,
+    out: Out = None,
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write the report on what is there: one page, CSV, LaTeX, figures, TRIPOD-LLM, a card per prompt.
+
+    The page of the study holds no text of a note; nor do the pages of its parts, without --examples.
+    """
+    from clinprompt.study.collection import collect
+    from clinprompt.study.console_table import console_groups
+    from clinprompt.study.plan import open_gaps
+    from clinprompt.study.study_report import report_study
+
+    settings, parts, gangs, archive = _opened(study, sets, data_root, out)
+    found = collect(parts, archive, runs=runs, search=settings.search, progress=console.progress, say=console.stage)
+    gaps = open_gaps(archive, gangs)
+    command = shlex.join(["clinprompt", *sys.argv[1:]])
+    written = report_study(archive.folder, settings, found, gaps, command=command, examples=examples)
+    for one in found:
+        if one.result is not None:
+            columns, rows = console_groups(one.result.groups)
+            console.table(columns, rows, title=f"{one.part.title}: mean score in percent [95 % interval]")
+    _tell_gaps(gaps)
+    if written.missing:
+        console.warn(f"{written.missing} cells have no result yet; the report says which")
+    console.line(f"report: {written.files['report.html']}; {written.cards} cards of prompts")
+    console.result({**written.files, "missing": written.missing, "gaps": [asdict(gap) for gap in gaps]})
+
+
+def _opened(
+    file: Path, sets: Sequence[str] | None, data_root: Path | None, out: Path | None
+) -> tuple[Study, list[Part], list[PlannedGang], Archive]:
+    from clinprompt.stages.overrides import load_config
+    from clinprompt.study.archive import Archive
+    from clinprompt.study.expansion import parts_of, planned
+    from clinprompt.study.study_file import Study
+
+    study = load_config(file, Study, overrides(sets, data_root=data_root))
+    parts = parts_of(study)
+    return study, parts, planned(parts, study.search), Archive(out or Path("results") / study.name)
+
+
+def _first_of_each(gangs: Sequence[PlannedGang]) -> list[PlannedGang]:
+    """The first gang of each part and method: those of other seeds take as much."""
+    found: dict[tuple[str, str], PlannedGang] = {}
+    for one in gangs:
+        found.setdefault((one.part.title, one.gang.method), one)
+    return list(found.values())
+
+
+def _shard(text: str) -> tuple[int, int]:
+    from clinprompt.errors import InputError
+
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise InputError(f"{text!r} is no share", where="--shard", allowed="1/8 to 8/8, counted from 1")
+    return int(number), int(of)
+
+
+def _tell_gaps(gaps: Sequence[Gap]) -> None:
+    for gap in gaps:
+        console.warn(f"gap: {gap}")
+
+
+def _few(values: Sequence[object]) -> str:
+    shown = ", ".join(str(value) for value in values[:12])
+    return shown if len(values) <= 12 else f"{shown}, …"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _gib(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / 1024**3:.2f}"

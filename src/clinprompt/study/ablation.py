@@ -1,0 +1,70 @@
+"""The 2×2 of decomposition and distillation: what each adds, and what they add together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clinprompt.metrics.intervals import mean_of_parts, percentile_interval
+from clinprompt.study.group_table import GroupTable
+from clinprompt.study.replicates import Place, Replicates
+from clinprompt.study.score_table import shot_order
+from clinprompt.study.study_file import Ablation
+
+EFFECTS: dict[str, tuple[float, float, float, float]] = {
+    "decomposition": (-0.5, 0.5, -0.5, 0.5),
+    "distillation": (-0.5, -0.5, 0.5, 0.5),
+    "interaction": (1.0, -1.0, -1.0, 1.0),
+}
+"""Weights of the four scores: neither, decomposition only, distillation only, both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A main effect or the interaction in points of percent, with the 95 % percentile interval of its resamples."""
+
+    name: str
+    points: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class AblationTable:
+    """The four mean scores of a group of targets at one shot count, and the effects."""
+
+    group: str
+    shots: str
+    targets: int
+    scores: Mapping[str, float]
+    effects: tuple[Effect, ...]
+
+
+def ablations(given: Ablation | None, groups: GroupTable, drawn: Mapping[Place, Replicates]) -> list[AblationTable]:
+    """A table per group and shot count for which all four methods have all targets.
+
+    Documents and runs are drawn within each target, the same ones for all four methods where they have the same runs.
+    """
+    if given is None:
+        return []
+    names = (given.neither, given.decomposition, given.distillation, given.both)
+    scores = {(line.method, line.group, line.shots): line.score for line in groups.lines}
+    found = []
+    for group, targets in groups.groups.items():
+        for shots in shot_order(shots for _, _, shots in scores):
+            if all((name, group, shots) in scores for name in names):
+                own = [scores[name, group, shots] for name in names]
+                parts = [[drawn[name, target, shots] for name in names] for target in targets]
+                effects = tuple(_effect(label, weights, own, parts) for label, weights in EFFECTS.items())
+                found.append(AblationTable(group, shots, len(targets), dict(zip(names, own, strict=True)), effects))
+    return found
+
+
+def _effect(
+    name: str, weights: Sequence[float], scores: Sequence[float], parts: Sequence[Sequence[Replicates]]
+) -> Effect:
+    resamples = [sum(w * one.values for w, one in zip(weights, four, strict=True)) for four in parts]
+    low, high = percentile_interval(mean_of_parts([np.asarray(values) for values in resamples]))
+    return Effect(name, sum(w * score for w, score in zip(weights, scores, strict=True)), low, high)

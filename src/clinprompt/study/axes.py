@@ -1,0 +1,74 @@
+"""Mean scores of methods along what a study varies: trained numbers, sources, prompt length, size of the backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from clinprompt.study.collection import PartResult
+from clinprompt.study.drawings import Drawing, Point, curve, looks_of
+from clinprompt.study.expansion import Part, slug
+from clinprompt.study.group_table import ALL, GroupLine
+from clinprompt.study.score_table import TRIVIAL, shot_order, shots_title
+
+AXES: tuple[tuple[str, str, bool, Callable[[PartResult], float]], ...] = (
+    ("sources", "source tasks", False, lambda one: one.part.sources),
+    ("length", "prompt length", False, lambda one: one.part.length),
+    ("backbone", "parameters of the backbone", True, lambda one: one.result.backbone_parameters if one.result else 0),
+)
+"""Name, title of the axis, whether it is logarithmic, and where a part stands on it."""
+
+
+def axis_drawings(has: Sequence[PartResult]) -> list[Drawing]:
+    """A curve for every axis along which otherwise equal parts differ, and for every part the scores over the cost."""
+    methods = dict.fromkeys(name for one in has for name in one.part.recipe.methods)
+    looks = looks_of({name: number for number, name in enumerate(methods)})
+    found = []
+    for name, axis, log, at in AXES:
+        families: dict[tuple, list[PartResult]] = {}
+        for one in has:
+            families.setdefault(_others(one.part, name), []).append(one)
+        for family in families.values():
+            if len({at(one) for one in family}) < 2:
+                continue
+            for shots in _shots(family):
+                points = [_point(line, at(one)) for one in family for line in _means(one, shots)]
+                where = "" if len(families) == 1 else f"{family[0].part.title}: "
+                title = f"{where}mean score by {axis}, {shots_title(shots)}"
+                file = f"{name}-{family[0].part.slug}-{shots}"
+                found.append(curve(points, looks, name=file, title=title, axis=axis, log=log))
+    for one in has:
+        for shots in _shots([one]):
+            points = [_point(line, line.trainable) for line in _means(one, shots)]
+            if len(points) > 1:
+                title = f"{one.part.title}: score by trained numbers, {shots_title(shots)}"
+                file = f"cost-{one.part.slug}-{slug(shots)}"
+                axis = "trained numbers per target"
+                found.append(curve(points, looks, name=file, title=title, axis=axis, log=True))
+    return found
+
+
+def _others(part: Part, name: str) -> tuple:
+    """Where a part stands on all axes but one."""
+    at = {"backbone": part.backbone, "partition": part.partition, "sources": part.sources, "length": part.length}
+    return tuple(value for axis, value in at.items() if axis != name)
+
+
+def _shots(family: Sequence[PartResult]) -> list[str]:
+    return shot_order(line.shots for one in family for line in _all(one) if line.method != TRIVIAL)
+
+
+def _means(one: PartResult, shots: str) -> list[GroupLine]:
+    """The means over all targets at one shot count, of methods without shots at every one."""
+    return [line for line in _all(one) if line.method != TRIVIAL and line.shots in (shots, "0")]
+
+
+def _all(one: PartResult) -> list[GroupLine]:
+    if one.result is None:
+        return []
+    groups = one.result.groups.groups
+    name = ALL if ALL in groups else next(iter(groups), ALL)
+    return [line for line in one.result.groups.lines if line.group == name]
+
+
+def _point(line: GroupLine, x: float) -> Point:
+    return Point(line.method, float(x), line.score, line.low, line.high)

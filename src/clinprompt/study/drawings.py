@@ -1,0 +1,154 @@
+"""Figures of a study that a page shows and a paper prints: forest, ranks, curves over an axis, costs, heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clinprompt.study.difference import Difference
+from clinprompt.study.figures import GRID, INK, Panel, Style, line_style, svg_text
+from clinprompt.study.rank_table import RankLine
+from clinprompt.study.score_table import shots_title
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """A figure with its title, the same in words, and its file name."""
+
+    name: str
+    title: str
+    words: str
+    figure: Figure
+
+    def panel(self, *, prefix: str) -> Panel:
+        """The figure for a page."""
+        return Panel(self.title, svg_text(self.figure, prefix=prefix, words=self.words), self.words)
+
+    def write(self, folder: Path) -> None:
+        """Write the figure as PNG and as SVG."""
+        import matplotlib
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "clinprompt"}):
+            for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+                self.figure.savefig(
+                    folder / f"{self.name}.{kind}", dpi=200, facecolor="white", metadata=metadata, bbox_inches="tight"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A method's mean score with its interval at a place on an axis."""
+
+    method: str
+    x: float
+    score: float
+    low: float
+    high: float
+
+
+def forest(differences: Sequence[Difference], *, name: str, title: str) -> Drawing:
+    """Differences in points of percent with their paired 95 % intervals, one under the other, and a line at 0."""
+    rows = [f"{d.target or d.group}, {shots_title(d.shots)}: {d.method} − {d.minus}" for d in differences]
+    figure, axes = _axes(6.4, 0.75 + 0.24 * len(rows))
+    places = range(len(rows))
+    for place, found in zip(places, differences, strict=True):
+        whole = not found.target
+        axes.hlines(place, found.low, found.high, color="#0072b2", linewidth=2.2 if whole else 1.1)
+        axes.plot([found.difference], [place], "D" if whole else "o", color="#0072b2", markersize=5.5 if whole else 3.5)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(places, rows, fontsize=7, color=INK)
+    axes.invert_yaxis()
+    axes.margins(y=0.5 / max(1, len(rows)))
+    axes.set_xlabel("difference in points, 95 % interval", fontsize=8, color=INK)
+    words = "; ".join(
+        f"{row}: {d.difference:+.1f} [{d.low:+.1f} to {d.high:+.1f}]" for row, d in zip(rows, differences, strict=True)
+    )
+    return Drawing(name, title, f"{title}. {words}", figure)
+
+
+def ranks(own: Sequence[RankLine], *, name: str) -> Drawing:
+    """A critical-difference diagram: mean ranks on a line, bars over methods that cannot be told apart (Demšar)."""
+    place = f"{own[0].group}, {shots_title(own[0].shots)}"
+    title = f"Mean ranks, {place}: critical difference {own[0].critical_difference:.2f}"
+    figure, axes = _axes(6.4, 1.0 + 0.26 * len(own))
+    for row, line in enumerate(own):
+        axes.plot([line.rank], [row], "o", color="#0072b2", markersize=4.5)
+        alike = [other.rank for other in own if other.method in line.alike]
+        if alike and max(alike) > line.rank:
+            axes.hlines(row + 0.28, line.rank, max(alike), color=INK, linewidth=2.4)
+    axes.set_yticks(range(len(own)), [f"{line.method} ({line.rank:.2f})" for line in own], fontsize=7, color=INK)
+    axes.set_xlim(0.8, own[0].methods + 0.2)
+    axes.invert_yaxis()
+    axes.set_xlabel("mean rank, 1 is best; bars join what cannot be told apart", fontsize=8, color=INK)
+    return Drawing(name, title, title + ". " + "; ".join(f"{line.method} {line.rank:.2f}" for line in own), figure)
+
+
+def curve(
+    points: Sequence[Point], looks: Sequence[Style], *, name: str, title: str, axis: str, log: bool = False
+) -> Drawing:
+    """Scores in percent over an axis, a line with 95 % intervals per method."""
+    figure, axes = _axes(4.2, 2.9)
+    axes.set_ylim(0, 100)
+    if log:
+        axes.set_xscale("symlog", linthresh=1)
+    for style in looks:
+        own = sorted((point for point in points if point.method == style.method), key=lambda point: point.x)
+        if own:
+            axes.plot(
+                [point.x for point in own], [point.score for point in own], **line_style(style), label=style.method
+            )
+            axes.vlines(
+                [point.x for point in own], [point.low for point in own], [point.high for point in own],
+                color=style.colour, linewidth=1.1,
+            )  # fmt: skip
+    axes.set_xlabel(axis, fontsize=8, color=INK)
+    axes.set_ylabel("mean score, %", fontsize=8, color=INK)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
+    axes.legend(fontsize=6.5, labelcolor=INK, frameon=False)
+    words = "; ".join(f"{p.method} at {p.x:g}: {p.score:.1f} [{p.low:.1f} to {p.high:.1f}]" for p in points)
+    return Drawing(name, title, f"{title}. {words}", figure)
+
+
+def heat_map(
+    values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], *, name: str, title: str
+) -> Drawing:
+    """Similarities between -1 and 1 as colours, with their numbers where there is room."""
+    figure, axes = _axes(2.6 + 0.3 * len(columns), 1.9 + 0.22 * len(rows))
+    axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, fontsize=6, rotation=60, ha="right", color=INK)
+    axes.set_yticks(range(len(rows)), rows, fontsize=6, color=INK)
+    if len(rows) * len(columns) <= 1000:
+        for i, j in np.ndindex(values.shape):
+            dark = "#ffffff" if abs(values[i, j]) > 0.6 else "#111111"
+            axes.text(j, i, f"{values[i, j]:z.1f}", ha="center", va="center", fontsize=5, color=dark)
+    words = "; ".join(
+        f"{row}: {', '.join(f'{value:z.1f}' for value in own)}" for row, own in zip(rows, values, strict=True)
+    )
+    return Drawing(name, title, f"{title}. {words}", figure)
+
+
+def looks_of(methods: Mapping[str, int]) -> list[Style]:
+    """A style per method by its number, so that a method looks the same in every figure of a study."""
+    return [Style(method, number) for method, number in methods.items()]
+
+
+def _axes(width: float, height: float):  # type: ignore[no-untyped-def]
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), facecolor="none", layout="constrained")
+    axes = figure.subplots()
+    axes.set_facecolor("none")
+    axes.tick_params(colors=INK, labelsize=7, length=2, width=0.6)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set(color=INK, linewidth=0.6)
+    return figure, axes

@@ -1,0 +1,214 @@
+"""A study taken apart: parts (recipes), gangs (method and seed) and cells (target, shots, draw), each with a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from clinprompt.schema.example import TaskKind
+from clinprompt.stages.configs import BackboneSettings, PromptSettings
+from clinprompt.stages.identity import input_content, run_id
+from clinprompt.stages.methods import MethodSettings, Settings
+from clinprompt.study.gang import Gang, first_draw, gangs_of, shots_of
+from clinprompt.study.recipe import Recipe, Scoring, Sources, from_metaprompt
+from clinprompt.study.study_file import Partition, Search, Study, own_rates
+from clinprompt.tasks.catalog import load_task
+
+VERSION = 1
+"""Part of every key; it grows when the same settings come to mean another result."""
+
+
+class Configuration(Settings):
+    """Everything that decides the results of a gang, or of one cell of it: what its key is made of."""
+
+    backbone: BackboneSettings
+    prompt: PromptSettings
+    limits: dict[str, int]
+    sources: Sources | None
+    metaprompt: Path | None
+    targets: tuple[str, ...]
+    across: dict[str, tuple[str, ...]]
+    method: MethodSettings
+    search: Search | None
+    shots: tuple[int | str, ...]
+    draws: int
+    first_draw: int
+    seed: int
+    score: Scoring
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One recipe of a study and where it stands in the grid; ``sources`` is how many, 0 for a finished metaprompt."""
+
+    backbone: str
+    partition: str
+    sources: int
+    length: int
+    title: str
+    recipe: Recipe
+
+    @property
+    def slug(self) -> str:
+        """The title as a file name."""
+        return slug(self.title)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCell:
+    """One result to be had: a target at a shot count and draw."""
+
+    key: str
+    target: str
+    shots: str
+    draw: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedGang:
+    """A gang of a part and its cells. Parts that differ in nothing the gang sees share it: the key is the same."""
+
+    key: str
+    part: Part
+    gang: Gang
+    configuration: Configuration
+    cells: tuple[PlannedCell, ...]
+
+
+def parts_of(study: Study) -> list[Part]:
+    """The recipes of a study: backbone by backbone, every partition, source count and prompt length."""
+    found = []
+    partitions = partitions_of(study)
+    counts = study.source_counts or (None,)
+    lengths = study.lengths or (study.prompt.length,)
+    for name, (label, partition), count, length in product(study.backbones, partitions.items(), counts, lengths):
+        tasks = partition.sources[:count]
+        words = [name] * (len(study.backbones) > 1) + [label] * (len(partitions) > 1)
+        words += [f"{count} sources" if count != 1 else "1 source"] * (count is not None and len(counts) > 1)
+        words += [f"length {length}"] * (len(lengths) > 1)
+        title = ", ".join(words) or name
+        used = len(tasks) if study.sources else 0
+        found.append(Part(name, label, used, length, title, _recipe(study, name, title, partition, tasks, length)))
+    return found
+
+
+def slug(text: str) -> str:
+    """A text as a file name.
+
+    >>> slug("embedded, without NLI, 5 sources")
+    'embedded-without-NLI-5-sources'
+    """
+    return "-".join("".join(c if c.isalnum() or c in "._" else " " for c in text).split())
+
+
+def partitions_of(study: Study) -> dict[str, Partition]:
+    """The partitions by name; those of leave-one-kind-out are called after the kind that is left out."""
+    if isinstance(study.partitions, dict):
+        return study.partitions
+    assert study.tasks is not None
+    if not study.leaves_kinds_out:
+        return {"all": study.tasks}
+    kinds = {name: load_task(name).kind for name in (*study.tasks.sources, *study.tasks.targets)}
+    found = {}
+    for kind in TaskKind:
+        sources = tuple(name for name in study.tasks.sources if kinds[name] is not kind)
+        if targets := tuple(name for name in study.tasks.targets if kinds[name] is kind):
+            found[f"without {kind.value}"] = Partition(sources=sources, targets=targets)
+    return found
+
+
+def planned(parts: Sequence[Part], search: Search | None = None) -> list[PlannedGang]:
+    """The gangs of the parts, each once: of several with the same key the first."""
+    found: dict[str, PlannedGang] = {}
+    for part in parts:
+        for gang in gangs_of(part.recipe):
+            one = plan_gang(part, gang, search)
+            found.setdefault(one.key, one)
+    return list(found.values())
+
+
+def plan_gang(part: Part, gang: Gang, search: Search | None = None) -> PlannedGang:
+    """A gang with its key and cells."""
+    recipe, method = part.recipe, part.recipe.methods[gang.method]
+    shots, first, mpt = shots_of(recipe, gang), first_draw(recipe, gang), from_metaprompt(method)
+    whole = Configuration(
+        backbone=recipe.backbone,
+        prompt=recipe.prompt,
+        limits={str(name): count for name, count in recipe.limits.items()},
+        sources=recipe.sources if mpt else None,
+        metaprompt=recipe.metaprompt if mpt else None,
+        targets=recipe.targets,
+        across=recipe.across,
+        method=method,
+        search=search if hasattr(method, "budget") and search and search.kind != "grid" else None,
+        shots=shots,
+        draws=recipe.draws,
+        first_draw=first,
+        seed=gang.seed,
+        score=recipe.score,
+    )
+    metaprompt = {"metaprompt": whole.metaprompt} if whole.metaprompt else {}
+    contents = {name: input_content(path, name=name).sha256 for name, path in metaprompt.items()}
+    key = run_id(stage="gang", version=VERSION, config=whole, inputs=metaprompt, contents=contents)
+    return PlannedGang(key, part, gang, whole, tuple(_cells(whole, metaprompt, contents)))
+
+
+def shard_of(gangs: Sequence[PlannedGang], *, number: int, of: int) -> list[PlannedGang]:
+    """Every ``of``-th gang, beginning with the ``number``-th: disjoint shards, together all."""
+    return [gang for place, gang in enumerate(gangs) if place % of == number - 1]
+
+
+def _cells(whole: Configuration, inputs: Mapping[str, Path], contents: Mapping[str, str]) -> Iterator[PlannedCell]:
+    for target in whole.targets:
+        for shots in whole.shots:
+            for draw in (0,) if shots in ("full", 0) else range(whole.first_draw, whole.first_draw + whole.draws):
+                across = {target: whole.across[target]} if target in whole.across else {}
+                alone = {"targets": (target,), "across": across, "shots": (shots,), "draws": 1, "first_draw": draw}
+                config = whole.model_copy(update=alone)
+                key = run_id(stage="cell", version=VERSION, config=config, inputs=inputs, contents=contents)
+                yield PlannedCell(key, target, str(shots), draw)
+
+
+def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tuple[str, ...], length: int) -> Recipe:
+    needs = any(map(from_metaprompt, study.methods.values()))
+    sources = Sources(tasks=tasks, **study.sources.model_dump()) if study.sources and needs else None
+    return Recipe(
+        name=f"{study.name}: {title}",
+        description=study.description,
+        backbone=study.backbones[name],
+        data_root=study.data_root,
+        prompt=study.prompt.model_copy(update={"length": length}),
+        sources=sources,
+        metaprompt=study.metaprompts.get(name) if needs else None,
+        targets=partition.targets,
+        limits=study.limits,
+        methods={label: searched(method, study.search) for label, method in study.methods.items()},
+        across={target: several for target, several in study.across.items() if target in partition.targets},
+        compare=study.compare,
+        shots=study.shots,
+        draws=study.draws,
+        own_draws=study.own_draws,
+        seeds=study.seeds,
+        score=study.score,
+        leakage=study.leakage,
+    )
+
+
+def searched(method: MethodSettings, search: Search | None) -> MethodSettings:
+    """A method with the learning rates that the search tries; those of its own stay."""
+    if search is None or not hasattr(method, "budget") or own_rates(method):
+        return method
+    centre = default_rate(method)
+    if search.kind == "grid":
+        exponents = [place - (search.trials - 1) / 2 for place in range(search.trials)]
+        rates = tuple(float(f"{centre * search.step**exponent:.3g}") for exponent in exponents)
+    else:
+        rates = (centre,)
+    return method.model_copy(update={"budget": method.budget.model_copy(update={"rates": rates})})
+
+
+def default_rate(method: MethodSettings) -> float:
+    """The learning rate that a method has by itself."""
+    return type(method)().budget.rates[0]

@@ -1,0 +1,94 @@
+"""What a recipe starts from: prepared targets and sources, and the metaprompt made of the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings
+from clinprompt.stages.distill import distill
+from clinprompt.stages.opened import Opened
+from clinprompt.stages.prepare import LEFT_OUT, prepare
+from clinprompt.stages.prepared import Prepared, open_prepared
+from clinprompt.stages.progress import Progress
+from clinprompt.stages.run_folder import RunFolder
+from clinprompt.stages.teach import teach
+from clinprompt.study.recipe import Recipe
+
+Say = Callable[[str, str], None]
+"""``say("teach", "6 tasks …")``: one line per stage."""
+
+
+def prepare_all(
+    recipe: Recipe, *, runs: Path, progress: Progress, say: Say
+) -> tuple[dict[str, Prepared], dict[str, Prepared]]:
+    """The targets and the sources of a recipe, the sources without the targets' test documents if it says so."""
+    targets = prepare_tasks(recipe.targets, recipe, runs, progress, say)
+    if recipe.sources is None:
+        return targets, {}
+    apart = tuple(item.path for item in targets.values()) if recipe.sources.exclude_overlap else ()
+    return targets, prepare_tasks(recipe.sources.tasks, recipe, runs, progress, say, apart_from=apart)
+
+
+def prepare_tasks(
+    names: Sequence[str], recipe: Recipe, runs: Path, progress: Progress, say: Say, *, apart_from: tuple[Path, ...] = ()
+) -> dict[str, Prepared]:
+    """Tasks prepared as a recipe limits them, by name; documents of test parts ``apart_from`` are left out."""
+    say("prepare", ", ".join(names))
+    found = {}
+    with progress("prepare", len(names)) as advance:
+        for name in names:
+            settings = PrepareSettings(
+                task=name, data_root=recipe.data_root, limits=recipe.limits, apart_from=apart_from
+            )
+            run = prepare(settings, runs=runs)
+            for place, count in run.summary().get(LEFT_OUT, {}).items():
+                say("prepare", f"{name}: {count} examples left out, {place} (their documents stand in its test part)")
+            item = open_prepared(run.path)
+            found[item.task.name] = item
+            advance(1)
+    return found
+
+
+def make_metaprompt(
+    recipe: Recipe, sources: Mapping[str, Prepared], *, runs: Path, opened: Opened, progress: Progress, say: Say
+) -> tuple[RunFolder, RunFolder]:
+    """The finished runs that taught a recipe's teachers and distilled them into its metaprompt."""
+    given = recipe.sources
+    assert given is not None
+    paths = tuple(item.path for item in sources.values())
+    say("teach", f"{len(paths)} teachers, {given.teach.steps} steps side by side")
+    taught = teach(
+        TeachSettings(
+            backbone=recipe.backbone,
+            sources=paths,
+            prompt=recipe.prompt,
+            start=given.teach_start,
+            budget=given.teach,
+            seed=given.seed,
+        ),
+        runs=runs,
+        opened=opened,
+        progress=progress,
+    )
+    say("distill", f"one metaprompt of {len(paths)} tasks, rank {given.rank}, {given.distill.steps} steps")
+    distilled = distill(
+        DistillSettings(
+            backbone=recipe.backbone,
+            teachers=taught.path,
+            sources=paths,
+            rank=given.rank,
+            start=given.distill_start,
+            weight=given.weight,
+            temperature=given.temperature,
+            hidden_layers=given.hidden_layers,
+            mixing=given.mixing,
+            budget=given.distill,
+            factor_rate=given.factor_rate,
+            seed=given.seed,
+        ),
+        runs=runs,
+        opened=opened,
+        progress=progress,
+    )
+    return taught, distilled

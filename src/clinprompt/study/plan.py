@@ -1,0 +1,106 @@
+"""A study before it is run, or in the middle: its grid, its gangs, what is done, what is left and what that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clinprompt.study.archive import Archive, Gap
+from clinprompt.study.expansion import Part, PlannedGang
+from clinprompt.study.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLine:
+    """A method of a part: its gangs and cells, how many gangs are done or failed, and what those that are left take.
+
+    ``seconds`` and ``memory`` in bytes are ``None`` where they are not known; ``rests_on`` says what the time is from.
+    """
+
+    part: str
+    method: str
+    kind: str
+    gangs: int
+    done: int
+    failed: int
+    cells: int
+    trials: int
+    seconds: float | None
+    rests_on: str
+    memory: int | None
+
+    @property
+    def left(self) -> int:
+        """The gangs that are still to be run."""
+        return self.gangs - self.done
+
+
+def plan_lines(
+    gangs: Sequence[PlannedGang],
+    archive: Archive,
+    *,
+    done: Mapping[str, bool],
+    times: Mapping[str, tuple[float, str]],
+    memory: Mapping[str, int | None],
+) -> list[PlanLine]:
+    """A line per part and method; ``done``, ``times`` and ``memory`` are by key of a gang."""
+    failed = {gap.key for gap in archive.gaps() if not gap.target}
+    rows: dict[tuple[str, str], list[PlannedGang]] = {}
+    for planned in gangs:
+        rows.setdefault((planned.part.title, planned.gang.method), []).append(planned)
+    found = []
+    for (part, name), own in rows.items():
+        left = [planned for planned in own if not done[planned.key]]
+        known = [times[planned.key] for planned in left if planned.key in times]
+        budget = getattr(own[0].configuration.method, "budget", None)
+        search = own[0].configuration.search
+        found.append(
+            PlanLine(
+                part=part,
+                method=name,
+                kind=own[0].configuration.method.kind,
+                gangs=len(own),
+                done=len(own) - len(left),
+                failed=sum(planned.key in failed for planned in left),
+                cells=sum(len(planned.cells) for planned in own),
+                trials=search.trials if search else len(budget.rates) if budget else 0,
+                seconds=sum(seconds for seconds, _ in known) if len(known) == len(left) else None,
+                rests_on=", ".join(dict.fromkeys(what for _, what in known)) if left else "",
+                memory=memory.get(own[0].key),
+            )
+        )
+    return found
+
+
+def grid(parts: Sequence[Part]) -> dict[str, Any]:
+    """The axes of a study with their values, in order."""
+    recipe: Recipe = parts[0].recipe
+    axes: dict[str, Sequence[Any]] = {
+        "backbones": [part.backbone for part in parts],
+        "partitions": [part.partition for part in parts],
+        "sources": [part.sources for part in parts],
+        "lengths": [part.length for part in parts],
+        "targets": [name for part in parts for name in part.recipe.targets],
+        "methods": list(recipe.methods),
+        "shots": recipe.shots,
+        "draws": range(recipe.draws),
+        "seeds": recipe.seeds,
+    }
+    return {name: list(dict.fromkeys(values)) for name, values in axes.items()}
+
+
+def unequal(gangs: Sequence[PlannedGang]) -> dict[str, int]:
+    """The trials of each trained method where they are not all the same; empty where the search is fair."""
+    trials = {}
+    for planned in gangs:
+        if budget := getattr(planned.configuration.method, "budget", None):
+            search = planned.configuration.search
+            trials[planned.gang.method] = search.trials if search else len(budget.rates)
+    return trials if len(set(trials.values())) > 1 else {}
+
+
+def open_gaps(archive: Archive, gangs: Sequence[PlannedGang]) -> list[Gap]:
+    """The gaps of the study as it is now: those of settings that it no longer has are left out."""
+    keys = {planned.key for planned in gangs}
+    return [gap for gap in archive.gaps() if gap.key in keys]

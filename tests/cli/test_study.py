@@ -1,0 +1,154 @@
+"""A real study on the embedded backbone through the command line: planned, killed, resumed, sharded, reported."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from clinprompt.backbones.loading import embedded_metaprompt
+from clinprompt.stages import adapt as adapt_stage
+
+STUDY = f"""
+name: tiny
+tasks: {{targets: [substance-use-site-b, drug-route-site-b]}}
+metaprompts: {{embedded: {embedded_metaprompt()}}}
+limits: {{train: 8, dev: 3, test: 3}}
+methods:
+  mpt: {{kind: mpt, budget: &b {{steps: 2, batch: 2, dev_limit: 2}}}}
+  prompt-tuning: {{kind: prompt-tuning, budget: *b}}
+search: {{trials: 2}}
+compare: {{mpt: [prompt-tuning]}}
+shots: [5]
+score: {{answer_tokens: 8, resamples: 200}}
+leakage: {{notes: 20}}
+"""
+TAKEN = {"adapt_seconds", "evaluate_seconds", "peak_bytes"}
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(STUDY)
+    return tmp_path / "tiny.yaml"
+
+
+def at(folder):
+    return ("--runs", str(folder / "runs"), "--out", str(folder / "out"))
+
+
+def table(folder):
+    with (folder / "out" / "results.csv").open(newline="") as stream:
+        return [{name: value for name, value in row.items() if name not in TAKEN} for row in csv.DictReader(stream)]
+
+
+def test_killed_in_the_middle_and_resumed_it_ends_as_a_straight_one(study, clinprompt, tmp_path):
+    cut, straight = tmp_path / "cut", tmp_path / "straight"
+    arguments = [sys.executable, "-m", "clinprompt.cli.main", "study", "run", str(study), *at(cut)]
+    worker = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    until = time.monotonic() + 120
+    # The first gang is done and the second one is under way: its folder is there and not finished.
+    while worker.poll() is None and not (
+        list((cut / "out" / "gangs").glob("*.json")) and len(list((cut / "runs" / "adapt").glob("*/inputs.json"))) > 1
+    ):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    worker.send_signal(signal.SIGKILL)
+    worker.communicate()
+    assert worker.returncode == -signal.SIGKILL
+    assert len(list((cut / "out" / "gangs").glob("*.json"))) == 1
+
+    half = clinprompt("study", "report", str(study), *at(cut), "--json")
+    assert half.code == 0 and json.loads(half.out)["missing"] == 2, half.err
+    page = (cut / "out" / "report.html").read_text()
+    assert "prompt-tuning, seed 1: 2 cell(s): substance-use-site-b at 5 shots, draw 0" in page
+    planned = json.loads(clinprompt("study", "plan", str(study), *at(cut), "--json").out)
+    assert (planned["cells"], planned["done"], planned["seconds"]) == (4, 2, None)
+    assert [line["done"] for line in planned["lines"]] == [1, 0]
+
+    ended = clinprompt("study", "run", str(study), *at(cut), "--json")
+    assert ended.code == 0 and json.loads(ended.out)["done"] == 2, ended.err
+    for number in "12":  # two shards are the same as one run
+        ended = clinprompt("study", "run", str(study), *at(straight), "--shard", f"{number}/2", "--json")
+        assert ended.code == 0 and json.loads(ended.out)["gangs"] == 1, ended.err
+    for folder in (cut, straight):
+        ended = clinprompt("study", "report", str(study), *at(folder), "--json")
+        assert ended.code == 0 and json.loads(ended.out)["missing"] == 0, ended.err
+    assert table(cut) == table(straight) and len(table(cut)) == 2 + 4
+    row = table(cut)[-1]
+    assert row["engine"] and row["dtype"] == "float32" and "torch" in row["versions"] and row["seeds"] == "1"
+    out = straight / "out"
+    assert "\\toprule" in (out / "latex" / "table.tex").read_text()
+    assert {path.suffix for path in (out / "figures").iterdir()} == {".png", ".svg"}
+    assert len(list((out / "cards").rglob("*.md"))) == 4
+    assert (out / "tripod-llm.md").read_text().count("\n| ") == 1 + 19
+    assert "Nothing: every cell of the study has a result." in (out / "report.html").read_text()
+    opens_quietly(out / "report.html")
+
+
+def opens_quietly(page):
+    """The page in a real browser: no error on the console, nothing asked of any network."""
+    sync = pytest.importorskip("playwright.sync_api")
+    import shutil
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no browser on this machine")
+    with sync.sync_playwright() as made:
+        browser = made.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        tab = browser.new_page()
+        faults, asked = [], []
+        tab.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+        tab.on("pageerror", lambda error: faults.append(str(error)))
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(page.as_uri())
+        assert tab.locator("h2").count() >= 7 and tab.locator("svg").count() >= 5
+        assert tab.locator("figure svg").first.bounding_box()["width"] > 100
+        browser.close()
+    assert not faults
+    assert not [url for url in asked if not url.startswith(("file:", "data:"))]
+
+
+def test_what_fails_is_a_gap_and_the_rest_goes_on(study, clinprompt, tmp_path, monkeypatch):
+    study.write_text(STUDY.replace("mpt: {kind: mpt,", "mpt: {kind: prompt-tuning, layers: every,"))
+    study.write_text("\n".join(line for line in study.read_text().splitlines() if not line.startswith("metaprompts")))
+    ended = clinprompt("study", "run", str(study), *at(tmp_path), "--json")
+    found = json.loads(ended.out)
+    assert ended.code == 0 and found["done"] == 1, ended.err
+    [gap] = found["gaps"]
+    assert gap["method"] == "mpt" and "prompts in every layer are for encoders" in gap["reason"]
+    ended = clinprompt("study", "report", str(study), *at(tmp_path), "--json")
+    assert ended.code == 0 and json.loads(ended.out)["missing"] == 2
+    assert "prompts in every layer are for encoders" in (tmp_path / "out" / "report.html").read_text()
+    assert [
+        line["failed"]
+        for line in json.loads(clinprompt("study", "plan", str(study), *at(tmp_path), "--json").out)["lines"]
+    ] == [1, 0]
+
+    def secret(*_, **__):
+        raise ValueError("text of a note")
+
+    monkeypatch.setattr(adapt_stage, "adapt_prompts", secret)
+    [gap] = json.loads(clinprompt("study", "run", str(study), *at(tmp_path), "--json").out)["gaps"]
+    assert gap["error"] == "ValueError" and "text of a note" not in (tmp_path / "out" / "gaps.jsonl").read_text()
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b"])
+def test_a_share_that_is_none_is_refused(study, clinprompt, tmp_path, shard):
+    ended = clinprompt("study", "run", str(study), *at(tmp_path), "--shard", shard)
+    assert ended.code == 2 and "1/8 to 8/8" in ended.err
+
+
+def test_time_is_measured_when_asked(study, clinprompt, tmp_path):
+    one = [line for line in STUDY.splitlines() if not line.startswith(("metaprompts", "compare", "  mpt"))]
+    study.write_text("\n".join(one).replace("*b", "{steps: 2, batch: 2, dev_limit: 2}"))
+    ended = clinprompt("study", "plan", str(study), *at(tmp_path), "--measure", "--json")
+    found = json.loads(ended.out)
+    assert ended.code == 0 and found["seconds"] > 0, ended.err
+    assert {line["rests_on"] for line in found["lines"]} == {"measured"}
+    assert all(line["memory"] > 1e6 for line in found["lines"])
+    assert not (tmp_path / "out" / ".measuring").exists() and not (tmp_path / "runs").exists()

@@ -1,0 +1,69 @@
+"""A cell that no learning rate can train is a gap of its own, not the end of its gang."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from clinprompt.errors import InputError
+from clinprompt.stages import adapt_prompts, adapt_weights
+from clinprompt.stages.adapt import adapt
+from clinprompt.stages.adapted import read_adapted
+from clinprompt.stages.configs import AdaptSettings, BackboneSettings, EvaluateSettings, PrepareSettings
+from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.methods import Budget, Lora, PromptTuning
+from clinprompt.stages.opened import open_backbone
+from clinprompt.stages.prepare import prepare
+from tests.made_backbones import tiny_folder
+
+SHORT = Budget(steps=1, batch=2, rates=(0.1,), dev_limit=2)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    return open_backbone(BackboneSettings(path=str(tiny_folder(tmp_path_factory.mktemp("backbone"), context=4096))))
+
+
+@pytest.fixture(scope="module")
+def targets(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("data")
+    limits = {"train": 4, "dev": 2, "test": 2}
+    names = ("lab-flag", "substance-use-site-b")
+    return tuple(prepare(PrepareSettings(task=name, limits=limits), runs=runs).path for name in names)
+
+
+def diverging(train, *names):
+    """Training after which members of these cells count as diverged."""
+
+    def run(backbone, source, members, **options):
+        result = train(backbone, source, members, **options)
+        lost = [member.name for member in members if member.name.startswith(names)]
+        result.dev_losses |= dict.fromkeys(lost, math.nan)
+        result.diverged = [*result.diverged, *lost]
+        return result
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("module", "method"), [(adapt_prompts, PromptTuning(budget=SHORT)), (adapt_weights, Lora(rank=1, budget=SHORT))]
+)
+def test_one_lost_cell_leaves_the_others(module, method, opened, targets, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "train", diverging(module.train, "lab-flag"))
+    settings = AdaptSettings(targets=targets, method=method, shots=(2,))
+    run = adapt(settings, runs=tmp_path, opened=opened)
+    lost, kept = read_adapted(run.outputs)
+    assert (lost.task, kept.task) == ("lab-flag", "substance-use-site-b")
+    assert "every learning rate" in lost.failed and "0.1" in lost.failed and not lost.file
+    assert not kept.failed and (run.outputs / kept.file).exists()
+    assert run.summary()["lost"] == 1
+    scoring = EvaluateSettings(adapted=run.path, targets=targets, limit=1, answer_tokens=2, resamples=100)
+    assert [cell["task"] for cell in read_scores(evaluate(scoring, runs=tmp_path, opened=opened).path)] == [kept.task]
+
+
+def test_when_every_cell_is_lost_it_is_an_error(opened, targets, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapt_prompts, "train", diverging(adapt_prompts.train, "lab-flag", "substance-use-site-b"))
+    settings = AdaptSettings(targets=targets, method=PromptTuning(budget=SHORT), shots=(2,))
+    with pytest.raises(InputError, match="diverged with every learning rate"):
+        adapt(settings, runs=tmp_path, opened=opened)

@@ -1,0 +1,76 @@
+"""A study on a real Ray cluster of two nodes, one of which is killed in the middle: the results of a local run."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+
+import pytest
+
+from clinprompt.stages.evaluate import read_scores
+from clinprompt.stages.methods import PromptTuning
+from clinprompt.study.archive import Archive
+from clinprompt.study.expansion import parts_of, planned
+from clinprompt.study.running import Worker, run_gangs
+from clinprompt.study.study_file import Partition, Study
+from tests.made_backbones import tiny_folder
+
+ray = pytest.importorskip("ray")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(
+        name="tiny",
+        backbones={"tiny": {"path": str(tiny_folder(tmp_path / "backbone", context=4096))}},
+        tasks=Partition(targets=("lab-flag",)),
+        limits={"train": 6, "dev": 2, "test": 2},
+        methods={"prompt-tuning": PromptTuning(budget={"steps": 60, "batch": 2, "rates": (0.1,)})},
+        shots=(2,),
+        seeds=(1, 2, 3, 4),
+        score={"limit": 2, "answer_tokens": 4, "resamples": 100},
+    )
+
+
+def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    from clinprompt.study.cluster import run_on_ray
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, ("src", os.environ.get("PYTHONPATH")))))
+    gangs = planned(parts_of(study), study.search)
+    there, here = Archive(tmp_path / "there"), Archive(tmp_path / "here")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    killed = []
+
+    def kill():  # as soon as two gangs are under way, one on each node
+        while len(list((tmp_path / "runs-there" / "adapt").glob("*/inputs.json"))) < 2:
+            time.sleep(0.02)
+        driver = ray._private.worker.global_worker.node._raylet_socket_name  # killing this one ends the driver
+        lost = next(node for node in nodes if node._raylet_socket_name != driver)
+        cluster.remove_node(lost, allow_graceful=False)
+        killed.append(len(list((there.folder / "gangs").glob("*.json"))))
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    said = []
+    done, gaps = run_on_ray(
+        study, gangs, archive=there, runs=tmp_path / "runs-there", address=cluster.address,
+        say=lambda *words: said.append(words),
+    )  # fmt: skip
+    killer.join(timeout=60)
+    cluster.shutdown()
+    assert killed and killed[0] < len(gangs), "the node was killed too late"
+    assert (done, gaps) == (len(gangs), [])
+
+    run_gangs(gangs, Worker(tmp_path / "runs-here", here))
+    for one in gangs:
+        scores = [
+            read_scores(tmp_path / runs / archive.gang(one.key).evaluate)
+            for runs, archive in (("runs-there", there), ("runs-here", here))
+        ]
+        assert json.dumps(scores[0]) == json.dumps(scores[1])

@@ -1,0 +1,134 @@
+"""A study taken apart: parts, gangs, cells, and keys that say when two results are the same one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from clinprompt.errors import InputError
+from clinprompt.stages.methods import Lora, Mpt, PromptTuning
+from clinprompt.stages.overrides import load_config
+from clinprompt.study.expansion import partitions_of, parts_of, planned, searched, shard_of, slug
+from clinprompt.study.recipe import SourceTraining
+from clinprompt.study.study_file import Partition, Search, Study
+from clinprompt.tasks.catalog import load_task
+
+SOURCES = ("medications", "problems", "drug-route", "impression")
+TARGETS = ("substance-use-site-b", "drug-route-site-b")
+
+
+def made(**fields):
+    given = {
+        "name": "made", "tasks": Partition(sources=SOURCES, targets=TARGETS), "sources": SourceTraining(),
+        "methods": {"instruction": {"kind": "instruction"}, "mpt": Mpt(), "prompt-tuning": PromptTuning()},
+        "shots": (5, "full"), "draws": 2, "seeds": (1, 2),
+    }  # fmt: skip
+    return Study.model_validate(given | fields)
+
+
+def test_the_grid_of_one_part():
+    [part] = parts_of(made())
+    gangs = planned([part])
+    assert [(one.gang.method, one.gang.seed) for one in gangs] == [
+        ("instruction", 1), ("mpt", 1), ("mpt", 2), ("prompt-tuning", 1), ("prompt-tuning", 2),
+    ]  # fmt: skip
+    assert [(c.target, c.shots, c.draw) for c in gangs[1].cells] == [
+        (target, *where) for target in TARGETS for where in (("5", 0), ("5", 1), ("full", 0))
+    ]
+    assert [c.shots for c in gangs[0].cells] == ["0", "0"]
+    assert len({cell.key for one in gangs for cell in one.cells}) == 2 + 4 * 6
+
+
+def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else():
+    def keys(study):
+        return {(one.part.title, one.gang.method, one.gang.seed): one.key for one in planned(parts_of(study))}
+
+    first, named = keys(made()), keys(made(name="another", description="x", compare={"mpt": ("prompt-tuning",)}))
+    assert first == named
+    place = ("embedded", "prompt-tuning", 1)
+    for change in ({"limits": {"train": 5}}, {"shots": (5,)}, {"prompt": {"length": 8}}, {"score": {"limit": 3}}):
+        assert keys(made(**change))[place] != first[place]
+    others = keys(made(sources=SourceTraining(rank=2)))
+    assert others[place] == first[place]  # prompt-tuning has no sources
+    assert others["embedded", "mpt", 1] != first["embedded", "mpt", 1]
+
+
+def test_a_cell_has_the_same_key_in_a_study_of_fewer_targets():
+    def cells(study):
+        return {
+            (one.gang.method, one.gang.seed, cell.target, cell.shots, cell.draw): cell.key
+            for one in planned(parts_of(study))
+            for cell in one.cells
+        }
+
+    few = cells(made(tasks=Partition(sources=SOURCES, targets=TARGETS[:1]), shots=(5,)))
+    assert few.items() <= cells(made()).items()
+
+
+def test_parts_that_differ_in_their_sources_share_what_has_none():
+    parts = parts_of(made(source_counts=(1, 3)))
+    assert [part.title for part in parts] == ["1 source", "3 sources"]
+    assert [part.recipe.sources.tasks for part in parts] == [SOURCES[:1], SOURCES[:3]]
+    gangs = planned(parts)
+    assert [one.part.sources for one in gangs if one.gang.method == "mpt"] == [1, 1, 3, 3]
+    assert [one.part.sources for one in gangs if one.gang.method == "prompt-tuning"] == [1, 1]
+
+
+def test_leaving_a_kind_out_takes_its_sources_away():
+    found = partitions_of(made(partitions="leave-one-kind-out"))
+    kinds = {name: load_task(name).kind for name in (*SOURCES, *TARGETS)}
+    assert sorted(name for one in found.values() for name in one.targets) == sorted(TARGETS)
+    for one in found.values():
+        assert len({kinds[name] for name in one.targets}) == 1
+        assert set(one.sources) == {name for name in SOURCES if kinds[name] is not kinds[one.targets[0]]}
+        assert len(one.sources) < len(SOURCES)
+
+
+def test_axes_multiply_and_only_what_varies_is_in_the_title():
+    study = made(
+        backbones={"a": {"path": "embedded"}, "b": {"path": "embedded", "dtype": "float64"}}, lengths=(4, 8),
+        tasks=None, partitions={"near": {"sources": SOURCES, "targets": TARGETS[:1]}},
+    )  # fmt: skip
+    titles = [part.title for part in parts_of(study)]
+    assert titles == ["a, length 4", "a, length 8", "b, length 4", "b, length 8"]
+    assert slug(titles[0]) == "a-length-4"
+
+
+def test_shards_are_disjoint_and_together_all():
+    gangs = planned(parts_of(made()))
+    shards = [shard_of(gangs, number=number, of=3) for number in (1, 2, 3)]
+    assert sorted(one.key for shard in shards for one in shard) == sorted(one.key for one in gangs)
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_a_search_gives_every_method_as_many_rates_round_its_own():
+    search = Search(trials=3, step=2.0)
+    assert searched(PromptTuning(), search).budget.rates == (0.15, 0.3, 0.6)
+    assert searched(Lora(budget={"steps": 7}), search).budget.rates == (0.0015, 0.003, 0.006)
+    own = PromptTuning(budget={"rates": (0.1, 0.2, 0.4)})
+    assert searched(own, search) == own
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"search": {"trials": 2}, "methods": {"pt": {"kind": "prompt-tuning", "budget": {"rates": [0.1]}}}},
+         "the same number of tries"),
+        ({"source_counts": [9]}, "a partition has 4 sources"),
+        ({"sources": None}, "mpt needs"),
+        ({"compare": {"mpt": ["prompt-tunning"]}}, "prompt-tunning"),
+        ({"partitions": {"a": {"targets": ["lab-flag"]}}}, "either `tasks`"),
+        ({"tasks": {"sources": ["lab-flag"], "targets": ["lab-flag"]}}, "source and target"),
+        ({"metaprompts": {"embedded": "m"}, "sources": None, "lengths": [4]}, "leave out `lengths`"),
+        ({"ablation": {"neither": "x", "decomposition": "mpt", "distillation": "mpt", "both": "mpt"}}, "'x'"),
+        ({"seedz": [1]}, "seeds"),
+    ],
+)  # fmt: skip
+def test_a_study_that_cannot_be_is_refused_in_words(fields, said, tmp_path):
+    methods = {name: {"kind": name} for name in ("instruction", "mpt", "prompt-tuning")}
+    content = made().model_dump(mode="json", exclude_unset=True) | {"methods": methods} | fields
+    (tmp_path / "s.yaml").write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        load_config(tmp_path / "s.yaml", Study)
+    assert said in str(caught.value)
