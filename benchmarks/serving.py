@@ -7,9 +7,8 @@ of their own ask `/v1/completions` about notes of 300 characters, no note twice,
 (a plain server grounds nothing), at most 24 tokens. Each client asks again when it has its answer.
 *peft*: FastAPI around `peft` and `transformers.generate`, an adapter per prompt, `set_adapter` and one request at a
 time behind a lock. *CTranslate2*: FastAPI around it with the prompt as tokens of a checkpoint, one prompt only, as many
-answers side by side as there are threads. Every server is a process with as many threads. Ours and peft's
-answers must be the same texts; CTranslate2's arithmetic is another in the last digits, which decides here and there
-in a random prompt's answer, so how many are the same is told. Told are requests per second, and over the requests of all rounds the median and the slowest hundredth of
+answers side by side as there are threads. Every server is a process with as many threads. All answers must be the
+same texts. Told are requests per second, and over the requests of all rounds the median and the slowest hundredth of
 what clients waited. The clients take their share of the same processor.
 Hardware: CPU of 2 cores, five to ten minutes; always on the CPU, in float32.
 """
@@ -43,18 +42,15 @@ REQUESTS = {1: 4, 2: 4, 8: 16, 64: 64}
 Waits = defaultdict[tuple[str, str], list[list[float]]]
 """Seconds of every request in each round, by case and variant."""
 
-Texts = defaultdict[tuple[str, str], list[str]]
-"""Answers to the first round's requests, the same ones for all ways, by case and variant."""
 
-
-def cases(options: Options, *, waits: Waits, texts: Texts) -> Iterator[Case]:
+def cases(options: Options, *, waits: Waits) -> Iterator[Case]:
     """Every number of clients for every number of prompts, whose servers run as long as its cases."""
     for prompts in (2,) if options.quick else (1, 20, 200):
         bank = ServedBank(options.models / f"{prompts} served prompts", prompts)
         ways = (OURS, PEFT, CT2) if prompts == 1 or options.quick else (OURS, PEFT)
         with Servers(bank, ways) as servers, Clients() as clients:
             for at_once in (2,) if options.quick else (1, 8, 64):
-                yield _case(servers, clients, at_once, waits, texts)
+                yield _case(servers, clients, at_once, waits)
 
 
 class Servers:
@@ -101,7 +97,7 @@ class Servers:
         )  # fmt: skip
 
 
-def _case(servers: Servers, clients: Clients, at_once: int, waits: Waits, texts: Texts) -> Case:
+def _case(servers: Servers, clients: Clients, at_once: int, waits: Waits) -> Case:
     bank, requests = servers.bank, REQUESTS[at_once]
     name = f"{bank.count} prompts, {at_once} clients"
 
@@ -113,7 +109,6 @@ def _case(servers: Servers, clients: Clients, at_once: int, waits: Waits, texts:
                 asked = bank.requests(requests, seed=next(seeds))  # other notes in every round, the same for all ways
                 seconds, said = clients.ask(address, asked, clients=at_once)
                 waits[name, way].append(seconds)
-                texts.setdefault((name, way), said)
                 return {"texts": torch.tensor([list(hashlib.sha256(text.encode()).digest()) for text in said])}
 
             return step
@@ -122,7 +117,7 @@ def _case(servers: Servers, clients: Clients, at_once: int, waits: Waits, texts:
 
     return Case(
         name,
-        {way: Variant(build(way), "float32", like=None if way == CT2 else PEFT) for way in servers.ways},
+        {way: Variant(build(way), "float32", like=PEFT) for way in servers.ways},
         unit="request",
         units=requests,
         baselines={way.removesuffix(" float32"): (way,) for way in servers.ways if way != OURS},
@@ -130,17 +125,15 @@ def _case(servers: Servers, clients: Clients, at_once: int, waits: Waits, texts:
     )
 
 
-def conclude(lines: list[Line], options: Options, *, waits: Waits, texts: Texts) -> dict[str, Any]:
+def conclude(lines: list[Line], options: Options, *, waits: Waits) -> dict[str, Any]:
     """Requests per second, waiting, and the aims: many clients far faster than one by one, one client hardly slower."""
-    found: dict[str, Any] = {"requests per second": {}, "seconds waited": {}, "answers that are peft's": {}}
+    found: dict[str, Any] = {"requests per second": {}, "seconds waited": {}}
     for line in lines:
         case, variant = line["case"], line["variant"]
         told = f"{case}, {variant.removesuffix(' float32')}"
         seconds = np.concatenate(waits[case, variant][-options.rounds :])  # without the rounds before the timed ones
         found["requests per second"][told] = round(1 / line["seconds per unit"], 2)
         found["seconds waited"][told] = {f"p{q}": round(float(np.percentile(seconds, q)), 4) for q in (50, 99)}
-        pairs = list(zip(texts[case, variant], texts[case, PEFT], strict=True))
-        found["answers that are peft's"][told] = round(sum(one == other for one, other in pairs) / len(pairs), 3)
     if options.quick:
         return found
     faster = {
@@ -156,8 +149,10 @@ def conclude(lines: list[Line], options: Options, *, waits: Waits, texts: Texts)
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run from the command line."""
-    kept: dict[str, Any] = {"waits": defaultdict(list), "texts": defaultdict(list)}
-    return run("serving", partial(cases, **kept), description=__doc__, conclude=partial(conclude, **kept), argv=argv)
+    waits: Waits = defaultdict(list)
+    return run(
+        "serving", partial(cases, waits=waits), description=__doc__, conclude=partial(conclude, waits=waits), argv=argv
+    )
 
 
 if __name__ == "__main__":
