@@ -39,13 +39,20 @@ NAMES = (
     "batch",
     "statistics",
 )
+AUDIT = "audit"
+"""Files and threads, no network: it has nothing to compare ways by."""
 
 
 def test_every_benchmark_is_listed():
     with_main = {path.stem for path in (REPOSITORY / "benchmarks").glob("*.py") if "def main(" in path.read_text()}
-    assert with_main == set(NAMES)
+    assert with_main == {*NAMES, AUDIT}
     page = (REPOSITORY / "benchmarks" / "README.md").read_text()
-    assert all(f"`{name}`" in page for name in NAMES)
+    assert all(f"`{name}`" in page for name in with_main)
+
+
+def test_lines_of_the_audit_log_are_written_and_verified(capsys, tmp_path):
+    importlib.import_module(f"benchmarks.{AUDIT}").main(["--quick", "--folder", str(tmp_path)])
+    assert capsys.readouterr().out.count("lines/s written") == 4 and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,12 +23,13 @@ _PART = "\N{REPLACEMENT CHARACTER}"
 def scored(prediction: Prediction, answer: RawAnswer, text: Callable[[Sequence[int]], str]) -> Prediction:
     """The prediction with the scores of its items and of the whole answer; ``text`` reads token ids.
 
-    An answer without log-probabilities has none.
+    An answer without log-probabilities has none; one of an engine that does not tell its tokens apart has one as a
+    whole only.
     """
     if not answer.chances:
         return prediction
     scores = {}
-    if prediction.items:
+    if prediction.items and len(answer.ids) == len(answer.chances):
         begun = len(answer.text) - len(answer.text.removeprefix(" "))
         ends = token_ends(answer.ids, text)
         ranges = [(begun + start, begun + end) for start, end in item_ranges(answer.text[begun:])]
