@@ -18,8 +18,10 @@ demo: export OMP_NUM_THREADS := 1
 demo: $(STAMP)
 	$(BIN)/clinprompt demo
 
+# Two processes of one thread each: a file's tests stay together, so that what they share is made once.
+test: export OMP_NUM_THREADS := 1
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 setup: $(STAMP)
 

@@ -36,6 +36,7 @@ NAMES = (
     "streaming",
     "bank",
     "live_engine",
+    "serving",
     "batch",
     "statistics",
 )

@@ -248,6 +248,8 @@ def test_a_full_disk_of_the_audit_log_refuses_and_goes_on_when_there_is_room(ban
             next(lines)
             with full_disk(path):
                 rest = list(lines)  # an answer that has begun is finished; its second line is missing
+                told = 'requests_total{route="/v1/completions",status="503"} 7.0'  # six were refused before
+                wait_until(lambda: told in client.get("/metrics").text)
             assert "data: [DONE]" in rest
         assert text(completed(client, "sum")) == right
     found = verify(path, secret=audit_secret(tmp_path / "audit.jsonl.secret"))

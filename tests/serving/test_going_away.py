@@ -56,8 +56,10 @@ def test_a_busy_server_says_so_and_is_not_kept_from_the_health_checks(opened, ba
         server,
         address,
     ):
-        held = [connected(address, *BODIES["stream"]) for _ in range(2)]
-        wait_until(lambda: server.engine.running == 1 and server.engine.waiting == 1)
+        held = [connected(address, *BODIES["stream"])]
+        wait_until(lambda: server.engine.running == 1)  # before that there is no room for the second one
+        held.append(connected(address, *BODIES["stream"]))
+        wait_until(lambda: server.engine.waiting == 1)
         full = httpx.post(f"{address}/v1/completions", json=BODIES["completion"][1], timeout=20)
         assert full.status_code == 503 and full.json()["error"]["code"] == "overloaded"
         assert int(full.headers["retry-after"]) >= 1

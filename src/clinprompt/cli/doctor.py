@@ -18,7 +18,8 @@ from clinprompt.cli.console import console
 
 EXTRAS = {
     "bertscore": "the metric bert-score, with a model folder of your own",
-    "cluster": "predictions mapped over a Ray cluster",
+    "cluster": "predictions and studies on a Ray cluster",
+    "search": "learning rates of a study searched by Optuna",
     "dev": "tests, style checks and the scorers they compare with",
     "hub": "data sets of the Hugging Face library `datasets`",
     "quantised": "backbones whose frozen weights are kept in 8 or 4 bits",

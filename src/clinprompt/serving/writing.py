@@ -46,7 +46,7 @@ class AnswerWriting:
     ) -> None:
         self.ticket, self.read, self._queue, self._predictor = ticket, read, queue, predictor
         self.answer = asyncio.wrap_future(ticket.future)
-        self.answer.add_done_callback(lambda _: queue.put_nowait(None))
+        self.answer.add_done_callback(self._ended)
         self._begun = False
 
     @property
@@ -74,6 +74,12 @@ class AnswerWriting:
         """The finished text, its tokens, and the engine's record of it."""
         steps = [step async for step in self.steps()]
         return "".join(step.text for step in steps), [step.token for step in steps if step.token], await self.answer
+
+    def _ended(self, answer: asyncio.Future[RawAnswer]) -> None:
+        """End the steps; how an answer ended is taken note of even where nobody waits for it any more."""
+        if not answer.cancelled():
+            answer.exception()
+        self._queue.put_nowait(None)
 
     def _own(self, text: str) -> str:
         """The text without the joint."""

@@ -73,7 +73,7 @@ def test_corrections_become_a_version_that_a_person_promotes(opened, server, mon
     compared = {"metric": "span-f1", "notes": 5, "examples": 6, "folds": 5, "old": score, "new": {**score, "value": 70.5},
                 "difference": 9.5, "low": -1.0, "high": 20.0}  # fmt: skip
     made = {"prompt": "meds@2", "before": "meds@1", "notes": 5, "examples": 6, "unseen": 5, "compared": compared}
-    standing_in(monkeypatch, said=made, seconds=1.5)
+    standing_in(monkeypatch, said=made, seconds=4)
     page = read(opened(), tasks=("meds",))
     correct(page, "meds@1")
     page.click("#save")
