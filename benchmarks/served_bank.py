@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +90,5 @@ def _prompt(opened: Opened, name: str, seed: int) -> SoftPrompt:
 def _convert(checkpoint: Path, out: Path) -> None:
     from ctranslate2.converters import TransformersConverter
 
-    config = checkpoint / "config.json"
-    # The converter opens a checkpoint in its config's dtype, and would round the prompts to the backbone's bfloat16.
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}))
     with patch.object(gc, "collect", int):  # the converter collects in every step, which takes seconds
         TransformersConverter(str(checkpoint)).convert(str(out), quantization="float32")

@@ -212,6 +212,16 @@ def test_other_shards_are_linked_and_everything_else_comes_along(family, tmp_pat
     )
 
 
+def test_the_configuration_says_the_dtype_that_the_tables_were_given(tmp_path):
+    settings = BackboneSettings(path=str(sharded(tmp_path, "llama")))
+    opened = open_backbone(settings)
+    file = write_random_prompt(tmp_path / "p.safetensors", opened, task="medications", placement="suffix")
+    asked = ExportSettings(backbone=settings, prompts=(file,), out=tmp_path / "out", tables="bfloat16")
+    done = export_prompts(asked, opened=opened)
+    assert json.loads((done.out / "config.json").read_text())["dtype"] == "bfloat16"
+    assert {table.dtype for table in load_file(done.out / TABLES).values()} == {torch.bfloat16}
+
+
 def test_unused_rows_of_a_padded_table_are_used_first(tmp_path):
     folder = tiny_folder(tmp_path / "padded")
     model = AutoModelForCausalLM.from_pretrained(folder)

@@ -40,7 +40,8 @@ def export_prompt_tokens(
 ) -> dict[str, Any]:
     """Write the checkpoint into an empty ``folder``; returns what was linked and what was written anew.
 
-    ``dtype`` is that of the two tables (``None``: the checkpoint's own). Raises :class:`InputError` for metaprompts,
+    ``dtype`` is that of the two tables (``None``: the checkpoint's own), and then of the whole configuration: an engine
+    that computes in what it says would round the tables again. Raises :class:`InputError` for metaprompts,
     for token texts that the tokenizer has already, and for checkpoints without ``tokenizer.json``.
     """
     placed = []
@@ -56,7 +57,7 @@ def export_prompt_tokens(
     vectors = torch.cat([one.vectors for one in placed])
     rows, linked = _write_weights(origin, folder, vectors, first, dtype)
     new = range(first, first + len(vectors))
-    _change(folder / "config.json", _config_changes(folder, rows))
+    _change(folder / "config.json", _config_changes(folder, rows, dtype))
     _suppress(folder, new)
     records, at = [], first
     for one in placed:
@@ -165,10 +166,14 @@ def _read(origin: Origin, files: dict[str, str], name: str) -> Tensor:
     return table
 
 
-def _config_changes(folder: Path, rows: int) -> dict[str, Any]:
-    """Vocabulary and untied tables, where the configuration says them: at its top, or in the part for text."""
+def _config_changes(folder: Path, rows: int, dtype: torch.dtype | None) -> dict[str, Any]:
+    """Vocabulary, untied tables and dtype, where the configuration says them: at its top, or in the part for text."""
     config = _json(folder / "config.json")
     changes: dict[str, Any] = {"vocab_size": rows, "tie_word_embeddings": False}
+    if dtype is not None:
+        changes["dtype"] = str(dtype).removeprefix("torch.")
+        if "torch_dtype" in config:  # its name before transformers 5
+            changes["torch_dtype"] = changes["dtype"]
     if "text_config" not in config:
         return changes
     text = {**config["text_config"], **changes}
