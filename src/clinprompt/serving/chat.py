@@ -156,7 +156,7 @@ def chat_routes(server: Server) -> APIRouter:
         note = body.note
         param = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
         generation = body.generation(server.settings, tokens=body.max_completion_tokens or body.max_tokens, param=param)
-        server.admit(request, caller, [note])
+        server.admit(request, caller, [note], body.inputs)
         [served] = await server.wanted(request, caller, [body.model])
         chances = (body.top_logprobs or 0) if body.logprobs else None
         writing = await begin(server, served, note, body.inputs, generation, chances=chances)

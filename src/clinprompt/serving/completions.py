@@ -88,7 +88,7 @@ def completion_routes(server: Server) -> APIRouter:
         if body.streams and len(notes) > 1:
             raise Refused(400, "invalid_parameter", "stream: one prompt at a time", param="stream")
         generation = body.generation(server.settings, tokens=body.max_tokens, param="max_tokens")
-        server.admit(request, caller, notes)
+        server.admit(request, caller, notes, body.inputs)
         [served] = await server.wanted(request, caller, [body.model])
         writings = []
         try:

@@ -91,7 +91,7 @@ def correction_routes(server: Server, adaptations: Adaptations) -> APIRouter:
     async def keep(body: CorrectionRequest, caller: AnyCaller, request: Request) -> Kept:
         """Keep a corrected note as a training example; the same note again takes the place of the one before."""
         folder = kept_in(server)
-        server.admit(request, caller, [body.note])
+        server.admit(request, caller, [body.note], body.inputs)
         [served] = await server.wanted(request, caller, [body.task])
         correction = corrected(body)
         name = await asyncio.to_thread(folder.save, served.task, correction)

@@ -54,7 +54,10 @@ def export_routes(server: Server) -> APIRouter:
         """A zip with the note and its brat file, or a FHIR R4 Bundle; ``X-Left-Out`` counts what it cannot hold."""
         server.admit(request, caller, [body.note])
         document = document_of(body.id, body.note, body.tasks)
-        content, lost = (_brat if body.format == "brat" else _fhir)(document, body.tasks)
+        try:
+            content, lost = (_brat if body.format == "brat" else _fhir)(document, body.tasks)
+        except UnicodeEncodeError:
+            raise Refused(400, "invalid_parameter", "a text has half of a surrogate pair", param="note") from None
         if answers := sum(one.answer is not None for one in body.tasks):
             lost["answers"] = answers
         left_out = ", ".join(f"{kind} {count}" for kind, count in sorted(lost.items()))

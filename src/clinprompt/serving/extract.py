@@ -25,7 +25,7 @@ def extract_routes(server: Server) -> APIRouter:
         notes = body.given
         if len(notes) > limits.notes:
             raise Refused(413, "too_many_notes", f"a request may have {limits.notes} notes", param="notes")
-        server.admit(request, caller, [note.text for note in notes])
+        server.admit(request, caller, [note.text for note in notes], *body.questions.values())
         found = await server.wanted(request, caller, body.tasks)
         asked = [Asked(one, served, body.questions.get(one, {})) for one, served in zip(body.tasks, found, strict=True)]
         check_asked(asked)
@@ -34,7 +34,7 @@ def extract_routes(server: Server) -> APIRouter:
         tasks = [task for note in result.results for task in note.tasks]
         visit.spans, visit.relations = sum(len(t.spans) for t in tasks), sum(len(t.relations) for t in tasks)
         server.metrics.tokens(
-            body.tasks[0] if len(body.tasks) == 1 else "several",
+            found[0].name if len({one.name for one in found}) == 1 else "several",
             read=result.usage.prompt_tokens, written=result.usage.completion_tokens,
         )  # fmt: skip
         return result

@@ -105,6 +105,9 @@ def _invalid(fault: RequestValidationError) -> Refused:
     place, kind, _ = found[0]
     if kind == "json_invalid":
         return Refused(400, "invalid_json", "the body is not JSON")
+    if kind == "model_attributes_type" and not place:
+        what = "the body is no JSON object, or the header `Content-Type: application/json` is missing"
+        return Refused(400, "invalid_json", what)
     extra = [name or "of this name" for name, kind, _ in found if kind == "extra_forbidden"]
     if extra:
         what = "; ".join(f"there is no parameter {name}" for name in extra[:5])

@@ -168,6 +168,8 @@ def _check_origin(sent: Mapping[bytes, list[bytes]]) -> None:
 def _plain(host: str) -> str:
     """One spelling of a host: lower case, no dot at the end, addresses of IPv6 shortened."""
     host = host.strip().lower().rstrip(".")
+    if host.count(":") > 1 and not host.startswith("["):
+        host = f"[{host}]"
     if host.startswith("["):
         address, _, port = host[1:].partition("]")
         with suppress(ValueError):

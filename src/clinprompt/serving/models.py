@@ -84,7 +84,7 @@ def model_routes(server: Server) -> APIRouter:
         """One prompt, by name or by name@version."""
         snapshot = server.prompts.snapshot
         server.may(caller, model)
-        return told(await server.found(model, snapshot), model, snapshot)
+        return told(await server.found(model, snapshot, caller), model, snapshot)
 
     return router
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from clinprompt.errors import InputError
@@ -21,6 +21,7 @@ from clinprompt.serving.findings import Reference
 from clinprompt.serving.refused import Refused
 from clinprompt.serving.served import Snapshot
 from clinprompt.serving.server import Server
+from clinprompt.serving.visit import visit_of
 from clinprompt.stages.banked import add_prompts, replace_prompt
 
 
@@ -73,7 +74,7 @@ def prompt_routes(server: Server) -> APIRouter:
     """The routes of administrators."""
     router = APIRouter(tags=["prompts"], responses=refusals(403, 404, 409, 422))
 
-    async def changed(change: Callable[[], list[Banked]]) -> list[PromptTold]:
+    async def changed(request: Request, change: Callable[[], list[Banked]]) -> list[PromptTold]:
         """Change the bank in a thread, look at it again, and tell the versions that the change returns."""
 
         def run() -> list[Banked]:
@@ -85,6 +86,9 @@ def prompt_routes(server: Server) -> APIRouter:
             return found
 
         found = await asyncio.get_running_loop().run_in_executor(server.pool, run)
+        visit = visit_of(request)
+        visit.tasks = tuple(dict.fromkeys(one.name for one in found))
+        visit.prompts = tuple(one.reference for one in found)
         return [told(one, server.prompts.snapshot) for one in found]
 
     async def known(reference: str) -> None:
@@ -97,11 +101,15 @@ def prompt_routes(server: Server) -> APIRouter:
     async def listed(caller: Admin) -> PromptList:
         """Every version of the bank, with the reason where one is not served."""
         snapshot = server.prompts.snapshot
-        return PromptList(revision=snapshot.revision, data=[told(one, snapshot) for one in snapshot.listed])
+        return PromptList(
+            revision=snapshot.revision, data=[told(one, snapshot) for one in snapshot.listed if caller.allows(one.name)]
+        )
 
     @router.post("/v1/prompts", status_code=201, summary="Add a version")
-    async def add(body: PromptAdded, caller: Admin) -> PromptTold:
+    async def add(body: PromptAdded, caller: Admin, request: Request) -> PromptTold:
         """Add a prompt file of the inbox as a new version; the bank's rules decide whether it may be one."""
+        if caller.tasks is not None:  # a file's own name is known only when it is open
+            server.may(caller, body.name)
         file = inbox_file(server.settings.inbox, body.path)
 
         def change() -> list[Banked]:
@@ -114,30 +122,33 @@ def prompt_routes(server: Server) -> APIRouter:
             [added] = add_prompts(server.bank, [file], name=body.name)
             return [server.bank.promote(added.reference) if body.promote else added]
 
-        [added] = await changed(change)
+        [added] = await changed(request, change)
         return added
 
     @router.put("/v1/prompts/{prompt}/promote", include_in_schema=False)
     @router.post("/v1/prompts/{prompt}/promote", summary="Promote a version")
-    async def promote(prompt: Reference, caller: Admin) -> PromptTold:
+    async def promote(prompt: Reference, caller: Admin, request: Request) -> PromptTold:
         """Let the bare name mean this version from the next request on."""
+        server.may(caller, prompt)
         await known(prompt)
-        [found] = await changed(lambda: [server.bank.promote(prompt)])
+        [found] = await changed(request, lambda: [server.bank.promote(prompt)])
         return found
 
     @router.put("/v1/prompts/{prompt}/rollback", include_in_schema=False)
     @router.post("/v1/prompts/{prompt}/rollback", summary="Go back a version")
-    async def rollback(prompt: Reference, caller: Admin) -> PromptTold:
+    async def rollback(prompt: Reference, caller: Admin, request: Request) -> PromptTold:
         """Let the bare name mean the version that was promoted before."""
+        server.may(caller, prompt)
         await known(prompt)
-        [found] = await changed(lambda: [server.bank.rollback(prompt)])
+        [found] = await changed(request, lambda: [server.bank.rollback(prompt)])
         return found
 
     @router.delete("/v1/prompts/{prompt}", summary="Remove a version or a name")
-    async def remove(prompt: Reference, caller: Admin) -> PromptsRemoved:
+    async def remove(prompt: Reference, caller: Admin, request: Request) -> PromptsRemoved:
         """Remove a version, or all of a name; requests that run keep what they began with."""
+        server.may(caller, prompt)
         await known(prompt)
-        gone = await changed(lambda: server.bank.remove(prompt))
+        gone = await changed(request, lambda: server.bank.remove(prompt))
         return PromptsRemoved(removed=[one.id for one in gone])
 
     return router

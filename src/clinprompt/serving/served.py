@@ -112,15 +112,16 @@ class ServedPrompts:
         """Whether a file that could not be opened is another one now; the bank itself need not have changed."""
         return any(_state(path) != state for path, state in self._failed.items())
 
-    def find(self, reference: str, snapshot: Snapshot) -> Served:
+    def find(self, reference: str, snapshot: Snapshot, *, opens: Callable[[str], bool] = lambda name: True) -> Served:
         """The prompt that a name or ``name@version`` means in a snapshot.
 
-        Raises :class:`InputError` for one that is not there or not fit to be served.
+        Errors name other prompts only where ``opens`` is true of them. Raises :class:`InputError` for one that is not
+        there or not fit to be served.
         """
         name, number = parsed_reference(reference)
         versions = {one.version: one for one in snapshot.versions(name)}
         if not versions:
-            raise unknown_name("model", name, sorted({one.name for one in snapshot.listed}))
+            raise unknown_name("model", name, sorted({one.name for one in snapshot.listed if opens(one.name)}))
         if number is None:
             if name not in snapshot.promoted:
                 faults = [snapshot.faults[one.reference] for one in versions.values() if one.promoted]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -70,9 +71,17 @@ class Server:
         """Whether the engine can answer."""
         return self.engine is None or self.engine.alive
 
-    def admit(self, request: Request, caller: Caller, texts: Sequence[str]) -> None:
-        """Count notes against the caller's quotas and put them on record; :class:`Refused` when they are too many."""
-        characters = sum(map(len, texts))
+    def admit(
+        self, request: Request, caller: Caller, texts: Sequence[str], *beside: Mapping[str, str | list[str]]
+    ) -> None:
+        """Count notes, and the inputs ``beside`` them, against the caller's quotas and put the notes on record.
+
+        Raises :class:`Refused` when they are too many.
+        """
+        inputs = [
+            text for one in beside for value in one.values() for text in ([value] if isinstance(value, str) else value)
+        ]
+        characters = sum(map(len, texts)) + sum(map(len, inputs))
         visit, most = visit_of(request), self.settings.limits.characters
         visit.characters = characters
         if self.secret is not None:
@@ -89,7 +98,7 @@ class Server:
         snapshot = self.prompts.snapshot
         for reference in references:
             self.may(caller, reference)
-        found = [await self.found(reference, snapshot) for reference in references]
+        found = [await self.found(reference, snapshot, caller) for reference in references]
         visit = visit_of(request)
         visit.tasks, visit.prompts = tuple(one.name for one in found), tuple(one.reference for one in found)
         return found
@@ -99,12 +108,13 @@ class Server:
         if not caller.allows(reference):
             raise Refused(403, "not_allowed", "the key does not open this prompt", param="model")
 
-    async def found(self, reference: str, snapshot: Snapshot) -> Served:
+    async def found(self, reference: str, snapshot: Snapshot, caller: Caller) -> Served:
         """The prompt that a name means; :class:`Refused` when there is none that is served."""
         if reference in snapshot.promoted:
             return snapshot.promoted[reference]
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.pool, self.prompts.find, reference, snapshot)
+            find = partial(self.prompts.find, reference, snapshot, opens=caller.allows)
+            return await asyncio.get_running_loop().run_in_executor(self.pool, find)
         except InputError as fault:
             raise Refused(404, "model_not_found", str(fault), param="model") from None
 

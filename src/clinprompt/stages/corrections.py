@@ -61,6 +61,8 @@ class Correction:
                 where=f"task {task.name}",
                 fix="correct the attribute in the task that finds the mentions",
             )
+        if task.kind in SPAN_KINDS and (self.label is not None or self.text is not None):
+            raise InputError("this task has spans, and no answer", where=f"task {task.name}")
         found = self._spans(task) if task.kind in SPAN_KINDS else [self._answer(task)]
         for example in found:
             CODECS[task.codec].encode(example, task)

@@ -33,6 +33,9 @@ export class Learning {
 
   /** Show what is kept of a task. */
   show(task, about) {
+    this.root.hidden = false;
+    if (this.making === task) return; // what was asked before the button was pressed would hide the progress
+    this.making = null;
     this.task = task;
     const unseen = about.unseen === about.notes ? "" : `, ${about.unseen} of them new to ${about.promoted}`;
     this.button = el("button", { type: "button", class: "primary", id: "adapt", onclick: () => this.#adapt() }, "Adapt a new version");
@@ -41,13 +44,13 @@ export class Learning {
       el("h2", {}, `Learn from corrections: ${task}`),
       el("p", {}, `${counted(about.notes, "corrected note")} kept${unseen}. A new version goes on from ${about.promoted}; both are then scored on new notes that neither was trained on.`),
       el("p", { class: "buttons" }, this.button), this.outcome);
-    this.root.hidden = false;
     this.button.disabled = about.notes === 0;
     if (about.running) this.#follow(about.running);
   }
 
   async #adapt() {
     this.button.disabled = true;
+    this.making = this.task;
     try {
       const begun = await ask("v1/adaptations", { method: "POST", body: { task: this.task } });
       tell(`Adapting ${this.task}…`);
@@ -58,12 +61,14 @@ export class Learning {
   }
 
   async #follow(id) {
+    const task = this.making = this.task;
     const bar = el("progress", { max: "1", "aria-label": "Progress" });
     const line = el("p", {}, "Starting…");
     this.outcome.replaceChildren(bar, line);
     this.button.disabled = true;
     for (;;) {
       const now = await ask(`v1/adaptations/${encodeURIComponent(id)}`);
+      if (this.making !== task) return; // another task is shown
       if (now.state === "done") return this.#scores(now);
       if (now.state === "failed") return this.#fail(now.error);
       if (now.progress === null) bar.removeAttribute("value");
@@ -74,12 +79,14 @@ export class Learning {
   }
 
   #fail(message) {
+    this.making = null;
     this.button.disabled = false;
     this.outcome.replaceChildren(el("p", { class: "wrong" }, message));
     tell(message, { wrong: true });
   }
 
   #scores(done) {
+    this.making = null;
     this.button.disabled = false;
     const { prompt, before, compared } = done.result;
     const promote = el("button", { type: "button", id: "promote", onclick: () => this.#promote(prompt) }, `Promote ${prompt}`);
