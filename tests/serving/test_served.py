@@ -141,3 +141,28 @@ def test_administrators_change_the_bank(own, opened, tmp_path):
         assert call("DELETE", "/v1/prompts/sum@9").status_code == 404
         assert call("POST", "/v1/prompts", name="x", vectors=[[1.0]]).status_code == 400
         assert len(PromptBank(own.folder).listed()) == 7
+
+
+def test_the_tasks_of_a_key_bind_administrators_and_changes_are_on_record(own, opened, tmp_path):
+    inbox, keys, log = tmp_path / "inbox", tmp_path / "keys.json", tmp_path / "audit.jsonl"
+    inbox.mkdir()
+    version(opened, inbox, 72)
+    key = add_key(keys, "ward", tasks=("sum", "gone"), admin=True)
+    with served(own.folder, opened, keys=keys, audit=log, inbox=inbox) as (_, address):
+        headers = {"Authorization": f"Bearer {key}"}
+        with httpx.Client(base_url=address, headers=headers, timeout=30, trust_env=False) as client:
+            unknown = client.get("/v1/models/gone")
+            assert unknown.status_code == 404 and "sum" in unknown.text and "meds" not in unknown.text
+            assert {one["id"] for one in client.get("/v1/prompts").json()["data"]} == {"sum@1"}
+            body = {"path": "v72.safetensors"}
+            for other in (body, body | {"name": "meds"}):
+                assert client.post("/v1/prompts", json=other).status_code == 403
+            assert client.delete("/v1/prompts/meds@1").status_code == 403
+            assert client.post("/v1/prompts", json=body | {"name": "sum"}).json()["id"] == "sum@2"
+            assert client.post("/v1/prompts/sum@2/promote").status_code == 200
+            told = client.post(
+                "/v1/extract", json={"notes": [], "tasks": ["sum"]}, headers={"Content-Type": "text/plain"}
+            )
+            assert told.status_code == 400 and "Content-Type" in told.json()["error"]["message"]
+    lines = [line for line in log.read_text().splitlines() if "promote" in line]
+    assert any('"sum@2"' in line for line in lines)
