@@ -55,3 +55,8 @@ def test_mistakes_are_one_paragraph(place, clinprompt):
         ended = clinprompt(*words, *more)
         assert ended.code == 2 and shows.casefold() in ended.err.casefold(), (more, ended.err)
         assert "Traceback" not in ended.err and not (place / "o").exists()
+
+
+def test_an_output_without_a_name_is_refused(place, clinprompt):
+    ended = clinprompt("predict", "notes.jsonl", "--reader", "jsonl", "-p", "medications.safetensors", "-o", ".")
+    assert ended.code == 2 and "no name of an output" in ended.err

@@ -107,7 +107,7 @@ def test_a_client_that_goes_away_is_not_answered():
         (("Notes.Example",), b"notes.example:443", 200), (("notes.example:443",), b"notes.example:443", 200),
         (("notes.example:443",), b"notes.example:444", 421), (("notes.example:443",), b"notes.example", 421),
         (("[::1]:9",), b"[::1]:9", 200), (("[::1]:9",), b"[::1]:8", 421), (("[0::1]:9",), b"[::1]:9", 200),
-        (("*",), b"anything.example", 200), (("*",), b"any thing", 400),
+        (("2001:db8::5",), b"[2001:db8::5]:8080", 200), (("*",), b"anything.example", 200), (("*",), b"any thing", 400),
     ],
 )  # fmt: skip
 def test_the_host_is_one_of_ours(allowed, host, status):

@@ -49,5 +49,5 @@ MostFailed = Annotated[
 ]
 RetryFailed = Annotated[
     bool,
-    typer.Option("--retry-failed", help="Try the failed notes of a finished run again.", rich_help_panel=PANEL),
+    typer.Option("--retry-failed", help="Try the failed notes of an earlier run again.", rich_help_panel=PANEL),
 ]

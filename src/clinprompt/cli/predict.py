@@ -136,14 +136,16 @@ def predict(
                      "longer items may be cut (--overlap, --window)")  # fmt: skip
     if report.unconstrained:
         console.warn(f"answers of this backbone were written freely and checked afterwards: {report.unconstrained}")
+    for remark in report.remarks:
+        console.warn(remark)
     if report.waiting:
         console.line(
             f"this share is done; {report.waiting} shards of others are not, and who ends last writes the output"
         )
+        if report.failed:
+            console.warn(f"{report.failed} notes of this share failed; their list is written with the output")
         console.result({"out": settings.out, **report_record(report)})
         return
-    for remark in report.remarks:
-        console.warn(remark)
     if report.lost:
         console.warn(f"{to} cannot hold: {', '.join(f'{kind} {count}' for kind, count in report.lost.items())}")
     console.line(f"written to {settings.out}")

@@ -44,6 +44,9 @@ def predict(settings: PredictSettings, *, opened: Opened | None = None, progress
     settings, prompts or notes.
     """
     share, settings = share_of(settings.batch.share), _settled(settings)
+    if not settings.out.name:
+        raise InputError("this is no name of an output", where=f"--out {settings.out}",
+                         fix="name a file, or a folder that is not there yet")  # fmt: skip
     folder = PartsFolder(settings.out)
     with folder.held(share), _full_disk_told(folder):
         folder.sweep()
@@ -215,7 +218,8 @@ def _known(folder: PartsFolder, looked: Survey, settings: PredictSettings) -> di
             raise InputError(
                 "the notes were changed, moved or removed after they had been answered",
                 where=f"notes {(number - 1) * size + 1} to {number * size}, {folder.path}",
-                fix="restore them, choose another --out, or remove that folder to start anew",
+                fix=("if only notes that had failed were mended, give --retry-failed; else " if part.failed else "")
+                + "restore them, choose another --out, or remove that folder to start anew",
             )
         known[number] = len(part.failed)
     return known

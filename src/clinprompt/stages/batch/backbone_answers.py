@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from clinprompt.errors import InputError
@@ -60,21 +61,27 @@ class BackboneAnswers:
         said = [[next(found) for _ in plans] if not isinstance(plans, InputError) else [] for plans in planned]
         sound = [place for place, plans in enumerate(planned) if not isinstance(plans, InputError)]
         given = {place: self._given(planned[place], said[place]) for place in sound}  # type: ignore[arg-type]
-        documents, about = attributed(
-            [self._document(items[place], given[place]) for place in sound],
-            self.about,
-            self.predictor,
-            window=self.settings.window,
-        )
+        with self._engine_blamed():
+            documents, about = attributed(
+                [self._document(items[place], given[place]) for place in sound],
+                self.about,
+                self.predictor,
+                window=self.settings.window,
+            )
         made: list[NoteAnswer | InputError] = [plans if isinstance(plans, InputError) else None for plans in planned]  # type: ignore[misc]
         for place, document, more in zip(sound, documents, about, strict=True):
             made[place] = self._answer(document, planned[place], said[place], more, given[place])  # type: ignore[arg-type]
         return made
 
     def _asked(self, plans: Sequence[Plan], watch: Callable[[int], None]) -> list[Prediction]:
-        """The engine's answers; when it is another program that is gone or says no, no note is to blame."""
-        try:
+        with self._engine_blamed():
             return self.notes.answers(plans, watch=watch)
+
+    @contextmanager
+    def _engine_blamed(self) -> Iterator[None]:
+        """When the engine is another program that is gone or says no, no note is to blame."""
+        try:
+            yield
         except InputError as fault:
             if self.settings.engine.kind == "local" or getattr(fault, "status", None) in _NOTES:
                 raise

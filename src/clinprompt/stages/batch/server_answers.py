@@ -187,6 +187,12 @@ class ServerAnswers:
             except httpx.ReadTimeout:
                 raise InputError(f"the server did not answer within {self.server.timeout:g} s") from None
             except httpx.TransportError as fault:
+                if body is None and isinstance(fault, httpx.ConnectError):  # before the first note
+                    raise RunError(
+                        "there is no server at this address",
+                        where=self.server.url,
+                        fix="start it with `clinprompt serve`, or give its address as --server",
+                    ) from None
                 why = type(fault).__name__
             else:
                 if response.status_code == 200:

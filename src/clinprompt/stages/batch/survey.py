@@ -66,7 +66,8 @@ def too_many(most: int, first: str, *, what: str) -> InputError:
     return InputError(
         f"more than {most} notes could not be {what}; the first: {first}",
         where="batch.most_failed",
-        fix="mend the notes, or allow more with --most-failed; what is done stays done",
+        fix="mend the notes (with --retry-failed where a shard with them is done), or allow more with --most-failed; "
+        "what is done stays done",
     )
 
 
