@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,7 @@ def test_a_constant_gain_has_no_width_though_documents_differ(tmp_path):
     [_, found] = compared(cells, {"a": ("b",)})
     assert (found.difference, found.low, found.high) == pytest.approx((10.0, 10.0, 10.0))
     assert found.significant and not found.apart and found.verdict == "significantly higher"
+    assert replace(found, p=0.13).verdict == "higher by its interval only"
     [_, back] = compared(cells, {"b": ("a",)})
     assert back.high == pytest.approx(-10.0) and back.verdict == "significantly lower"
 

@@ -18,6 +18,8 @@ BETTER = "better of the references"
 """Reference of the row against whichever reference has the highest score in its group or target and shot count."""
 
 _P = {"digits": 5}
+LEVEL = 0.05
+"""Below it a p-value is significant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,12 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """What the interval says, in words."""
+        """What interval and ``p`` say, in words: a difference is significant when both do."""
         if not self.significant:
             return "no difference shown"
         side = "higher" if self.low > 0 else "lower"
-        return f"significantly {side}, intervals apart" if self.apart else f"significantly {side}"
+        told = f"significantly {side}" if self.p < LEVEL else f"{side} by its interval only"
+        return f"{told}, intervals apart" if self.apart else told
 
 
 def differences(
