@@ -134,7 +134,7 @@ def test_what_the_api_cannot_do_is_refused(checkpoint, server, url):
     engine = checkpoint.engine(url).engine
     asked = questions(checkpoint)
     ours, _ = both(checkpoint, url)
-    request = ours._request(next(one for one in asked if one.vectors is not None))
+    request = ours.request(next(one for one in asked if one.vectors is not None))
     with pytest.raises(InputError, match="beams"):
         engine.answers([request], Generation(4, beams=2))
     for name, words in (("", "without a name"), ("meds@1", "no prompt named 'meds@1'")):
@@ -199,7 +199,7 @@ def test_threads_share_an_engine(checkpoint, server, url):
 
 def test_log_probabilities_of_what_was_written_and_how_it_is_drawn(checkpoint, server, url):
     ours, theirs = both(checkpoint, url)
-    request = ours._request(questions(checkpoint)[1])
+    request = ours.request(questions(checkpoint)[1])
     [expected], [found] = ([*one.engine.answers([request], SHORT)] for one in (ours, theirs))
     assert (found.text, found.tokens) == (expected.text, expected.tokens)
     assert found.chances == pytest.approx(expected.chances, abs=log1p(12 / 263) + 1e-3)
