@@ -10,7 +10,7 @@ from clinprompt.study.score_table import score_table
 from clinprompt.study.table import Line
 
 DAGGER = "†"
-"""Stands behind every score of which some examples were seen in training."""
+"""Stands behind every score of which some examples stand in what was trained on, whole or nearly."""
 
 
 def console_table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:

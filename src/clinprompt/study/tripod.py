@@ -81,7 +81,7 @@ def tripod(study: Study, found: Sequence[PartResult], lines: Sequence[StudyLine]
     performance = (
         f"The tables of this report: {len(lines)} lines; {missing} cells without a result, {len(gaps)} gap(s)."
     )
-    people = f"{data}. Leakage: {leaks} scored examples were seen in training or pretraining."
+    people = f"{data}. Leakage: {leaks} scored examples stand in training or pretraining text, whole or nearly."
     rows: list[tuple[str, str, str, bool]] = [
         ("Title", "Title", f"Name of the study: {study.name}.", True),
         ("Abstract", "Abstract", study.description, True),
