@@ -58,9 +58,8 @@ def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
     if rows:
         console.table(columns, rows, title="Differences by group in points [95 % paired interval]")
     if any(line.leakage for line in result.lines):
-        console.warn(
-            f"{DAGGER} some of the scored examples stand in what was trained on, whole or nearly; see {out / 'leakage.csv'}"
-        )
+        told = "some of the scored examples stand in what was trained on, whole or nearly"
+        console.warn(f"{DAGGER} {told}; see {out / 'leakage.csv'}")
     console.line(f"{seconds / 60:.1f} minutes; table: {out / 'table.csv'}; report: {out / 'report.html'}")
     return result
 
