@@ -18,6 +18,7 @@ from clinprompt.prompts.banked import Banked
 from clinprompt.serving.bearer import Admin
 from clinprompt.serving.faults import refusals
 from clinprompt.serving.findings import Reference
+from clinprompt.serving.keys import Caller
 from clinprompt.serving.refused import Refused
 from clinprompt.serving.served import Snapshot
 from clinprompt.serving.server import Server
@@ -91,7 +92,8 @@ def prompt_routes(server: Server) -> APIRouter:
         visit.prompts = tuple(one.reference for one in found)
         return [told(one, server.prompts.snapshot) for one in found]
 
-    async def known(reference: str) -> None:
+    async def known(reference: str, caller: Caller) -> None:
+        server.may(caller, reference)
         try:
             await asyncio.to_thread(server.bank.find, reference)
         except InputError as fault:
@@ -129,8 +131,7 @@ def prompt_routes(server: Server) -> APIRouter:
     @router.post("/v1/prompts/{prompt}/promote", summary="Promote a version")
     async def promote(prompt: Reference, caller: Admin, request: Request) -> PromptTold:
         """Let the bare name mean this version from the next request on."""
-        server.may(caller, prompt)
-        await known(prompt)
+        await known(prompt, caller)
         [found] = await changed(request, lambda: [server.bank.promote(prompt)])
         return found
 
@@ -138,16 +139,14 @@ def prompt_routes(server: Server) -> APIRouter:
     @router.post("/v1/prompts/{prompt}/rollback", summary="Go back a version")
     async def rollback(prompt: Reference, caller: Admin, request: Request) -> PromptTold:
         """Let the bare name mean the version that was promoted before."""
-        server.may(caller, prompt)
-        await known(prompt)
+        await known(prompt, caller)
         [found] = await changed(request, lambda: [server.bank.rollback(prompt)])
         return found
 
     @router.delete("/v1/prompts/{prompt}", summary="Remove a version or a name")
     async def remove(prompt: Reference, caller: Admin, request: Request) -> PromptsRemoved:
         """Remove a version, or all of a name; requests that run keep what they began with."""
-        server.may(caller, prompt)
-        await known(prompt)
+        await known(prompt, caller)
         gone = await changed(request, lambda: server.bank.remove(prompt))
         return PromptsRemoved(removed=[one.id for one in gone])
 
