@@ -1,4 +1,4 @@
-"""``clinprompt backbone``: make the small backbone."""
+"""``clinprompt backbone``: make the small backbone, or one out of a GGUF file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from clinprompt.cli.check import Dtype
 from clinprompt.cli.console import console
 
 app = typer.Typer(help="Make and look at backbones.", no_args_is_help=True)
@@ -63,6 +64,24 @@ def pretrain(
         )
     console.line(f"written to {out}")
     console.result({"out": out, "result": str(result)})
+
+
+@app.command()
+def unpack(
+    file: Annotated[Path, typer.Argument(help="A decoder in one GGUF file.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write, an ordinary Hugging Face folder.")],
+    dtype: Annotated[Dtype, typer.Option(help="Dtype of the weights in the folder.")] = Dtype.bfloat16,
+) -> None:
+    """Write a GGUF file, as llama.cpp and its relatives keep models, out as a backbone's folder.
+
+    Weights in fewer bits are written out in full; they keep the rounding that they have. Needs the extra gguf.
+    """
+    from clinprompt.backbones.gguf_file import unpack as write
+
+    console.stage("unpack", str(file))
+    count = write(file, out, dtype=dtype.value)
+    console.line(f"{count:,} parameters in {dtype.value} written to {out}")
+    console.result({"out": out, "parameters": count, "dtype": dtype.value})
 
 
 @app.command()
