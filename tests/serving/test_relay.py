@@ -16,8 +16,8 @@ from clinprompt.stages.banked import add_prompts, open_bank
 from clinprompt.stages.configs import DecodingSettings
 from clinprompt.stages.engine_settings import EngineSettings
 from tests.inference.engines.conftest import checkpoint, running, server, url  # noqa: F401 (fixtures)
-from tests.made_servers import running as answering
 from tests.made_servers import connected, served, wait_until
+from tests.made_servers import running as answering
 
 NOTE = "MEDICATIONS: aspirin 81 mg PO daily."
 

@@ -64,9 +64,9 @@ class OpenAIEngine:
     ) -> list[RawAnswer]:
         """The requests' answers in their order; ``watch`` hears of progress.
 
-        Answers that are not wanted any more by ``terms`` the server need not finish, and the reason is raised; ``heard``
-        then hears the text of a single answer as it comes. Raises :class:`InputError` for beams, which OpenAI's API
-        does not have, and when the server fails.
+        With ``terms`` the server need not finish answers that are not wanted any more, the reason is raised, and
+        ``heard`` hears the text of a single answer as it comes. Raises :class:`InputError` for beams, which OpenAI's
+        API does not have, and when the server fails.
         """
         if generation.beams > 1:
             raise InputError("beams are not to be had from an engine behind OpenAI's API", where=self.wire.url,
