@@ -33,7 +33,7 @@ def children(pid):
 
 # One moment is when the others begin, where nothing of ours could listen yet; the other when they answer.
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks into /proc")
-@pytest.mark.parametrize("moment", [pytest.param("starting", marks=pytest.mark.slow), "answering"])
+@pytest.mark.parametrize("moment", ["starting", pytest.param("answering", marks=pytest.mark.slow)])
 def test_an_interrupt_ends_all_processes_in_one_line(tmp_path, moment):
     models, notes = made_backbone(tmp_path), write_lines(tmp_path / "notes.jsonl")
     out = tmp_path / "found" / "o.jsonl"
