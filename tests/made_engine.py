@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import json
 import threading
 import time
 from collections import deque
@@ -14,7 +16,8 @@ from unittest.mock import patch
 import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from transformers import AutoTokenizer
 
 from clinprompt.stages.configs import BackboneSettings
@@ -82,6 +85,7 @@ class CheckpointServer:
     def reset(self) -> None:
         """All it can do, and nothing asked yet.
 
+        ``streams``: it streams, with ``pace`` seconds before each token; ``pieces`` are those it has sent.
         ``scoring`` ``biased`` are log-probabilities after the bias, as some servers have them; ``cut`` are tokens of
         questions that it silently leaves out.
         """
@@ -91,6 +95,7 @@ class CheckpointServer:
         self.asked: list[dict] = []
         self.only, self.breaks_after = "", -1
         self.delay, self.cut = 0.0, 0
+        self.streams, self.pace, self.pieces = True, 0.0, 0
         self.under_way = self.most_under_way = 0
 
     def list_models(self, request: Request):
@@ -106,8 +111,6 @@ class CheckpointServer:
         return JSONResponse({"error": {"message": "busy"}}, status, headers) if status else None
 
     async def complete(self, request: Request):
-        from starlette.concurrency import run_in_threadpool
-
         body = await request.json()
         return await run_in_threadpool(self.answer, request, body)
 
@@ -126,10 +129,14 @@ class CheckpointServer:
             body.get("logit_bias") and not {"bias", "biased"} & set(self.scoring)
         ):
             return JSONResponse({"error": {"message": "not supported"}}, 400)
+        if body.get("stream") and not self.streams:
+            return JSONResponse({"error": {"message": "no streams"}}, 400)
         with self.lock:
             self.asked.append(body)
             self.under_way += 1
             self.most_under_way = max(self.most_under_way, self.under_way)
+        if body.get("stream"):
+            return StreamingResponse(self.stream(body), media_type="text/event-stream")
         try:
             time.sleep(self.delay)
             return self.completion(body)
@@ -137,10 +144,45 @@ class CheckpointServer:
             with self.lock:
                 self.under_way -= 1
 
-    def completion(self, body: dict) -> dict:
-        prompt = body["prompt"]
+    async def stream(self, body: dict):
+        """One piece per token, up to a client that goes away; log-probabilities and usage at the end."""
+
+        def event(choice, **more):
+            self.pieces += 1
+            return f"data: {json.dumps({'choices': [choice] if choice else [], **more})}\n\n"
+
+        ids, whole = self.ids_of(body["prompt"]), ""
+        words = self.tokenizer.convert_ids_to_tokens(ids)
+        eos, written = self.tokenizer.eos_token_id, []
+        steps = self.generator.generate_tokens(words, max_length=body["max_tokens"], end_token=[eos])
+        ended, text = False, ""
+        try:
+            while not ended and (step := await run_in_threadpool(next, steps, None)) is not None:
+                await asyncio.sleep(self.pace)
+                ended = step.token_id == eos
+                written += [] if ended else [step.token_id]
+                text = self.tokenizer.decode(written, clean_up_tokenization_spaces=False)
+                places = [text.find(stop) for stop in body.get("stop", ()) if stop in text]
+                text, ended = (text[: min(places)], True) if places else (text, ended)
+                if text[len(whole) :] and not text.endswith("\ufffd"):
+                    yield event({"text": text[len(whole) :], "index": 0, "logprobs": None, "finish_reason": None})
+                    whole = text
+            told = self.logprobs(ids, written, body) if body.get("logprobs") and self.scoring else None
+            reason = "stop" if ended else "length"
+            yield event({"text": text[len(whole) :], "index": 0, "logprobs": told, "finish_reason": reason})
+            yield event(None, usage={"prompt_tokens": len(ids), "completion_tokens": len(written)})
+            yield "data: [DONE]\n\n"
+        finally:
+            steps.close()
+            with self.lock:
+                self.under_way -= 1
+
+    def ids_of(self, prompt) -> list[int]:
         ids = self.tokenizer.encode(prompt, add_special_tokens=True) if isinstance(prompt, str) else list(prompt)
-        ids = ids[self.cut :]
+        return ids[self.cut :]
+
+    def completion(self, body: dict) -> dict:
+        ids = self.ids_of(body["prompt"])
         bias = body.get("logit_bias")
         if bias:
             written, ended = [int(token) for token in bias][:1], False

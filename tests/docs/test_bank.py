@@ -16,7 +16,7 @@ QUICK = {"adapt": ("--set", "method.budget.steps=2", "--set", "method.budget.dev
 def test_the_guide_is_true(repository, tmp_path, monkeypatch, clinprompt):  # noqa: F811
     page = (repository / "docs" / "guides" / "bank.md").read_text(encoding="utf-8")
     commands = [line for block in page.split("```")[1::2] for line in block.splitlines() if line]
-    assert len(commands) == 15
+    assert len(commands) == 17
     (tmp_path / "examples").symlink_to(repository / "examples")
     (tmp_path / "bank.key").write_text("5f" * 32 + "\n")
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 
-from clinprompt.serving.corrections import CorrectionRequest, corrected
+from clinprompt.serving.right_answer import CorrectionRequest, corrected
 from clinprompt.stages.banked import open_bank
 from clinprompt.stages.corrections import Corrections
 from tests.cli.conftest import clinprompt  # noqa: F401 (the command line as a fixture)
@@ -32,7 +32,7 @@ def test_the_guide_is_true(repository, tmp_path, monkeypatch, clinprompt):  # no
             task = open_bank(tmp_path / "bank").find("meds").card.task
             for more in ("", " once", " today"):
                 body = CorrectionRequest.model_validate({**sent, "note": sent["note"] + more})
-                Corrections(tmp_path / "corrections").save(task, corrected(body))
+                Corrections(tmp_path / "corrections").save(task, corrected(body, task, slots={"note"}))
             continue
         ended = clinprompt(*shlex.split(line)[1:], *QUICK.get(name, ()), "--json")
         assert ended.code == 0, (line, ended.err)

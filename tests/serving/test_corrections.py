@@ -76,23 +76,54 @@ def test_relations_attributes_and_answers_are_kept(running):
     assert made["line"].answer.text == "On aspirin."
 
 
+SENT = "Canary1949"
+"""A label, an id or a value that is really a word of the note."""
+
+
 @pytest.mark.parametrize(
-    ("change", "status"),
+    ("change", "status", "place"),
     [
-        ({"spans": [span("T1", "drug", [3, 4000])]}, 422),
-        ({"spans": [span("T1", "route", DRUG)]}, 422),
-        ({"spans": [span("T1", "drug", DRUG), span("T1", "dose", DOSE)]}, 422),
-        ({"relations": [{"label": "dose", "head": "T8", "tail": "T9"}]}, 422),
-        ({"task": "nothing"}, 404),
-        ({"task": "../meds"}, 400),
-        ({"unknown": 1}, 400),
+        ({"spans": [span(SENT, "drug", [3, 4000])]}, 422, "spans.0.fragments"),
+        ({"spans": [span(SENT, "drug", [9, 3])]}, 422, "spans.0.fragments"),
+        ({"spans": [span("T1", "drug", DRUG), span("T2", SENT, DRUG)]}, 422, "spans.1.label"),
+        ({"spans": [span(SENT, "drug", DRUG), span(SENT, "dose", DOSE)]}, 422, "spans"),
+        ({"relations": [{"label": SENT, "head": "T8", "tail": "T9"}]}, 422, "relations.0.label"),
+        ({"task": "doses", "spans": [span("T1", "drug", DRUG)],
+          "relations": [{"label": "dose", "head": "T1", "tail": SENT}]}, 422, "relations.0.tail"),
+        ({"task": "doses", "spans": [span("T1", "drug", DRUG), span(SENT, "drug", DOSE)],
+          "relations": [{"label": "dose", "head": "T1", "tail": SENT}]}, 422, None),
+        ({"task": "asserted", "spans": [span(SENT, "condition", DRUG, assertion=SENT)]}, 422,
+         "spans.0.attributes.assertion"),
+        ({"task": "line", "answer": {"label": SENT}}, 422, "answer"),
+        ({"task": "line", "spans": [span(SENT, "drug", DRUG)], "answer": {"text": "x"}}, 422, "spans"),
+        ({"answer": {"text": SENT}}, 422, None),
+        ({"inputs": {"hypothesis": SENT}}, 422, "inputs"),
+        ({"task": "line", "inputs": {"options": SENT}, "answer": {"text": "x"}}, 422, None),
+        ({"inputs": {SENT: "x"}}, 400, None),
+        ({"prompt": "meds@7"}, 422, "prompt"),
+        ({"prompt": SENT}, 422, "prompt"),
+        ({"prompt": "doses@1"}, 422, "prompt"),
+        ({"task": "nothing"}, 404, "model"),
+        ({"task": "../meds"}, 400, "task"),
+        ({"unknown": 1}, 400, "unknown"),
     ],
-)
-def test_what_cannot_be_learnt_is_refused_without_a_word_of_the_note(running, change, status):
-    _, address, _ = running
+)  # fmt: skip
+def test_what_cannot_be_learnt_is_refused_without_a_word_of_the_note(running, change, status, place):
+    _, address, folder = running
+    before = sorted(folder.rglob("*.json"))
     said = post(address, **{"note": NOTE, "task": "meds"} | change)
     assert said.status_code == status and said.json()["error"]["message"]
-    assert CANARY not in said.text and "aspirin" not in said.text
+    assert place is None or said.json()["error"]["param"] == place
+    assert CANARY not in said.text and "aspirin" not in said.text and SENT not in said.text
+    assert sorted(folder.rglob("*.json")) == before
+
+
+def test_what_is_allowed_is_said(running):
+    _, address, _ = running
+    said = post(address, note=NOTE, task="meds", spans=[span("T1", "route", DRUG)]).json()["error"]
+    assert said["message"] == "spans.0.label: the task has no such label; it has: drug, dose"
+    said = post(address, note=NOTE, task="meds", prompt="meds@7").json()["error"]
+    assert said["message"].startswith("the prompt that was corrected is no version of meds")
 
 
 def test_a_server_keeps_nothing_unless_told(tmp_path):

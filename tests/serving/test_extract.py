@@ -78,6 +78,26 @@ def test_several_notes_and_tasks_come_back_in_their_order(client):
     assert found["usage"]["completion_tokens"] > single["usage"]["completion_tokens"] > 0
 
 
+def test_tokens_are_counted_by_task(client, server):
+    def counted():
+        lines = client.get("/metrics").text.splitlines()
+        return {
+            (kind, task): float(line.split()[-1])
+            for line in lines
+            for kind in ("prompt", "generation")
+            for task in ("sum", "meds", "assertion", "other", "several")
+            if line.startswith(f'clinprompt_{kind}_tokens_total{{task="{task}"}}')
+        }
+
+    before = counted()
+    usage = asked(client, {"a": NOTE, "b": "Fever."}, ["sum", "meds@1"])["usage"]
+    more = {key: value - before.get(key, 0) for key, value in counted().items()}
+    assert more[("prompt", "sum")] > 0 and more[("prompt", "meds")] > 0 and more[("generation", "meds")] > 0
+    assert sum(value for (kind, _), value in more.items() if kind == "prompt") == usage["prompt_tokens"]
+    assert sum(value for (kind, _), value in more.items() if kind == "generation") == usage["completion_tokens"]
+    assert not {task for (_, task), value in more.items() if value} - {"sum", "meds"}
+
+
 def test_a_note_is_run_once_for_all_suffix_tasks(client, server):
     note = "Took digoxin 5 mg once, for a test that counts what is run."
     run = []

@@ -16,8 +16,8 @@ from clinprompt.stages.banked import add_prompts, open_bank
 from clinprompt.stages.configs import DecodingSettings
 from clinprompt.stages.engine_settings import EngineSettings
 from tests.inference.engines.conftest import checkpoint, running, server, url  # noqa: F401 (fixtures)
+from tests.made_servers import connected, served, wait_until
 from tests.made_servers import running as answering
-from tests.made_servers import served, wait_until
 
 NOTE = "MEDICATIONS: aspirin 81 mg PO daily."
 
@@ -59,6 +59,45 @@ def test_a_gateway_answers_as_a_server_with_the_network(gateway, bank, checkpoin
         with pytest.raises(openai.InternalServerError) as caught:
             client.completions.create(model="impression", prompt=NOTE)
         assert caught.value.code == "engine_unavailable" and caught.value.status_code == 503
+
+
+def test_a_stream_is_passed_on_as_it_comes(gateway, server):  # noqa: F811
+    made, address = gateway
+    server.pace = 0.05
+    body = {"model": "impression", "prompt": NOTE}
+    whole = httpx.post(f"{address}/v1/completions", json=body, timeout=60).json()
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="x", max_retries=0) as client:
+        came, text, tokens = [], "", 0
+        options = {"include_usage": True}
+        for chunk in client.completions.create(model="impression", prompt=NOTE, stream=True, stream_options=options):
+            came.append(time.monotonic())
+            text += chunk.choices[0].text if chunk.choices else ""
+            tokens = chunk.usage.completion_tokens if chunk.usage else tokens
+    assert text == whole["choices"][0]["text"] and tokens == whole["usage"]["completion_tokens"] == 10
+    assert len(came) > 4 and came[-1] - came[0] > 3 * server.pace  # not all of it at the end
+    assert "clinprompt_time_to_first_token_seconds_count" in made.metrics.text().decode()
+
+
+def test_an_answer_that_begins_like_a_stop_text_is_held_back(gateway, server):  # noqa: F811
+    address = gateway[1]
+    body = {"model": "impression", "prompt": NOTE, "max_tokens": 10}
+    text = httpx.post(f"{address}/v1/completions", json=body, timeout=60).json()["choices"][0]["text"]
+    stop = text[3:5]
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="x", max_retries=0) as client:
+        chunks = list(client.completions.create(model="impression", prompt=NOTE, stream=True, stop=[stop]))
+    assert "".join(one.choices[0].text for one in chunks) == text[: text.index(stop)]
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/extract"])
+def test_a_client_that_goes_away_ends_the_work_of_the_engine(gateway, server, path):  # noqa: F811
+    made, address = gateway
+    server.pace = 0.3
+    body = {"model": "impression", "prompt": NOTE, "stream": True}
+    body = body if path == "/v1/completions" else {"note": NOTE, "tasks": ["impression"]}
+    with connected(address, path, body):
+        wait_until(lambda: server.under_way == 1)
+    assert wait_until(lambda: server.under_way == 0 and made.engine.running == 0) < 2.0  # all of it takes 3 s
+    assert server.pieces < 9
 
 
 def test_what_is_given_up_is_not_sent(gateway, server):  # noqa: F811

@@ -7,13 +7,13 @@ import torch
 
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document, Span
-from clinprompt.schema.example import Split
+from clinprompt.schema.example import Answer, Example, Split
 from clinprompt.stages import renew as stage
 from clinprompt.stages.banked import open_bank
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.corrections import Correction, Corrections
 from clinprompt.stages.methods import Budget
-from clinprompt.stages.prepared import open_prepared
+from clinprompt.stages.prepared import open_prepared, write_prepared
 from clinprompt.stages.progress import silent
 from clinprompt.stages.renew import RenewSettings, renew
 from clinprompt.stages.told import told
@@ -122,6 +122,51 @@ def test_the_fewest_notes_make_a_version(given, tmp_path, notes):
     made = renew(settings.model_copy(update={"corrections": kept.folder}), opened=opened)
     assert (made.compared is None) == (notes == 1)
     open_bank(settings.bank).remove(made.prompt)
+
+
+def earlier(folder, task, *, texts):
+    """Prepared data with the old answer: no spans."""
+    examples = [(Split.train, Example(f"old{n}", {"note": text}, Answer(), f"old{n}")) for n, text in enumerate(texts)]
+    write_prepared(folder, task, examples, reader="made")
+    return folder
+
+
+def test_earlier_examples_are_practised_beside_the_corrections(given, monkeypatch, tmp_path):
+    settings, opened, kept, task = given
+    notes = {kept.read(task.name, name).document.text for name in kept.ids(task.name)}
+    old = earlier(tmp_path / "old", task, texts=("Slept well.", "No pain.", sorted(notes)[0]))
+    trained = []
+
+    def adapt(config, **options):
+        for path in config.targets:
+            prepared = open_prepared(path)
+            trained.append([[example.note for example in prepared.part(one)] for one in (Split.train, Split.dev)])
+        return own_adapt(config, **options)
+
+    own_adapt = stage.adapt
+    monkeypatch.setattr(stage, "adapt", adapt)
+    made = renew(settings.model_copy(update={"replay": old, "replay_share": 0.5}), opened=opened)
+    assert made.replayed == 2  # the corrected note is not practised as it was
+    for train, dev in trained:
+        replayed = [note for note in train if note not in notes]
+        assert len(replayed) == len(train) / 2 and set(replayed) <= {"Slept well.", "No pain."}
+        assert set(dev) <= notes and not set(dev) & set(train)
+    assert {note for train, dev in trained[-1:] for note in [*train, *dev]} == notes | {"Slept well.", "No pain."}
+    open_bank(settings.bank).remove(made.prompt)
+
+
+def test_what_cannot_be_replayed_is_refused(given, tmp_path):
+    settings, opened, kept, task = given
+    [note, *_] = (kept.read(task.name, name).document.text for name in kept.ids(task.name))
+    only = earlier(tmp_path / "only", task, texts=(note,))
+    with pytest.raises(InputError, match="nothing is left to replay") as refused:
+        renew(settings.model_copy(update={"replay": only}), opened=opened)
+    assert CANARY not in str(refused.value)
+    other = earlier(tmp_path / "other", task.model_copy(update={"labels": ("drug",), "verbalizer": {}}), texts=("x",))
+    with pytest.raises(InputError, match="of another task: its labels differ"):
+        renew(settings.model_copy(update={"replay": other}), opened=opened)
+    with pytest.raises(InputError, match="no prepared task"):
+        renew(settings.model_copy(update={"replay": tmp_path}), opened=opened)
 
 
 def test_nothing_to_learn_from_is_refused(given, tmp_path):

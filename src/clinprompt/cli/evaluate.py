@@ -21,6 +21,7 @@ def evaluate(
     ] = None,
     part: Annotated[str | None, typer.Option(help="dev or test.", show_default="test")] = None,
     limit: Annotated[int | None, typer.Option(help="Score only the first so many examples.")] = None,
+    bank_key: Annotated[Path | None, typer.Option(help="Key that the bank must be signed with.")] = None,
     decoding: Decoding = None,
     grounded: Grounded = None,
     flat: Flat = None,
@@ -54,7 +55,7 @@ def evaluate(
     from clinprompt.stages.overrides import load_config
     from clinprompt.tasks.formulations.unaskable import Unaskable
 
-    flags = overrides(sets, targets=data, adapted=prompt, part=part, limit=limit,
+    flags = overrides(sets, targets=data, adapted=prompt, bank_key=bank_key, part=part, limit=limit,
                       decoding__kind=decoding, decoding__grounded=grounded, decoding__flat=flat, likelihood=likelihood,
                       backbone__path=backbone)  # fmt: skip
     settings = load_config(config, EvaluateSettings, flags)

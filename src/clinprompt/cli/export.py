@@ -12,11 +12,13 @@ from clinprompt.cli.options import Backbone, overrides
 
 
 def export(
-    prompts: Annotated[list[Path], typer.Argument(help="Prompt files of one backbone.")],
+    prompts: Annotated[list[Path], typer.Argument(help="Prompts of one backbone: files, or of a bank, BANK:NAME or "
+                                                  "BANK:NAME@VERSION.")],
     to: Annotated[str, typer.Option(help="peft, prompt-tokens or vllm-embeds.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write; must be empty or not exist.")],
     tables: Annotated[str | None, typer.Option(help="prompt-tokens: dtype of the tables of words, float32, bfloat16 or "
                                                "float16.", show_default="the checkpoint's")] = None,
+    bank_key: Annotated[Path | None, typer.Option(help="Key that the banks must be signed with.")] = None,
     backbone: Backbone = None,
 ) -> None:  # fmt: skip
     """Write prompts for engines that know nothing of clinprompt.
@@ -29,7 +31,7 @@ def export(
     from clinprompt.stages.export_prompts import ExportSettings, export_prompts
     from clinprompt.stages.overrides import load_config
 
-    flags = overrides(None, prompts=prompts, to=to, out=out, tables=tables, backbone__path=backbone)
+    flags = overrides(None, prompts=prompts, to=to, out=out, tables=tables, bank_key=bank_key, backbone__path=backbone)
     settings = load_config(None, ExportSettings, flags)
     console.stage("export", f"{len(settings.prompts)} prompt(s) to {settings.to}")
     done = export_prompts(settings)

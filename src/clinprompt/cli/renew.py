@@ -15,6 +15,12 @@ def renew(
     name: Annotated[str | None, typer.Argument(help="Prompt of the bank, NAME or NAME@VERSION to go on from.")] = None,
     bank: Annotated[Path | None, typer.Option(help="Bank that the new version is added to.")] = None,
     corrections: Annotated[Path | None, typer.Option(help="Folder of corrections that the page saved.")] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            help="Prepared data whose training examples are practised too: half of all (--set replay_share=0.5)."
+        ),
+    ] = None,
     bank_key: Annotated[Path | None, typer.Option(help="Key that the bank is signed with.")] = None,
     backbone: Backbone = None,
     config: Config = None,
@@ -31,7 +37,7 @@ def renew(
     from clinprompt.stages.told import told
 
     flags = overrides(
-        sets, name=name, bank=bank, corrections=corrections, bank_key=bank_key, backbone__path=backbone
+        sets, name=name, bank=bank, corrections=corrections, replay=replay, bank_key=bank_key, backbone__path=backbone
     )  # fmt: skip
     settings = load_config(config, RenewSettings, flags)
     console.stage("renew", f"{settings.name}, from {settings.corrections}")
@@ -45,7 +51,8 @@ def renew(
         console.line(
             f"difference {found.difference:+.1f} [{found.low:+.1f} to {found.high:+.1f}] points on {found.notes} notes"
         )
-    console.line(f"added {made.prompt}, trained on {made.notes} notes; {made.before} stays promoted")
+    more = f" and replayed examples ({made.replayed} to choose from)" if made.replayed else ""
+    console.line(f"added {made.prompt}, trained on {made.notes} notes{more}; {made.before} stays promoted")
     console.result(made.record())
 
 

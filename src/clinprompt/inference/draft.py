@@ -61,7 +61,7 @@ class Draft:
     def _sure(self, backbone: CausalBackbone) -> str:
         """The text so far without what may be taken back or read otherwise once more is there."""
         text = backbone.text(self.tokens[: _whole(self.tokens, self.constraint)]).rstrip(_PART)
-        return text[: len(text) - max((_begun(stop, text) for stop in self.generation.stop), default=0)]
+        return sure(text, self.generation.stop)
 
 
 def finished(
@@ -99,6 +99,11 @@ def finished(
 def _whole(tokens: Sequence[int], constraint: Constraint | None) -> int:
     """How many of the tokens stay when the answer is cut off here."""
     return constraint.complete if constraint is not None and constraint.held else len(tokens)
+
+
+def sure(text: str, stops: Sequence[str]) -> str:
+    """A text without what at its end could be the beginning of a stop text."""
+    return text[: len(text) - max((_begun(stop, text) for stop in stops), default=0)]
 
 
 def _begun(stop: str, text: str) -> int:

@@ -3,58 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
-from clinprompt.data.choices import lettered
-from clinprompt.schema.document import Document, Relation, Span
+from clinprompt.errors import InputError
 from clinprompt.serving.adaptations import Adaptations
 from clinprompt.serving.bearer import AnyCaller
 from clinprompt.serving.faults import refusals
-from clinprompt.serving.findings import FoundLabel, FoundText, Inputs, Reference
+from clinprompt.serving.keys import Caller
 from clinprompt.serving.refused import Refused
+from clinprompt.serving.right_answer import CorrectionRequest, corrected
+from clinprompt.serving.served import Served
 from clinprompt.serving.server import Server
-from clinprompt.stages.corrections import Correction, Corrections
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class RightSpan(_Strict):
-    """A span as it should be, in code points of the note."""
-
-    id: str = Field(min_length=1, max_length=64)
-    label: str = Field(min_length=1, max_length=200)
-    fragments: list[tuple[int, int]] = Field(min_length=1)
-    attributes: dict[str, str] = Field(default_factory=dict)
-
-
-class RightRelation(_Strict):
-    """A relation as it should be, between ids of spans."""
-
-    label: str = Field(min_length=1, max_length=200)
-    head: str
-    tail: str
-
-
-class CorrectionRequest(_Strict):
-    """A note and the right answer to one task: spans, relations or an answer.
-
-    ``prompt`` is the version that was corrected, ``patient`` keeps notes of one patient together where scores are made.
-    """
-
-    note: str = Field(min_length=1)
-    task: Reference
-    prompt: Reference | None = None
-    id: str = Field("note", min_length=1, max_length=200)
-    patient: str = Field("", max_length=200)
-    spans: list[RightSpan] = Field(default_factory=list)
-    relations: list[RightRelation] = Field(default_factory=list)
-    answer: FoundText | FoundLabel | None = None
-    inputs: Inputs = Field(default_factory=dict)
+from clinprompt.stages.corrections import Corrections
 
 
 class Kept(BaseModel):
@@ -93,7 +56,8 @@ def correction_routes(server: Server, adaptations: Adaptations) -> APIRouter:
         folder = kept_in(server)
         server.admit(request, caller, [body.note], body.inputs)
         [served] = await server.wanted(request, caller, [body.task])
-        correction = corrected(body)
+        await _check_prompt(server, caller, body.prompt, served)
+        correction = corrected(body, served.task, slots=served.opened.template.slots)
         name = await asyncio.to_thread(folder.save, served.task, correction)
         return Kept(id=name, task=served.name, notes=len(folder.ids(served.task.name)))
 
@@ -120,20 +84,17 @@ def kept_in(server: Server) -> Corrections:
     return Corrections(server.settings.corrections)
 
 
-def corrected(body: CorrectionRequest) -> Correction:
-    """The correction of a request; :class:`InputError` for spans outside the note and relations without ends."""
-    spans = tuple(
-        Span(one.label, tuple(one.fragments), one.id, {key: value for key, value in one.attributes.items() if value})
-        for one in body.spans
-    )
-    if len({span.id for span in spans}) < len(spans):
-        raise Refused(422, "same_id", "two spans have the same id", param="spans")
-    relations = tuple(
-        Relation(one.label, one.head, one.tail, f"R{place}") for place, one in enumerate(body.relations, 1)
-    )
-    document = Document(body.id, body.note, spans, relations, group=body.patient)
-    said: dict[str, Any] = {} if body.answer is None else body.answer.model_dump()
-    options = body.inputs.get("options", [])
-    choices = lettered(options) if isinstance(options, list) else ()
-    texts = {slot: value for slot, value in body.inputs.items() if isinstance(value, str)}
-    return Correction(document, said.get("label"), said.get("text"), texts, choices, body.prompt or "")
+async def _check_prompt(server: Server, caller: Caller, prompt: str | None, served: Served) -> None:
+    """Raise :class:`Refused` unless this is a version of the corrected task's prompt, if one is named."""
+    if prompt is None:
+        return
+    try:
+        found = await asyncio.to_thread(server.bank.find, prompt)
+    except InputError:
+        found = None
+    if found is None or found.name != served.name or not caller.allows(prompt):
+        raise Refused(
+            422, "unknown_prompt",
+            f"the prompt that was corrected is no version of {served.name}: name one that the bank has, or none",
+            param="prompt",
+        )  # fmt: skip

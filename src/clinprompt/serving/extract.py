@@ -33,10 +33,6 @@ def extract_routes(server: Server) -> APIRouter:
         visit = visit_of(request)
         tasks = [task for note in result.results for task in note.tasks]
         visit.spans, visit.relations = sum(len(t.spans) for t in tasks), sum(len(t.relations) for t in tasks)
-        server.metrics.tokens(
-            found[0].name if len({one.name for one in found}) == 1 else "several",
-            read=result.usage.prompt_tokens, written=result.usage.completion_tokens,
-        )  # fmt: skip
         return result
 
     return router

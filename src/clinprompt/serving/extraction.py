@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
@@ -78,7 +79,7 @@ class _Extracting:
             until = time.monotonic() + self.settings.limits.seconds
             self.meter = Metered(server.engine.session(deadline=until, cancelled=cancelled))
         self.readers: dict[str, LongNotes] = {}
-        self.read = 0
+        self.read: Counter[str] = Counter()
 
     def run(self, notes: Sequence[Note], asked: Sequence[Asked]) -> Extraction:
         plans: dict[tuple[int, int], Plan] = {}
@@ -106,9 +107,13 @@ class _Extracting:
                     tasks[j] = self._about(note, one, list(tasks.values()))
             ordered = [tasks[j] for j in range(len(asked))]
             results.append(NoteFindings(id=note.id, characters=len(note.text), tasks=ordered))
-        read = self.read + (self.meter.read if self.meter else 0)
-        written = self.meter.written if self.meter else 0
-        return Extraction(results=results, usage=Usage(prompt_tokens=read, completion_tokens=written))
+        read = self.meter.read if self.meter else self.read
+        written = self.meter.written if self.meter else Counter[str]()
+        for prompt in read | written:
+            self.server.metrics.tokens(prompt, read=read[prompt], written=written[prompt])
+        return Extraction(
+            results=results, usage=Usage(prompt_tokens=read.total(), completion_tokens=written.total())
+        )  # fmt: skip
 
     def _reader(self, served: Served) -> LongNotes:
         template = served.opened.template.hash
@@ -133,7 +138,8 @@ class _Extracting:
             notes, question, self.settings.long_notes, window=self.settings.window, extent=served.prompt.card.extent
         )
         if self.meter is None:  # a reader's tokens: the windows' text
-            self.read += sum(len(notes.predictor.backbone.tokens(Piece(note.text[slice(*at)]))) for at in plan.places)
+            texts = (note.text[slice(*place)] for place in plan.places)
+            self.read[served.reference] += sum(len(notes.predictor.backbone.tokens(Piece(text))) for text in texts)
         return plan
 
     def _about(self, note: Note, one: Asked, tasks: Sequence[TaskFindings]) -> TaskFindings:

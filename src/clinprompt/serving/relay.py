@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from clinprompt.backbones.protocol import Generation, RawAnswer
 from clinprompt.errors import InputError
+from clinprompt.inference.draft import sure
 from clinprompt.inference.engines.local import Request
 from clinprompt.inference.engines.openai import OpenAIEngine
-from clinprompt.inference.engines.ticket import Heard, Written
-from clinprompt.inference.engines.unanswered import Cancelled, Closed, Expired, Full, Unreachable
+from clinprompt.inference.engines.ticket import Heard, Terms, Written
+from clinprompt.inference.engines.unanswered import Closed, Full, Unreachable
 from clinprompt.inference.engines.wire import Refused
 
 Value = TypeVar("Value")
@@ -29,7 +30,7 @@ class RelayTicket:
     queued: float = 0.0
 
     def cancel(self) -> None:
-        """Wait for it no longer; what was sent already the other server finishes."""
+        """Wait for it no longer; the connection to the other server is cut."""
         self.gone.set()
         self.future.cancel()
 
@@ -58,14 +59,17 @@ class Relay:
         self, request: Request, generation: Generation, *, deadline: float | None = None, chances: int = 0,
         heard: Heard | None = None,
     ) -> RelayTicket:  # fmt: skip
-        """Send a row on; ``heard`` hears the whole answer at once. Raises :class:`Full` and :class:`Closed`."""
+        """Send a row on; ``heard`` hears its text as it comes, in tokens without names.
+
+        Raises :class:`Full` and :class:`Closed`.
+        """
         gone = threading.Event()
+        telling = _Telling(generation.stop, heard or (lambda written: None))
 
         def run() -> RawAnswer:
-            [answer] = self.session(deadline=deadline, cancelled=gone).answers([request], generation)
-            if heard is not None:
-                end = self.engine.checkpoint.backbone.eos
-                heard(Written(answer.text, answer.tokens, end, 0.0, done=True))
+            session = self.session(deadline=deadline, cancelled=gone)
+            [answer] = session.answers([request], generation, heard=telling.go_on)
+            telling.end(answer)
             return answer
 
         self._enter()
@@ -110,15 +114,16 @@ class RelaySession:
     cancelled: threading.Event | None
 
     def answers(
-        self, requests: Sequence[Request], generation: Generation, *, watch: Callable[[int], None] = lambda rows: None
+        self,
+        requests: Sequence[Request],
+        generation: Generation,
+        *,
+        watch: Callable[[int], None] = lambda rows: None,
+        heard: Callable[[str], None] = lambda text: None,
     ) -> list[RawAnswer]:
-        """The requests' answers in their order."""
-        found: list[RawAnswer] = []
-        wide = self.relay.engine.wire.at_once
-        for at in range(0, len(requests), wide):
-            part = requests[at : at + wide]
-            found += self._asked(lambda part=part: self.relay.engine.answers(part, generation, watch=watch))
-        return found
+        """The requests' answers in their order; ``heard`` hears the text of a single one as it comes."""
+        ask = partial(self.relay.engine.answers, requests, generation, watch=watch, terms=self._terms(), heard=heard)
+        return self._asked(ask)
 
     def likelihoods(self, requests: Sequence[Request], choices: Sequence[Sequence[str]]) -> list[list[float]]:
         """Log-probability in nats of each request's possible answers."""
@@ -129,10 +134,8 @@ class RelaySession:
 
         An engine that fails is no fault of the client; one that refuses the question has understood it.
         """
-        if self.cancelled is not None and self.cancelled.is_set():
-            raise Cancelled("the answer was cancelled")
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            raise Expired("the answer was not finished in time")
+        if (reason := self._terms().broken()) is not None:
+            raise reason
         try:
             return ask()
         except Refused as error:
@@ -141,3 +144,30 @@ class RelaySession:
             raise Unreachable(error.what) from None
         except InputError as error:
             raise Unreachable(error.what) from None
+
+    def _terms(self) -> Terms:
+        return Terms(self.deadline, self.cancelled)
+
+
+class _Telling:
+    """Tells an answer's text as it comes, without what a stop text may take back."""
+
+    def __init__(self, stops: Sequence[str], heard: Heard) -> None:
+        self.stops, self.heard = stops, heard
+        self.text, self.told, self.pieces = "", 0, 0
+
+    def go_on(self, text: str) -> None:
+        """Hear of more text."""
+        self.text += text
+        self.pieces += bool(text)
+        places = [place for stop in self.stops if (place := self.text.find(stop)) >= 0]
+        self._tell(self.text[: min(places)] if places else sure(self.text, self.stops), done=False)
+
+    def end(self, answer: RawAnswer) -> None:
+        """Tell what was held back; what was told already cannot be taken back."""
+        self._tell(answer.text, done=True, tokens=answer.tokens)
+
+    def _tell(self, text: str, *, done: bool, tokens: int | None = None) -> None:
+        new, self.told = text[self.told :], max(self.told, len(text))
+        if new or done:
+            self.heard(Written(new, self.pieces if tokens is None else tokens, None, 0.0, done=done))

@@ -64,8 +64,11 @@ class AnswerWriting:
         try:
             while (written := await self._queue.get()) is not None:
                 text, ends = self._own(written.text), written.done and written.token in self._predictor.backbone.stops
-                if text or not ends:
-                    yield Step(text, None if ends else self._token(written))
+                if written.token is None or ends:
+                    if text:
+                        yield Step(text, None)
+                else:
+                    yield Step(text, self._token(written, written.token))
             await self.answer
         finally:
             self.ticket.cancel()
@@ -88,10 +91,10 @@ class AnswerWriting:
         self._begun = True
         return text.removeprefix(self.joint)
 
-    def _token(self, written: Written) -> Token:
+    def _token(self, written: Written, token: int) -> Token:
         name = self._predictor.backbone.text
-        best = tuple((name([token]), chance) for token, chance in written.best)
-        return Token(name([written.token]), written.chance, best)
+        best = tuple((name([one]), chance) for one, chance in written.best)
+        return Token(name([token]), written.chance, best)
 
 
 async def begin(

@@ -173,6 +173,7 @@ class LongNoteSettings(Settings):
 class EvaluateSettings(Settings):
     """Scores of everything an adapt run made, on one part of each target.
 
+    ``adapted`` is the run, a prompt file or ``BANK:NAME[@VERSION]``; with ``bank_key`` a bank signed with this key.
     With ``likelihood`` tasks with a closed list of answers are scored by the likeliest of them as well. ``elsewhere``
     names, for a target, prepared data of another place with the same labels: its cells, and no others, are scored on
     that.
@@ -180,6 +181,7 @@ class EvaluateSettings(Settings):
 
     backbone: BackboneSettings = BackboneSettings()
     adapted: Path
+    bank_key: Path | None = Field(None, exclude_if=lambda path: path is None)
     targets: tuple[Path, ...] = Field(min_length=1)
     part: Literal["dev", "test"] = "test"
     limit: int | None = Field(None, ge=1)

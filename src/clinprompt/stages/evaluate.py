@@ -47,7 +47,8 @@ def evaluate(
     force: bool = False,
 ) -> RunFolder:
     """Score every cell of an adapt run; writes ``outputs/scores.json``; predictions, counts and errors per cell."""
-    settings = settings.model_copy(update={"adapted": prompt_path(settings.adapted)})
+    adapted = prompt_path(settings.adapted, key=settings.bank_key)
+    settings = settings.model_copy(update={"adapted": adapted, "bank_key": None})  # a run is named by what it scores
     opened = opened or open_backbone(settings.backbone)
     prepared = _prepared(settings)
     run = open_run(

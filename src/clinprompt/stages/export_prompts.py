@@ -22,6 +22,7 @@ from clinprompt.prompts.manifest import NAME
 from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprompt, read_card
 from clinprompt.registry import Registry
 from clinprompt.stages.adapted import open_prompt
+from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.methods import Settings
 from clinprompt.stages.opened import Opened, open_backbone
@@ -39,11 +40,13 @@ EXPORTS = Registry(
 class ExportSettings(Settings):
     """Prompts of one backbone and the form they shall have; ``tables`` is the dtype of the prompt-tokens tables.
 
+    ``prompts`` are files or ``BANK:NAME[@VERSION]``; with ``bank_key`` their banks must be signed with this key.
     ``tables`` ``checkpoint`` keeps that of the backbone's files, in which the prompts are then rounded.
     """
 
     backbone: BackboneSettings = BackboneSettings()
     prompts: tuple[Path, ...] = Field(min_length=1)
+    bank_key: Path | None = None
     to: str = "prompt-tokens"
     out: Path
     tables: Literal["checkpoint", "float32", "bfloat16", "float16"] = "checkpoint"
@@ -82,8 +85,9 @@ def export_prompts(settings: ExportSettings, *, opened: Opened | None = None) ->
             where=settings.backbone.path,
             fix="predict with `clinprompt predict`; prompts of decoders can be exported",
         )
+    paths = [prompt_path(place, key=settings.bank_key) for place in settings.prompts]
     opened = opened or open_backbone(settings.backbone)
-    prompts = [_open(path, opened) for path in settings.prompts]
+    prompts = [_open(path, opened) for path in paths]
     _check_names(prompts)
     with whole_folder(settings.out) as folder:
         details = write(prompts, origin_of(settings.backbone.path, opened), folder, **options)

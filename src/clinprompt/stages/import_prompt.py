@@ -12,6 +12,7 @@ from clinprompt.inference.reference import check_reference, reference
 from clinprompt.maths.decomposition import compose
 from clinprompt.prompts.card import PromptCard
 from clinprompt.prompts.exports.peft import PeftSave, read_peft
+from clinprompt.prompts.fit import check_template
 from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, check_backbone, save_metaprompt, save_prompt
 from clinprompt.stages.cards import versions
 from clinprompt.stages.configs import BackboneSettings
@@ -28,7 +29,8 @@ class ImportPromptSettings(Settings):
 
     ``task`` is the task of a finished prompt, a name of the catalogue or a file; of a multitask save the number
     ``task_id`` says whose prompt that is. Without ``task`` a multitask save becomes a metaprompt, whose ``sources``
-    are the names of its tasks in their order.
+    are the names of its tasks in their order. ``backbone.template`` is the one that the prompt was trained with;
+    folders made by ``clinprompt export`` say it themselves, and another one is refused.
     """
 
     backbone: BackboneSettings = BackboneSettings()
@@ -59,11 +61,25 @@ def import_prompt(settings: ImportPromptSettings, *, opened: Opened | None = Non
             allowed=f"[length, {width}]",
             fix="give --backbone the model that the prompt was trained for",
         )
+    opened = _templated(save, settings, opened)
     made = _metaprompt(save, settings, opened) if save.factors and settings.task is None else _prompt(
         save, settings, opened
     )  # fmt: skip
     (save_metaprompt if isinstance(made, Metaprompt) else save_prompt)(settings.out, made)  # type: ignore[operator]
     return made.card
+
+
+def _templated(save: PeftSave, settings: ImportPromptSettings, opened: Opened) -> Opened:
+    """With the words around notes that the prompt was trained with: those of its card, else those of the settings."""
+    named, where = settings.backbone.template, str(settings.folder)
+    if save.card is None:
+        return opened.templated(named) if named else opened
+    if named not in (None, save.card.template):
+        raise InputError(f"the folder says that its prompt was trained with the template {save.card.template}",
+                         where=where, fix="leave --template out")  # fmt: skip
+    opened = opened.templated(save.card.template)
+    check_template(save.card, opened.template.name, opened.template.hash, where=where)
+    return opened
 
 
 def _prompt(save: PeftSave, settings: ImportPromptSettings, opened: Opened) -> SoftPrompt:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from clinprompt.data.chance import draw_number
 from clinprompt.errors import InputError
 from clinprompt.evaluation.score import score_task
@@ -30,6 +32,7 @@ from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import write_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.reading import planned, reader
+from clinprompt.stages.replay import replayed, with_replay
 from clinprompt.tasks.task import Task
 
 WORK = ".work"
@@ -41,7 +44,9 @@ class RenewSettings(Settings):
 
     Training goes on from the promoted version, or from ``name@version``. ``folds`` is the most parts that the notes
     which that version has not seen are divided into, to score each part by training on the rest. Of what a prompt is
-    trained on, a fourth chooses the rate and the step (of a single note: the last step is kept).
+    trained on, a fourth chooses the rate and the step (of a single note: the last step is kept). ``replay`` is a
+    prepared folder, usually the one that the prompt was trained on, whose training examples make up ``replay_share`` of
+    those that are trained on; corrections alone choose.
     """
 
     bank: Path
@@ -51,6 +56,8 @@ class RenewSettings(Settings):
     backbone: BackboneSettings = BackboneSettings()
     # Step 0, the version in use, is among the steps to choose from: few notes can make a good prompt worse.
     budget: Budget = Budget(steps=60, rates=(0.003, 0.03), keep="best", dev_every=6, patience=4)
+    replay: Path | None = None
+    replay_share: float = Field(0.5, gt=0, lt=1)
     folds: int = 5
     answer_tokens: int = 192
     resamples: int = 2000
@@ -78,13 +85,17 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The version that was added, and what it was made of; ``compared`` is missing where too few notes are unseen."""
+    """The version that was added, and what it was made of; ``compared`` is missing where too few notes are unseen.
+
+    ``replayed`` counts the examples that there were to replay.
+    """
 
     prompt: str
     before: str
     notes: int
     examples: int
     unseen: int
+    replayed: int
     compared: Compared | None
 
     def record(self) -> dict[str, Any]:
@@ -110,6 +121,8 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
                          fix="correct notes on the page and save them first")  # fmt: skip
     opened = (opened or open_backbone(settings.backbone)).templated(before.card.template)
     opened = opened.suited("prompt-tuning", [task])
+    everything = [example for found in notes.values() for example in found]
+    replay = replayed(settings.replay, task, corrected=everything, seed=settings.seed) if settings.replay else []
     seen = corrections.seen(task.name, before.reference)
     parts = _folds({name: found for name, found in notes.items() if name not in seen}, settings)
     if len(parts) == 1 and not seen:  # nothing would be left to train on
@@ -117,14 +130,14 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
     work = private(private(settings.corrections) / WORK) / before.reference
     shutil.rmtree(work, ignore_errors=True)
     try:
-        prompts = _trained(settings, opened, before, task, notes, parts, private(work), progress)
+        prompts = _trained(settings, opened, before, task, notes, parts, replay, private(work), progress)
         compared = _compared(settings, opened, bank, before, task, parts, prompts, progress) if parts else None
         made = _added(bank, before, prompts[-1], compared, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     corrections.tell_seen(task.name, made.reference, [*seen.union(notes)])
-    examples = sum(map(len, notes.values()))
-    return Renewed(made.reference, before.reference, len(notes), examples, len(set(notes) - seen), compared)
+    unseen = len(set(notes) - seen)
+    return Renewed(made.reference, before.reference, len(notes), len(everything), unseen, len(replay), compared)
 
 
 def _folds(unseen: Mapping[str, list[Example]], settings: RenewSettings) -> list[list[Example]]:
@@ -145,6 +158,7 @@ def _trained(
     task: Task,
     notes: Mapping[str, list[Example]],
     parts: Sequence[Sequence[Example]],
+    replay: Sequence[Example],
     work: Path,
     progress: Progress,
 ) -> list[SoftPrompt]:
@@ -154,6 +168,7 @@ def _trained(
     for k, part in enumerate([*parts, ()], 1):
         left_out = {example.group for example in part}
         train = _with_dev([example for example in everything if example.group not in left_out], seed=settings.seed)
+        train = with_replay(train, replay, share=settings.replay_share)
         name = f"{task.name}-without-{k}" if part else task.name
         write_prepared(work / f"data-{k}", task.model_copy(update={"name": name}), train, reader="corrections")
         targets.append(work / f"data-{k}")

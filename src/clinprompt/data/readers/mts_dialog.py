@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from clinprompt.data.fields import Fields, example_of, with_distinct_ids
@@ -19,7 +20,7 @@ TARGETS = {
 
 def read(path: Path | None, *, target: str = "section") -> list[Example]:
     """Every dialogue as ``note``; the answer is the section's text, or its header for ``target``
-    ``header``.
+    ``header``. Groups are dialogues, by file and ID.
 
     With ``target`` ``section of header`` the header is given as ``question``. Raises :class:`InputError`
     for a row that cannot be read.
@@ -27,10 +28,11 @@ def read(path: Path | None, *, target: str = "section") -> list[Example]:
     if target not in TARGETS:
         raise InputError(f"the option target has the value {target!r}", allowed=", ".join(TARGETS))
     file = one_file(path, reader="mts_dialog")
-    rows = rows_of(file)
-    return with_distinct_ids(
+    found = with_distinct_ids(
         [
             example_of(row, TARGETS[target], fallback_id=str(number), where=f"{file} line {number}")
-            for number, row in rows
+            for number, row in rows_of(file)
         ]
     )
+    # Each file numbers its dialogues from 0: the same number elsewhere is another dialogue.
+    return [replace(example, group=f"{file.stem} {example.group}") for example in found]

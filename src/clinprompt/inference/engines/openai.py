@@ -12,7 +12,9 @@ from clinprompt.inference.checkpoint import Checkpoint
 from clinprompt.inference.engines.asking import FORMS, Asking
 from clinprompt.inference.engines.completion import Completion
 from clinprompt.inference.engines.local import Request
+from clinprompt.inference.engines.open_line import text_of
 from clinprompt.inference.engines.scoring import Given, likelihoods, scores_as_recorded, scoring_of
+from clinprompt.inference.engines.ticket import Terms
 from clinprompt.inference.engines.wire import AGAIN, Refused, Wire
 from clinprompt.prompts.exports.token_map import TokenPrompt
 from clinprompt.schema.formulated import Piece
@@ -57,10 +59,14 @@ class OpenAIEngine:
         generation: Generation,
         *,
         watch: Callable[[int], None] = lambda rows: None,
+        terms: Terms | None = None,
+        heard: Callable[[str], None] = lambda text: None,
     ) -> list[RawAnswer]:
         """The requests' answers in their order; ``watch`` hears of progress.
 
-        Raises :class:`InputError` for beams, which OpenAI's API does not have, and when the server fails.
+        With ``terms`` the server need not finish answers that are not wanted any more, the reason is raised, and
+        ``heard`` hears the text of a single answer as it comes. Raises :class:`InputError` for beams, which OpenAI's
+        API does not have, and when the server fails.
         """
         if generation.beams > 1:
             raise InputError("beams are not to be had from an engine behind OpenAI's API", where=self.wire.url,
@@ -74,7 +80,9 @@ class OpenAIEngine:
             for i, ids in zip(order, sent, strict=True)
         )
         found: dict[int, RawAnswer] = {}
-        for i, ids, content in zip(order, sent, self.wire.several(bodies, watch=watch), strict=True):
+        tell = lambda piece: heard(text_of(piece))  # noqa: E731
+        contents = self.wire.several(bodies, watch=watch, terms=terms, heard=tell)
+        for i, ids, content in zip(order, sent, contents, strict=True):
             said = self.asking.read(content)
             self._check_read(said, len(ids), where=f"example {requests[i].row.name}")
             found[i] = self._answer(said, generation)

@@ -20,14 +20,15 @@ from clinprompt.inference.engines.unanswered import Cancelled, Expired, Unanswer
 class Written:
     """One more token of an answer: the new ``text`` that is final, and how many ``tokens`` have been written.
 
-    ``token`` is its id (the end token has one too, though it is not counted), ``chance`` its log-probability in nats,
-    ``best`` the likeliest tokens of this place with theirs. ``done``: nothing more will be heard; all texts together
+    ``token`` is its id (the end token has one too, though it is not counted; ``None`` where another program wrote it,
+    which may tell several at once), ``chance`` its log-probability in nats, ``best`` the likeliest tokens of this place
+    with theirs. ``done``: nothing more will be heard; all texts together
     are that of the answer.
     """
 
     text: str
     tokens: int
-    token: int
+    token: int | None
     chance: float
     best: tuple[tuple[int, float], ...] = ()
     done: bool = False

@@ -7,18 +7,26 @@ import random
 import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from clinprompt.errors import InputError
+from clinprompt.inference.engines.open_line import OpenLine, joined, pieces
+from clinprompt.inference.engines.ticket import Terms
 
 if TYPE_CHECKING:
     import httpx
 
 AGAIN = frozenset({429, 502, 503, 504})
 """Answers of a server that is busy, or on its way up: the same request may be sent again."""
+
+NOT_STREAMED = frozenset({400, 404, 405, 415, 422, 501})
+"""Answers of a server that may take a request in one piece which it does not take as a stream."""
+
+LOOK = 0.1
+"""Seconds between two looks at whether answers are still wanted."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
 """Seconds before a request is sent again: the first time, and at most."""
@@ -95,7 +103,7 @@ class Wire:
         import httpx
 
         self.url, self.at_once, self.timeout, self.retries = url, at_once, timeout, retries
-        self.closing = Event()
+        self.closing, self.streams = Event(), True
         self.client = httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0), pool=None),
@@ -108,7 +116,7 @@ class Wire:
 
     def models(self) -> list[dict[str, Any]]:
         """What the server says of its models; :class:`InputError` where there is no such server."""
-        found = self._send("GET", "models", None, first=True)
+        found = self._content(self._send("GET", "models", None, first=True), "models")
         listed = found.get("data")
         if not isinstance(listed, list) or not all(
             isinstance(one, dict) and isinstance(one.get("id"), str) for one in listed
@@ -118,22 +126,45 @@ class Wire:
 
     def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to one request to ``/completions``; :class:`Refused` for one that the server does not take."""
-        return self._send("POST", "completions", body)
+        return self._content(self._send("POST", "completions", body), "completions")
 
     def several(
-        self, bodies: Iterable[Mapping[str, Any]], *, watch: Callable[[int], None] = lambda rows: None
+        self,
+        bodies: Iterable[Mapping[str, Any]],
+        *,
+        watch: Callable[[int], None] = lambda rows: None,
+        terms: Terms | None = None,
+        heard: Callable[[Mapping[str, Any]], None] = lambda piece: None,
     ) -> list[dict[str, Any]]:
-        """The answers to many requests in their order; the first failure ends them all."""
-        with ThreadPoolExecutor(self.at_once, thread_name_prefix="engine") as pool:
-            waiting = [pool.submit(self.complete, body) for body in bodies]
-            try:
-                for one in as_completed(waiting):
+        """The answers to many requests in their order; the first failure ends them all.
+
+        With ``terms`` answers come as streams, where the server has them: ``heard`` hears each piece, and when they are
+        not wanted any more the connections are cut, so that the server need not finish them, and the reason is raised.
+        """
+        lines: list[OpenLine] = []
+
+        def asked(body: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
+            if terms is None:
+                return lambda: self.complete(body)
+            lines.append(OpenLine())
+            return lambda line=lines[-1]: self._streamed(body, line, heard)
+
+        pool = ThreadPoolExecutor(self.at_once, thread_name_prefix="engine")
+        waiting = [pool.submit(asked(body)) for body in bodies]
+        left = set(waiting)
+        try:
+            while left:
+                done, left = wait(left, timeout=None if terms is None else LOOK, return_when=FIRST_COMPLETED)
+                if left and terms is not None and (reason := terms.broken()) is not None:
+                    raise reason
+                for one in done:
                     one.result()
                     watch(1)
-            except BaseException:
-                for one in waiting:
-                    one.cancel()
-                raise
+        finally:
+            for line in lines:
+                line.cut()
+            # Whoever gives up does not wait for a server that has not begun to answer.
+            pool.shutdown(wait=terms is None or not left, cancel_futures=True)
         return [one.result() for one in waiting]
 
     def close(self) -> None:
@@ -141,37 +172,78 @@ class Wire:
         self.closing.set()
         self.client.close()
 
-    def _send(self, method: str, route: str, body: Mapping[str, Any] | None, *, first: bool = False) -> dict[str, Any]:
+    def _streamed(
+        self, body: Mapping[str, Any], line: OpenLine, heard: Callable[[Mapping[str, Any]], None]
+    ) -> dict[str, Any]:
+        """The answer as one, each piece of it told when it comes; in one piece from a server that has no streams."""
+        import httpx
+
+        if not self.streams:
+            return self.complete(body)
+        more = {"stream": True, "stream_options": {"include_usage": True}}
+        answer = self._send("POST", "completions", {**body, **more}, streams=True)
+        try:
+            line.hold(answer)
+            if answer.is_success and answer.headers.get("content-type", "").startswith("text/event-stream"):
+                found = []
+                for piece in pieces(answer.iter_lines(), where=self.url):
+                    found.append(piece)
+                    heard(piece)
+                return joined(found, where=self.url)
+            answer.read()
+        except httpx.TimeoutException:
+            raise self._slow() from None
+        except httpx.TransportError as error:
+            raise self._away(error) from None
+        finally:
+            answer.close()
+        if answer.status_code not in NOT_STREAMED:
+            return self._content(answer, "completions")
+        whole = self.complete(body)
+        self.streams = False
+        return whole
+
+    def _send(
+        self, method: str, route: str, body: Mapping[str, Any] | None, *, first: bool = False, streams: bool = False
+    ) -> httpx.Response:
+        """What the server answers, after as many attempts as it takes; with ``streams`` only its beginning is read."""
         import httpx
 
         for sent in range(self.retries + 1):
             last = sent == self.retries
             try:
-                answer = self.client.request(method, f"{self.url}/{route}", json=body)
+                request = self.client.build_request(method, f"{self.url}/{route}", json=body)
+                answer = self.client.send(request, stream=streams)
             except httpx.TimeoutException as error:
                 if isinstance(error, httpx.ConnectTimeout) and not (first or last):
                     self._pause(sent, "")
                     continue
-                raise InputError(
-                    f"the engine did not answer within {self.timeout:g} seconds",
-                    where=self.url,
-                    fix="give it more time (`--set engine.timeout=900`) or fewer requests at once "
-                    "(`--set engine.at_once=4`)",
-                ) from None
+                raise self._slow() from None
             except httpx.TransportError as error:
                 if first or last:
-                    raise InputError(
-                        "there is no engine at this address" if first else "the engine has gone away",
-                        where=f"{self.url}, {type(error).__name__}",
-                        fix="start it, or give its address as --engine-url",
-                    ) from None
+                    raise self._away(error, first=first) from None
                 self._pause(sent, "")
                 continue
             if answer.status_code in AGAIN and not last:
+                answer.close()
                 self._pause(sent, answer.headers.get("retry-after", ""))
                 continue
-            return self._content(answer, route)
+            return answer
         raise AssertionError("the last attempt returns or raises")
+
+    def _slow(self) -> InputError:
+        return InputError(
+            f"the engine did not answer within {self.timeout:g} seconds",
+            where=self.url,
+            fix="give it more time (`--set engine.timeout=900`) or fewer requests at once (`--set engine.at_once=4`)",
+        )
+
+    def _away(self, error: Exception, *, first: bool = False) -> InputError:
+        return InputError(
+            "there is no engine at this address" if first else "the engine has gone away",
+            where=f"{self.url}, {type(error).__name__}",
+            fix="start it, or give its address as --engine-url",
+        )
 
     def _pause(self, sent: int, asked: str) -> None:
         """Wait before the next attempt: what the server asks for, else twice as long each time, by chance shorter."""

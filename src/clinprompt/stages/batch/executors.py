@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
@@ -74,7 +76,8 @@ class _Process:
         context = multiprocessing.get_context("spawn")  # a fork would share locks of threads that it has not
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(job, theirs, place, processes), daemon=True)
-        process.start()
+        with _interrupts_held():
+            process.start()
         theirs.close()  # so that its death is heard as the end of the pipe
         return _Process(place, process, ours)
 
@@ -93,8 +96,22 @@ class _Process:
         self.process.join()
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """What is started meanwhile never hears Ctrl-C, which goes to all processes of a terminal: ours ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(job: Job, pipe: Connection, place: int, processes: int) -> None:
     """The work of one process: numbers in, parts out, until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         worker = job.placed(place, processes).worker()
         while True:

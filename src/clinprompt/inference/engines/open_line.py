@@ -1,0 +1,100 @@
+"""An answer that comes piece by piece from an OpenAI-compatible server, and the connection on which it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from clinprompt.errors import InputError
+
+if TYPE_CHECKING:
+    import httpx
+
+END = "[DONE]"
+"""What OpenAI's servers send last."""
+
+
+class OpenLine:
+    """The connection on which one answer comes; any thread may cut it."""
+
+    def __init__(self) -> None:
+        self._lock, self._answer, self._cut = Lock(), None, False
+
+    def hold(self, answer: httpx.Response) -> None:
+        """From now on this is the answer's connection."""
+        with self._lock:
+            self._answer = answer
+        if self._cut:
+            self.cut()
+
+    def cut(self) -> None:
+        """End the connection, also under a thread that reads from it; one that has ended stays as it is."""
+        with self._lock:
+            self._cut, answer = True, self._answer
+        if answer is None or answer.is_closed:
+            return
+        stream = answer.extensions.get("network_stream")
+        held = stream.get_extra_info("socket") if stream is not None else None
+        if held is not None:
+            with contextlib.suppress(OSError):  # it has just ended
+                held.shutdown(socket.SHUT_RDWR)
+
+
+def pieces(lines: Iterable[str], *, where: str) -> Iterator[dict[str, Any]]:
+    """The objects of a stream of server-sent events, up to the mark of its end.
+
+    Raises :class:`InputError` for what is no such stream and where the server tells of an error, without its words.
+    """
+    for line in lines:
+        if not line.startswith("data:"):
+            continue  # empty lines, comments, names of events
+        told = line.removeprefix("data:").strip()
+        if told == END:
+            return
+        try:
+            piece = json.loads(told)
+        except ValueError:
+            piece = None
+        if not isinstance(piece, dict) or not _is_piece(piece):
+            raise InputError("the server does not stream as OpenAI's /completions does", where=where)
+        if piece.get("error"):
+            raise InputError("the engine has failed within an answer", where=where)
+        yield piece
+
+
+def _is_piece(piece: Mapping[str, Any]) -> bool:
+    choices = piece.get("choices") or []
+    return isinstance(choices, list) and all(
+        isinstance(one, dict) and isinstance(one.get("text") or "", str) and isinstance(one.get("logprobs") or {}, dict)
+        for one in choices
+    )
+
+
+def text_of(piece: Mapping[str, Any]) -> str:
+    """The text that a piece brings."""
+    return "".join(choice.get("text") or "" for choice in (piece.get("choices") or [])[:1])
+
+
+def joined(found: Sequence[Mapping[str, Any]], *, where: str) -> dict[str, Any]:
+    """The pieces of a stream as the answer that the server would have given in one.
+
+    Raises :class:`InputError` for a stream that broke off: no piece says why the answer ended.
+    """
+    text, reason, usage = "", None, None
+    told: dict[str, list[Any]] = {}
+    for piece in found:
+        usage = piece.get("usage") or usage
+        text += text_of(piece)
+        for choice in (piece.get("choices") or [])[:1]:
+            reason = choice.get("finish_reason") or reason
+            for name, values in (choice.get("logprobs") or {}).items():
+                if isinstance(values, list):
+                    told.setdefault(name, []).extend(values)
+    if reason is None:
+        raise InputError("the engine has gone away within an answer", where=where)
+    choice = {"text": text, "finish_reason": reason, "logprobs": told or None}
+    return {"choices": [choice], "usage": usage}

@@ -1,0 +1,129 @@
+"""Answers that come piece by piece: what is heard, what the pieces make together, and what a broken stream says."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import httpx
+import pytest
+
+from clinprompt.backbones.protocol import Generation
+from clinprompt.errors import InputError
+from clinprompt.inference.engines.open_line import joined, pieces
+from clinprompt.inference.engines.ticket import Terms
+from clinprompt.inference.engines.unanswered import Cancelled, Expired
+from clinprompt.inference.engines.wire import Wire
+from tests.inference.engines.test_openai import both, questions
+from tests.made_servers import wait_until
+
+URL = "http://127.0.0.1:9/v1"
+
+
+def stream(*told, end="data: [DONE]\n\n"):
+    body = "".join(f"data: {json.dumps(one)}\n\n" for one in told) + end
+    return httpx.Response(200, text=body, headers={"content-type": "text/event-stream; charset=utf-8"})
+
+
+def piece(text, reason=None, **more):
+    return {"choices": [{"text": text, "finish_reason": reason, **more}]}
+
+
+def asked(answer, heard=lambda piece: None):
+    wire = Wire(URL, transport=httpx.MockTransport(answer if callable(answer) else lambda request: answer), retries=0)
+    return wire.several([{"prompt": "x"}], terms=Terms(), heard=heard)
+
+
+def test_pieces_make_the_answer_that_would_have_come_in_one():
+    told = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [{"a": -0.5}]}
+    more = {"tokens": ["b"], "token_logprobs": [-1.0], "top_logprobs": [{"b": -1.0}]}
+    heard = []
+    usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+    [made] = asked(stream(piece("a", logprobs=told), piece("b", "stop", logprobs=more), usage), heard.append)
+    both = {name: told[name] + more[name] for name in told}
+    assert made == {
+        "choices": [{"text": "ab", "finish_reason": "stop", "logprobs": both}], "usage": usage["usage"],
+    }  # fmt: skip
+    assert len(heard) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (stream(piece("Canary")), "gone away within an answer"),
+        (stream(piece("a"), {"error": {"message": "Canary"}}), "failed within an answer"),
+        (stream(piece("a"), [1]), "does not stream"),
+        (stream({"choices": ["Canary"]}), "does not stream"),
+        (stream(end="data: {Canary\n\n"), "does not stream"),
+        (httpx.Response(500, json={"error": {"message": "Canary"}}), "HTTP 500"),
+    ],
+)
+def test_a_broken_stream_is_told_without_its_words(answer, words):
+    with pytest.raises(InputError, match=words) as caught:
+        asked(answer)
+    assert "Canary" not in str(caught.value)
+
+
+def test_a_server_that_knows_no_streams_is_asked_for_the_whole():
+    sent = []
+
+    def answer(request):
+        sent.append(json.loads(request.content))
+        if sent[-1].get("stream"):
+            return httpx.Response(422, json={"error": {"message": "no"}})
+        return httpx.Response(200, json=piece("ok", "stop"))
+
+    wire = Wire(URL, transport=httpx.MockTransport(answer))
+    for _ in range(2):
+        [made] = wire.several([{"prompt": "x"}], terms=Terms())
+        assert made["choices"][0]["text"] == "ok"
+    assert ["stream" in one for one in sent] == [True, False, False]
+    # One that pays no heed to it answers as always.
+    [made] = asked(httpx.Response(200, json=piece("ok", "stop")))
+    assert made["choices"][0]["text"] == "ok"
+
+
+def test_comments_and_other_fields_of_events_are_passed_over():
+    lines = [": ping", "event: x", "", 'data:{"choices": []}', "data: [DONE]", "data: {}"]
+    assert list(pieces(lines, where=URL)) == [{"choices": []}]
+    with pytest.raises(InputError):
+        joined([{"choices": []}], where=URL)
+
+
+def test_streamed_answers_are_those_in_one_piece(checkpoint, server, url):
+    _, theirs = both(checkpoint, url)
+    requests = [theirs.request(one) for one in questions(checkpoint)]
+    generation = Generation(12)
+    engine = theirs.engine
+    whole = engine.answers(requests, generation)
+    assert engine.answers(requests, generation, terms=Terms()) == whole and server.pieces > len(requests)
+    heard = []
+    [alone] = engine.answers(requests[:1], generation, terms=Terms(), heard=heard.append)
+    assert "".join(heard) == alone.text == whole[0].text and len(heard) > 3
+    server.streams = False
+    assert engine.answers(requests, generation, terms=Terms()) == whole
+
+
+@pytest.mark.parametrize("reason", [Cancelled, Expired])
+def test_the_server_stops_within_a_second_when_nobody_wants_the_answer(checkpoint, server, url, reason):
+    _, theirs = both(checkpoint, url)
+    requests = [theirs.request(one) for one in questions(checkpoint)[:2]]
+    server.pace = 0.2
+    gone = threading.Event()
+    terms = Terms(time.monotonic() + 1.0, None) if reason is Expired else Terms(None, gone)
+    raised = []
+
+    def ask():
+        try:
+            theirs.engine.answers(requests, Generation(60), terms=terms)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    wait_until(lambda: server.under_way == 2)
+    gone.set()
+    assert wait_until(lambda: server.under_way == 0) < (2.0 if reason is Cancelled else 3.0)
+    thread.join(5)
+    assert [type(one) for one in raised] == [reason] and server.pieces < 60
