@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from clinprompt.data.faults import Faults
@@ -73,7 +74,7 @@ def _disorder(line: str, text: str, *, where: str) -> tuple[tuple[Fragment, ...]
             raise InputError("the second field is no list of places in the note", where=where, allowed="30-35,41-50")
         places.append((start, end))
     places.sort()
-    if any(after[0] < before[1] for before, after in zip(places, places[1:], strict=False)):
+    if any(after[0] < before[1] for before, after in pairwise(places)):
         raise InputError("the places of one disorder overlap", where=where)
     said = {name: value for name, value in zip(SLOTS, fields[3::2], strict=False) if value not in _SAYS_NOTHING}
     concept = {CONCEPT: f"UMLS:{fields[2]}"} if _CUI.fullmatch(fields[2]) else {}
