@@ -152,7 +152,7 @@ def pubmedqa(root: Path) -> None:
 def meqsum(root: Path) -> None:
     book = openpyxl.Workbook()
     book.active.append(("File", "CHQ", "Summary"))
-    for number in range(520):
+    for number in range(1000):
         book.active.append((f"q{number}.txt", f"My knee hurts since day {number}. What helps?", "What helps?"))
     (root / "meqsum").mkdir()
     book.save(root / "meqsum" / "MeQSum_ACL2019_BenAbacha_Demner-Fushman.xlsx")

@@ -23,6 +23,8 @@ ADE_SPANS = [
 SOCIAL = (
     "SOCIAL HISTORY: Smoked 1 pack a day for 20 years, quit in 2001. Drinks wine. Works as a cook. Lives with wife."
 )
+SOCIAL_UW = "He Lives in a house with wife. Works nights, Drinks red wine. Smoked 1 pack on a day off for 20 years, quit in 2001."
+"""The same said at the other site, so that no source holds a target's note."""
 SOCIAL_SPANS = [
     ("Tobacco", "Smoked"),
     ("Amount", "1 pack"),
@@ -70,8 +72,8 @@ def n2c2_2018(root: Path) -> None:
 
 def n2c2_2022(root: Path) -> None:
     for part in ("train", "dev", "test"):
-        for site in ("mimic", "uw"):
-            pair(root / "n2c2_2022_sdoh" / part / site, "0001", SOCIAL, SOCIAL_SPANS, SOCIAL_LINES)
+        for site, text in (("mimic", SOCIAL), ("uw", SOCIAL_UW)):
+            pair(root / "n2c2_2022_sdoh" / part / site, "0001", text, SOCIAL_SPANS, SOCIAL_LINES)
 
 
 def i2b2_2010(root: Path) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from clinprompt.schema.example import TaskKind
+from clinprompt.schema.example import Split, TaskKind
 from clinprompt.stages.overrides import load_config
+from clinprompt.stages.prepare import read_parts
 from clinprompt.study.expansion import parts_of
 from clinprompt.study.plan import missing_data
 from clinprompt.study.study_file import Study
@@ -89,9 +90,12 @@ def corpora(tmp_path_factory) -> Path:
     return root
 
 
-def test_the_corpora_of_the_study_are_all_found_in_their_layouts(corpora):
+def test_the_corpora_of_the_study_are_all_read_in_their_layouts(corpora):
     study = STUDIES["paper-llama"].model_copy(update={"data_root": corpora})
     assert missing_data(parts_of(study)) == []
+    for name in (*study.tasks.sources, *study.tasks.targets):
+        parts, _ = read_parts(load_task(name), data_root=corpora)
+        assert set(parts) == set(Split) and all(parts.values()), name
 
 
 SHORT = (
