@@ -73,7 +73,8 @@ def n2c2_2018(root: Path) -> None:
 def n2c2_2022(root: Path) -> None:
     for part in ("train", "dev", "test"):
         for site, text in (("mimic", SOCIAL), ("uw", SOCIAL_UW)):
-            pair(root / "n2c2_2022_sdoh" / part / site, "0001", text, SOCIAL_SPANS, SOCIAL_LINES)
+            for number in range(4 if part == "train" else 1):  # enough for folds
+                pair(root / "n2c2_2022_sdoh" / part / site, f"000{number}", text, SOCIAL_SPANS, SOCIAL_LINES)
 
 
 def i2b2_2010(root: Path) -> None:
