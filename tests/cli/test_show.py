@@ -30,3 +30,8 @@ def test_misspelt_names_get_near_matches(clinprompt):
     assert ended.code == 2 and "Did you mean metrics or" in ended.err
     ended = clinprompt("show", "metrics", "span-f2")
     assert ended.code == 2 and "span-f1" in ended.err
+
+
+@pytest.mark.parametrize(("task", "place"), [("mednli", "https://physionet.org"), ("headqa", "https://github.com")])
+def test_a_task_says_where_its_data_is_obtained(clinprompt, task, place):
+    assert place in json.loads(clinprompt("show", "tasks", task, "--json").out)["obtain"]

@@ -157,14 +157,19 @@ def load_backbone(
 def blueprint(backbone: str) -> Any:
     """The network of a backbone on the meta device, from its configuration alone; no weight is read.
 
-    Takes what :func:`load_backbone` takes, and the names of published backbones that need not be here. Raises
-    :class:`InputError` like :func:`resolve`, and for a configuration of no known family.
+    Takes what :func:`load_backbone` takes, and the names of published backbones, also behind an owner as in a hub id,
+    that need not be here. Raises :class:`InputError` like :func:`resolve`, and for a configuration of no known family.
     """
     from transformers import AutoConfig
 
     if backbone in PUBLISHED:
         return meta_model(backbone)
-    folder = resolve(backbone)
+    try:
+        folder = resolve(backbone)
+    except InputError:
+        if (name := backbone.rpartition("/")[2]) in PUBLISHED and not Path(backbone).is_absolute():
+            return meta_model(name)
+        raise
     try:
         return meta_network(AutoConfig.from_pretrained(folder, local_files_only=True))
     except (OSError, ValueError, KeyError, TypeError) as error:

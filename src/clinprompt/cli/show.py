@@ -158,7 +158,9 @@ def _details(kind: str, name: str) -> Row:
     if kind == "tasks":
         from clinprompt.tasks.catalog import load_task
 
-        return dict(load_task(name).model_dump(mode="json", exclude_defaults=True))
+        task = load_task(name)
+        place = (task.data.apply or task.data.obtain) if task.data else ""
+        return task.model_dump(mode="json", exclude_defaults=True) | ({"obtain": place} if place else {})
     if kind in ("templates", "methods", "backbones"):  # their row says it all
         return {}
     from clinprompt.data.readers import READERS

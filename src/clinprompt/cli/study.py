@@ -52,13 +52,15 @@ def plan(
 ) -> None:
     """Show the grid, its cells, what is done, and the memory and time of what is left.
 
-    Time is unknown until gangs are done or --measure has run some steps; nothing is guessed.
+    Time is unknown until gangs are done or --measure has run some steps; nothing is guessed. Data that is not there is
+    named, with where to get it and where it should lie.
     """
     from clinprompt.study import effort
-    from clinprompt.study.plan import grid, open_gaps, plan_lines, unequal
+    from clinprompt.study.plan import grid, missing_data, open_gaps, plan_lines, unequal
     from clinprompt.study.running import Worker, finished
 
     settings, parts, gangs, archive = _opened(study, sets, data_root, out)
+    missing = missing_data(parts)
     if measure:
         effort.measure(gangs, Worker(runs, archive, console.progress, console.stage))
     times = effort.times(gangs, archive, effort.read_measured(archive.folder))
@@ -97,9 +99,12 @@ def plan(
     total = sum(line.seconds or 0 for line in left) if whole else None
     finished_cells = sum(len(one.cells) for one in gangs if done[one.key])
     console.line(f"{cells} cells in {len(gangs)} gangs, {finished_cells} done; time left: {_duration(total)}")
+    for names, fault in missing:
+        console.warn(f"no data for {', '.join(names)}: {fault}")
     _tell_gaps(open_gaps(archive, gangs))
     console.result(
         {"name": settings.name, "grid": axes, "cells": cells, "done": finished_cells, "seconds": total,
+         "missing_data": {name: str(fault) for names, fault in missing for name in names},
          "lines": [asdict(line) for line in lines], "gaps": [asdict(gap) for gap in open_gaps(archive, gangs)],
          "gangs": [{"key": one.key, "part": one.part.title, "method": one.gang.method, "seed": one.gang.seed,
                     "done": done[one.key], "cells": [asdict(cell) for cell in one.cells]} for one in gangs]}
@@ -122,13 +127,14 @@ def run(
     Kill it when you like: the same command goes on where it stopped. Gangs that failed are tried again.
     """
     from clinprompt.study.expansion import shard_of
-    from clinprompt.study.plan import open_gaps
-    from clinprompt.study.running import Worker, run_gangs
+    from clinprompt.study.plan import open_gaps, refuse_without_data
+    from clinprompt.study.running import Worker, finished, run_gangs
     from clinprompt.study.search import tuned
 
     settings, _, gangs, archive = _opened(study, sets, data_root, out)
     number, of = _shard(shard)
     own = shard_of(gangs, number=number, of=of)
+    refuse_without_data([one for one in own if finished(one, archive, runs) is None])
     if executor is Executor.ray:
         from clinprompt.study.cluster import run_on_ray
 

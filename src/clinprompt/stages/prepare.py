@@ -17,6 +17,7 @@ from clinprompt.data.split import split_by_group
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Example, Split
+from clinprompt.stages.absent import absent_data, part_path
 from clinprompt.stages.configs import PrepareSettings
 from clinprompt.stages.overlapping import apart_from
 from clinprompt.stages.prepared import open_prepared, write_prepared
@@ -92,6 +93,8 @@ def read_parts(
 
 def _divided(data: DataSource, data_root: Path | None) -> dict[Split, list[Any]]:
     """The corpus's own parts; a part that it lacks is cut, by group, from ``all`` or from ``train``."""
+    if fault := absent_data(data, data_root=data_root):
+        raise fault
     given = {name: _read(data, options, data_root) for name, options in data.parts.items()}
     whole = "all" if "all" in given else "train"
     if data.split is None or whole not in given:
@@ -102,11 +105,7 @@ def _divided(data: DataSource, data_root: Path | None) -> dict[Split, list[Any]]
 
 
 def _read(data: DataSource, options: dict[str, Any], data_root: Path | None) -> list[Any]:
-    path = _path(data, options, data_root)
-    if data.apply and path is not None and not path.exists():
-        raise InputError(
-            "the data of this task are given on application only, and are not here", where=str(path), fix=data.apply
-        )
+    path = part_path(data, options, data_root)
     rest = {name: value for name, value in {**data.options, **options}.items() if name != "path"}
     return list(READERS[data.reader](path, **rest))
 
@@ -170,16 +169,8 @@ def asked_of(task: Task) -> list[Asked]:
     ]
 
 
-def _path(data: DataSource, options: dict[str, Any], data_root: Path | None) -> Path | None:
-    given = options.get("path", data.options.get("path"))
-    if given is None and not data.root:
-        return None
-    relative = Path(data.root) / (given or "")
-    return (data_root or Path()) / relative
-
-
 def _paths(data: DataSource, data_root: Path | None) -> list[Path]:
-    found = (_path(data, options, data_root) for options in data.parts.values())
+    found = (part_path(data, options, data_root) for options in data.parts.values())
     return sorted({path for path in found if path is not None})
 
 

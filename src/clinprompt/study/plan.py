@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from clinprompt.errors import InputError, raise_all
+from clinprompt.stages.absent import absent_of
 from clinprompt.study.archive import Archive, Gap
 from clinprompt.study.expansion import Part, PlannedGang
 from clinprompt.study.recipe import Recipe
@@ -88,6 +91,29 @@ def grid(parts: Sequence[Part]) -> dict[str, Any]:
         "seeds": recipe.seeds,
     }
     return {name: list(dict.fromkeys(values)) for name, values in axes.items()}
+
+
+def missing_data(parts: Sequence[Part]) -> list[tuple[tuple[str, ...], InputError]]:
+    """What of the data of a study is not there: one paragraph each, with the tasks that need it."""
+    found: dict[str, tuple[list[str], InputError]] = {}
+    wanted: dict[tuple[str, Path | None], None] = {}
+    for part in parts:
+        recipe = part.recipe
+        others = [name for several in recipe.across.values() for name in several]
+        names = (*(recipe.sources.tasks if recipe.sources else ()), *recipe.targets, *others)
+        wanted.update(dict.fromkeys((name, recipe.data_root) for name in names))
+    for name, root in wanted:
+        for fault in absent_of([name], data_root=root).values():
+            # Tasks on the same corpus say the same.
+            found.setdefault(str(fault), ([], fault))[0].append(name)
+    return [(tuple(names), fault) for names, fault in found.values()]
+
+
+def refuse_without_data(gangs: Sequence[PlannedGang]) -> None:
+    """Raise :class:`InputError` that names all data that is not there, where no gang could be run without it."""
+    parts = {planned.part.title: planned.part for planned in gangs}
+    if parts and all(missing_data([part]) for part in parts.values()):
+        raise_all([fault for _, fault in missing_data(list(parts.values()))])
 
 
 def unequal(gangs: Sequence[PlannedGang]) -> dict[str, int]:

@@ -68,7 +68,7 @@ class DataSource(_Strict):
     longest stretch of a document, in characters, that becomes one example (tasks about documents only).
     ``attribute_map`` says which attributes of the corpus, ``Name`` or ``Name=value``, mean which value of an
     attribute of the task: ``{assertion: {Negation: absent}}``. ``apply`` says where to ask for data that is given
-    on application only; it is shown when the data is not there.
+    on application only, ``obtain`` where public data is; they are shown when the data is not there.
     """
 
     reader: StrictStr
@@ -82,6 +82,7 @@ class DataSource(_Strict):
     attribute_map: dict[StrictStr, dict[StrictStr, StrictStr]] = Field(default_factory=dict, exclude_if=_is_empty)
     # Left out of what is dumped: a run does not depend on it.
     apply: StrictStr = Field("", exclude=True)
+    obtain: StrictStr = Field("", exclude=True)
 
 
 class Task(_Strict):

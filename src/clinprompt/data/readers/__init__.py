@@ -37,6 +37,7 @@ READERS = Registry(
         "radgraph": "clinprompt.data.readers.radgraph:read",
         "scinli": "clinprompt.data.readers.scinli:read",
         "sections": "clinprompt.data.readers.sections:read",
+        "share": "clinprompt.data.readers.share:read",
         "squad": "clinprompt.data.readers.squad:read",
         "synthetic": "clinprompt.data.readers.synthetic:read",
         "text_pairs": "clinprompt.data.readers.text_pairs:read",
