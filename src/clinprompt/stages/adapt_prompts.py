@@ -11,10 +11,11 @@ from clinprompt.prompts.headed import head_rates, headed, member_heads
 from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
 from clinprompt.prompts.source import FoldableSource
 from clinprompt.stages.adapted import Adapted, Plan, open_prompt
+from clinprompt.stages.anchors import anchor_of
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, all_diverged, candidates, dev_every, measured, survivors
 from clinprompt.stages.configs import AdaptSettings
-from clinprompt.stages.decomposed_prompts import decomposed_prompts
+from clinprompt.stages.decomposed_prompts import decomposed_prompts, randomised
 from clinprompt.stages.folds import fold_cells, judged, lowest, mean_losses, recorded
 from clinprompt.stages.free_prompts import free_prompts
 from clinprompt.stages.methods import Budget, Mpt, PromptTuning
@@ -39,6 +40,8 @@ def adapt_prompts(
         metaprompt = load_metaprompt(settings.metaprompt, backbone=opened.identity)
         where = str(settings.metaprompt)
         check_template(metaprompt.card, opened.template.name, opened.template.hash, where=where)
+        if isinstance(method, Mpt) and method.random_metaprompt:
+            metaprompt = randomised(metaprompt, seed=derive(settings.seed, "random metaprompt"))
     placement = metaprompt.card.placement if metaprompt else settings.prompt.placement
     begun = _begun(settings, opened)
     if isinstance(method, PromptTuning) and method.placement:
@@ -140,7 +143,7 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             trainable=adapted.trainable,
             run=given.run.id,
             seed=settings.seed,
-            rank=method.rank if isinstance(method, Mpt) else None,
+            rank=method.rank if given.metaprompt and given.metaprompt.factors else None,
             shots=None if plan.shots == "full" else int(plan.shots),
             sources=sources,
         )
@@ -181,6 +184,7 @@ def _gang(
     members: list[Member] = []
     result = TrainingResult()
     if learns:
+        anchor = anchor_of(method, metaprompt, source) if isinstance(method, Mpt) and metaprompt else None
         members = candidates(
             opened, cells, budget, reserve=length, rates=lambda i, rate: {**start.rates(i, rate), **peaks}, judge=judge
         )
@@ -190,6 +194,7 @@ def _gang(
                 source,
                 members,
                 placement=Placement(given.placement),
+                distillation=anchor,
                 tokens_per_forward=budget.tokens_per_forward,
                 dev_every=dev_every(budget),
                 checkpoint=given.run.checkpoints / f"{name}.safetensors",

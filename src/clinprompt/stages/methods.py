@@ -77,6 +77,11 @@ class Mpt(Settings):
     """The metaprompt times factors, started from the sources' mean, the best-matching source's, or neutral ones.
 
     Rates are multiples of each part's own RMS; the factors' are ``factor_share`` of the metaprompt's.
+
+    The rest is for ablations. ``metaprompt`` names a variant of a recipe's sources. With ``random_metaprompt`` every
+    vector of the metaprompt is another one of its length, drawn by the seed. ``prior`` weighs a Gaussian round the
+    start prompt, as wide as the sources' prompts differ; ``kl_to_start`` the divergence of the answers' distributions
+    from those that the start gives.
     """
 
     kind: Literal["mpt"] = "mpt"
@@ -84,7 +89,19 @@ class Mpt(Settings):
     rank: int = Field(1, ge=1)
     train_metaprompt: bool = True
     factor_share: float = Field(0.3, gt=0)
+    # These are left out of a run's identity where they are not used.
+    train_factors: bool = Field(True, exclude_if=lambda value: value)
+    metaprompt: str = Field("", exclude_if=lambda name: not name)
+    random_metaprompt: bool = Field(False, exclude_if=lambda value: not value)
+    prior: float = Field(0.0, ge=0, exclude_if=lambda weight: weight == 0)
+    kl_to_start: float = Field(0.0, ge=0, exclude_if=lambda weight: weight == 0)
     budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _something_trains(self) -> Mpt:
+        if not self.train_metaprompt and not self.train_factors:
+            raise ValueError("`train_metaprompt` and `train_factors` are both off; leave one of them on")
+        return self
 
 
 class Lora(Settings):

@@ -46,10 +46,10 @@ def similarity(found: PartResult) -> Similarity | None:
     if found.result is None or found.result.metaprompt is None:
         return None
     metaprompt = load_metaprompt(found.result.metaprompt)
-    start = metaprompt.vectors
+    start, shift = metaprompt.vectors, metaprompt.card.shift
     if not metaprompt.factors or start.ndim != 2:
         return None
-    moved = {name: compose(start, pair.rows, pair.cols) - start for name, pair in metaprompt.factors.items()}
+    moved = {name: compose(start, pair.rows, pair.cols, shift=shift) - start for name, pair in metaprompt.factors.items()}
     sources = tuple(moved)
     for name, prompt in _targets(found).items():
         if prompt.shape == start.shape:

@@ -84,6 +84,13 @@ def _write_multitask(folder: Path, metaprompt: Metaprompt, origin: Origin) -> st
     """
     from peft import MultitaskPromptTuningConfig
 
+    if metaprompt.card.shift != "product" or not metaprompt.factors:
+        how = "are added to it" if metaprompt.factors else "are missing"
+        raise InputError(
+            f"peft multiplies a metaprompt with factors, and this one's {how}",
+            where=metaprompt.card.name,
+            fix="export the prompts that are adapted from it",
+        )
     rank = max(pair.rank for pair in metaprompt.factors.values())
     pairs = [widen(metaprompt.factors[name], rank=rank, seed=0) for name in metaprompt.card.tasks]
     MultitaskPromptTuningConfig(
