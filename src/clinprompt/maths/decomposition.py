@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-
 Shift = Literal["product", "additive"]
 """How factors act on the metaprompt: entry by entry as a product, or added to it."""
 

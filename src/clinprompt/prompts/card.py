@@ -52,8 +52,8 @@ class PromptCard(_Strict):
     """Everything needed to use a prompt rightly and to refuse using it wrongly.
 
     ``extent`` is the length in characters of the longest item of an answer in the training data: a span, or a
-    relation with both its ends. Windows of long notes share that much. ``shift`` is how a metaprompt's factors act on it;
-    one without ``rank`` has none.
+    relation with both its ends. Windows of long notes share that much. ``shift`` is how a metaprompt's factors act on
+    it; one without ``rank`` has none.
     """
 
     format: int = CARD_FORMAT

@@ -161,7 +161,9 @@ class AdaptSettings(Settings):
                 "backbone; without one use --method prompt-tuning"
             )
         if isinstance(self.method, Mpt) and self.method.metaprompt:
-            raise ValueError("`method.metaprompt` names a variant of a recipe's sources; here give the file, `metaprompt`")
+            raise ValueError(
+                "`method.metaprompt` names a variant of a recipe's sources; here give the file, `metaprompt`"
+            )
         return self
 
 

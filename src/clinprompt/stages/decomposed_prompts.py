@@ -73,7 +73,9 @@ def _factors(
     pairs, shift = metaprompt.factors, metaprompt.card.shift
     if not pairs:
         return [neutral_factors(P, H, 1, seed=0)] * len(cells), ["none"] * len(cells)
-    rows, cols = (torch.stack(parts) for parts in zip(*[(pair.rows, pair.cols) for pair in pairs.values()], strict=True))
+    rows, cols = (
+        torch.stack(parts) for parts in zip(*[(pair.rows, pair.cols) for pair in pairs.values()], strict=True)
+    )
     # The mean of K products of rank R has no more than K·R components; others would be zero and stay so.
     mean = mean_of_products(rows, cols, rank=min(method.rank, len(pairs) * rows.shape[-1]))
     found, names = [], []

@@ -19,8 +19,9 @@ from clinprompt.stages.methods import Budget
 from clinprompt.study.archive import Archive, GangRecord
 from clinprompt.study.expansion import PlannedGang
 from clinprompt.study.gang import run_gang
-from clinprompt.study.recipe import Recipe, from_metaprompt
+from clinprompt.study.recipe import Recipe, from_metaprompt, variant_of
 from clinprompt.study.running import Worker, seconds_of
+from clinprompt.study.variants import quickened
 from clinprompt.training.method import method
 
 FILE = "measured.json"
@@ -184,9 +185,9 @@ def _taken(planned: PlannedGang, trial: Worker, budget: Mapping[str, int] | None
     given = trial.data(part)
     if mpt and given.metaprompt is None:
         quick = Budget(steps=2, batch=2, dev_limit=2)
-        sources = recipe.sources and recipe.sources.model_copy(update={"teach": quick, "distill": quick})
+        sources = recipe.sources and quickened(recipe.sources, quick)
         part = replace(part, recipe=recipe.model_copy(update={"sources": sources}))
-        given = trial.ingredients(part, metaprompt=True)
+        given = trial.ingredients(part, metaprompt=True, variant=variant_of(recipe.methods[gang.method]))
     found = run_gang(
         recipe.model_copy(update={"across": {}}),
         gang,

@@ -17,6 +17,7 @@ from clinprompt.stages.progress import Progress
 from clinprompt.study.ingredients import Say
 from clinprompt.study.recipe import Recipe, from_metaprompt
 from clinprompt.study.table import Cell
+from clinprompt.study.variants import unnamed
 
 ACROSS = "across"
 """The group of what was trained on one task and scored on another."""
@@ -72,7 +73,7 @@ def adapt_settings(
     return AdaptSettings(
         backbone=recipe.backbone,
         targets=tuple(item.path for item in targets.values()),
-        method=method,
+        method=unnamed(method),
         metaprompt=metaprompt if from_metaprompt(method) else None,
         prompt=recipe.prompt,
         shots=shots_of(recipe, gang),

@@ -12,7 +12,7 @@ from clinprompt.stages.adapted import read_adapted
 from clinprompt.stages.atomic import write_json
 from clinprompt.study.expansion import PlannedGang, default_rate, plan_gang
 from clinprompt.study.gang import adapt_settings, gangs_of
-from clinprompt.study.recipe import Recipe, from_metaprompt
+from clinprompt.study.recipe import Recipe, from_metaprompt, variant_of
 from clinprompt.study.running import Worker
 from clinprompt.study.waiting import waiting
 
@@ -66,7 +66,7 @@ def _trials(planned: PlannedGang, worker: Worker) -> list[dict[str, float | None
             "a search by optuna judges the development part, which `keep: last` never looks at",
             where=f"methods.{gang.method}.budget.keep", fix="set it to best",
         )  # fmt: skip
-    given = worker.ingredients(part, metaprompt=from_metaprompt(method))
+    given = worker.ingredients(part, metaprompt=from_metaprompt(method), variant=variant_of(method))
     centre = default_rate(method)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     found = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=search.seed))

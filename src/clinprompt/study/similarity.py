@@ -12,7 +12,7 @@ from torch import Tensor
 from clinprompt.maths.decomposition import compose
 from clinprompt.prompts.prompt_file import load_metaprompt, load_prompt
 from clinprompt.study.collection import PartResult
-from clinprompt.study.recipe import from_metaprompt
+from clinprompt.study.recipe import from_metaprompt, variant_of
 from clinprompt.study.score_table import shot_rank
 
 
@@ -49,7 +49,9 @@ def similarity(found: PartResult) -> Similarity | None:
     start, shift = metaprompt.vectors, metaprompt.card.shift
     if not metaprompt.factors or start.ndim != 2:
         return None
-    moved = {name: compose(start, pair.rows, pair.cols, shift=shift) - start for name, pair in metaprompt.factors.items()}
+    moved = {
+        name: compose(start, pair.rows, pair.cols, shift=shift) - start for name, pair in metaprompt.factors.items()
+    }
     sources = tuple(moved)
     for name, prompt in _targets(found).items():
         if prompt.shape == start.shape:
@@ -66,7 +68,9 @@ def cosines(moved: Mapping[str, Tensor], sources: tuple[str, ...]) -> NDArray[np
 
 def _targets(found: PartResult) -> dict[str, Tensor]:
     assert found.result is not None
-    methods = [name for name, method in found.part.recipe.methods.items() if from_metaprompt(method)]
+    methods = [
+        name for name, method in found.part.recipe.methods.items() if from_metaprompt(method) and not variant_of(method)
+    ]
     prompts: dict[str, Tensor] = {}
     for target in found.part.recipe.targets:
         cells = [

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from clinprompt.registry import unknown_name
 from clinprompt.stages.configs import BackboneSettings, LeakageCheck, PromptSettings
 from clinprompt.stages.methods import Instruction, MethodSettings, Settings
-from clinprompt.study.recipe import Scoring, SourceTraining, from_metaprompt
+from clinprompt.study.recipe import Scoring, SourceTraining, check_variants, from_metaprompt
 
 LEAVE_ONE_KIND_OUT = "leave-one-kind-out"
 """For each kind among the targets: its targets, and the sources of all other kinds."""
@@ -107,6 +107,7 @@ class Study(Settings):
             raise ValueError("`metaprompts` have their length and sources: leave out `lengths`, `source_counts`")
         if self.source_counts and self.sources is None:
             raise ValueError("`source_counts` is for metaprompts that are made here: give `sources`")
+        check_variants(self.methods, self.sources)
         for part in self._partitions():
             if self.sources is not None and not part.sources:
                 raise ValueError("every partition needs `sources`, the tasks that the metaprompt is made from")
