@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -151,3 +152,17 @@ def test_names_of_variants_are_not_part_of_a_gangs_key(tmp_path):
 def test_what_cannot_be_is_refused_in_words(tmp_path, old, new, said):
     with pytest.raises(InputError, match=said):
         made(tmp_path, STUDY.replace(old, new))
+
+
+def test_the_example_of_the_guide_is_a_study_of_one_part(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "study.md").read_text(encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    found = load_config(tmp_path / "study.yaml", Study)
+    [part] = parts_of(found)
+    assert found.ablation and set(found.ablation.model_dump().values()) < set(found.methods)
+    sources = {one.gang.method: one.configuration.sources for one in planned([part])}
+    assert {name: (one.weight, one.decomposed, one.distill_start) for name, one in sources.items()} == {
+        "both": (1.0, True, "vocabulary"), "decomposition": (0, True, "vocabulary"),
+        "distillation": (1.0, False, "vocabulary"), "neither": (0, False, "vocabulary"),
+        "weight 0.5": (0.5, True, "vocabulary"),
+    }  # fmt: skip

@@ -98,3 +98,27 @@ def test_the_more_it_is_held_the_nearer_it_stays(tiny_backbone, make_rows):
 
     (far, changed), (near, _), (_, alike) = ended(), ended(prior=(0, 0, 30)), ended(kl=(0, 0, 30))
     assert near < 0.7 * far and alike < 0.7 * changed
+
+
+def test_an_interrupted_run_is_held_to_the_same_start(tiny_backbone, make_rows, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def run(path, *, kill_at=None):
+        source = prompts(range(3))
+
+        def watch(report):
+            if report.step == kill_at:
+                raise Killed
+
+        train(
+            tiny_backbone, source, gang(make_rows), placement=Placement.suffix,
+            distillation=anchor(source, range(3)), checkpoint=path, save_every=0.0, watch=watch,
+        )  # fmt: skip
+        return source.folded()
+
+    straight = run(tmp_path / "straight.safetensors")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed.safetensors", kill_at=2)
+    for one, other in zip(straight, run(tmp_path / "killed.safetensors"), strict=True):
+        assert torch.equal(one, other)
