@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from clinprompt.stages.methods import Budget, MethodSettings
-from clinprompt.study.recipe import Recipe, SourceTraining, from_metaprompt, variant_of
+from clinprompt.study.recipe import SourceTraining, from_metaprompt, variant_of
 
 Making = TypeVar("Making", bound=SourceTraining)
 
@@ -21,11 +21,6 @@ def chosen(sources: Making, variant: str) -> Making:
     own = sources.variants[variant] if variant else None
     changes = {name: getattr(own, name) for name in own.model_fields_set} if own else {}
     return sources.model_copy(update=changes | {"variants": {}})
-
-
-def with_variant(recipe: Recipe, variant: str) -> Recipe:
-    """The recipe whose one metaprompt is that of a variant."""
-    return recipe.model_copy(update={"sources": recipe.sources and chosen(recipe.sources, variant)})
 
 
 def unnamed(method: MethodSettings) -> MethodSettings:
