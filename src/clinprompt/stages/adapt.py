@@ -51,6 +51,8 @@ def adapt(
     inputs = {item.task.name: item.path for item in prepared}
     if settings.metaprompt is not None:
         inputs["metaprompt"] = settings.metaprompt
+    if settings.teachers is not None:
+        inputs["teachers"] = settings.teachers
     if settings.start_from is not None:
         settings = settings.model_copy(update={"start_from": prompt_path(settings.start_from)})
         inputs["start_from"] = settings.start_from

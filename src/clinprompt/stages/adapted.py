@@ -42,6 +42,7 @@ class Adapted:
     ``failed`` says why there is nothing to score where no learning rate could train it.
 
     ``fold_losses`` are the mean losses of cross-validation by learning rate, ``None`` for a rate that diverged.
+    ``weights`` are what a finished mixture has of each source or expert, by segments of its vectors.
     """
 
     task: str
@@ -58,6 +59,7 @@ class Adapted:
     file: str = ""
     fold_losses: Mapping[str, float | None] = field(default_factory=dict, hash=False)
     failed: str = ""
+    weights: Mapping[str, list[float]] = field(default_factory=dict, hash=False)
 
     @property
     def key(self) -> str:

@@ -25,6 +25,7 @@ from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
+from clinprompt.stages.source_prompts import mean_heads
 from clinprompt.stages.teach import load_teachers
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Mixture
@@ -82,7 +83,7 @@ def distill(
         start = _start(opened, cells, teachers, settings)
         seeds = [derive(settings.seed, "factors", name) for name in names]
         prompts = DecomposedPrompts(start, [neutral_factors(P, H, settings.rank, seed=s) for s in seeds], shared=True)
-        heads = _mean_heads(teachers)
+        heads = mean_heads(teachers)
         source = headed(prompts, opened.heads([0], start=heads), shared=True)
         unit, factor_rate = rms(start), settings.factor_rate
         peaks = head_rates(heads, settings.budget.head_rate)
@@ -134,11 +135,6 @@ def _start(opened: Opened, cells: list[Cell], teachers: Sequence[SoftPrompt], se
     if settings.start == "teachers":
         return vectors.mean(dim=0)
     return starts(opened, cells[:1], start=settings.start, length=vectors.shape[1])[0]
-
-
-def _mean_heads(teachers: Sequence[SoftPrompt]) -> dict[str, Tensor]:
-    """Where an encoder's scorers, one set for all sources, begin: each has its teacher's, and these all start alike."""
-    return {name: torch.stack([one.heads[name] for one in teachers]).mean(dim=0) for name in teachers[0].heads}
 
 
 def _mixture(settings: DistillSettings, cells: list[Cell]) -> Mixture:

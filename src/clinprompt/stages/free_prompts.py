@@ -25,12 +25,14 @@ ENCODER_SHARE = 0.1
 class CellPrompts:
     """Prompts before training; ``rates(cell, rate)`` are the peak rates of their groups.
 
-    ``factors`` says where the factors of each cell's decomposed prompt are from; empty for free ones.
+    ``factors`` says where the factors of each cell's decomposed prompt are from; empty for free ones. ``weights`` of a
+    member are what it has at the moment of each source, by segments; of prompts that are no mixtures none.
     """
 
     source: FoldableSource
     rates: Callable[[int, float], Mapping[str, float]]
     factors: Sequence[str]
+    weights: Callable[[int], Mapping[str, list[float]]] = lambda member: {}
 
 
 def free_prompts(

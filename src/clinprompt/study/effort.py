@@ -15,11 +15,11 @@ from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.published import ENCODER_TYPES
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json
-from clinprompt.stages.methods import Budget
+from clinprompt.stages.methods import Budget, from_sources
 from clinprompt.study.archive import Archive, GangRecord
 from clinprompt.study.expansion import PlannedGang
 from clinprompt.study.gang import run_gang
-from clinprompt.study.recipe import Recipe, from_metaprompt
+from clinprompt.study.recipe import Recipe
 from clinprompt.study.running import Worker, seconds_of
 from clinprompt.training.method import method
 
@@ -180,19 +180,19 @@ def _taken(planned: PlannedGang, trial: Worker, budget: Mapping[str, int] | None
     """Seconds of adapting, and of scoring one example, with this much training."""
     part, gang = planned.part, planned.gang
     recipe = shortened(part.recipe, gang.method, budget)
-    mpt = from_metaprompt(recipe.methods[gang.method])
     given = trial.data(part)
-    if mpt and given.metaprompt is None:
+    if from_sources(recipe.methods[gang.method]) and given.metaprompt is None:
         quick = Budget(steps=2, batch=2, dev_limit=2)
         sources = recipe.sources and recipe.sources.model_copy(update={"teach": quick, "distill": quick})
         part = replace(part, recipe=recipe.model_copy(update={"sources": sources}))
-        given = trial.ingredients(part, metaprompt=True)
+        given = trial.ingredients(part, sources=True)
     found = run_gang(
         recipe.model_copy(update={"across": {}}),
         gang,
         targets=given.targets,
         others={},
         metaprompt=given.metaprompt,
+        teachers=given.teachers,
         runs=trial.runs,
         opened=trial.opened(recipe.backbone),
         progress=trial.progress,

@@ -11,11 +11,12 @@ from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import Adapted, cell_key, read_adapted
 from clinprompt.stages.configs import AdaptSettings, EvaluateSettings
 from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.methods import from_metaprompt, from_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress
 from clinprompt.study.ingredients import Say
-from clinprompt.study.recipe import Recipe, from_metaprompt
+from clinprompt.study.recipe import Recipe
 from clinprompt.study.table import Cell
 
 ACROSS = "across"
@@ -65,7 +66,7 @@ def first_draw(recipe: Recipe, gang: Gang) -> int:
 
 
 def adapt_settings(
-    recipe: Recipe, gang: Gang, targets: Mapping[str, Prepared], *, metaprompt: Path | None
+    recipe: Recipe, gang: Gang, targets: Mapping[str, Prepared], *, metaprompt: Path | None, teachers: Path | None
 ) -> AdaptSettings:
     """What the adapt stage is asked for by a gang."""
     method = recipe.methods[gang.method]
@@ -74,6 +75,7 @@ def adapt_settings(
         targets=tuple(item.path for item in targets.values()),
         method=method,
         metaprompt=metaprompt if from_metaprompt(method) else None,
+        teachers=teachers if from_teachers(method) else None,
         prompt=recipe.prompt,
         shots=shots_of(recipe, gang),
         draws=recipe.draws,
@@ -89,6 +91,7 @@ def run_gang(
     targets: Mapping[str, Prepared],
     others: Mapping[str, Prepared],
     metaprompt: Path | None,
+    teachers: Path | None,
     runs: Path,
     opened: Opened,
     progress: Progress,
@@ -96,9 +99,10 @@ def run_gang(
 ) -> GangRuns:
     """Adapt a gang and score it; finished stages are reused, interrupted ones resumed.
 
-    ``others`` are the prepared tasks that targets are scored on too; ``metaprompt`` is needed by mpt only.
+    ``others`` are the prepared tasks that targets are scored on too; the ``metaprompt`` and the run that made the
+    ``teachers`` are needed by methods that start from them only.
     """
-    settings = adapt_settings(recipe, gang, targets, metaprompt=metaprompt)
+    settings = adapt_settings(recipe, gang, targets, metaprompt=metaprompt, teachers=teachers)
     shown = ", ".join(str(count) for count in settings.shots)
     say("adapt", f"{gang.method}, seed {gang.seed}: {len(targets)} targets, shots {shown}, {recipe.draws} draw(s)")
     run = adapt(settings, runs=runs, opened=opened, progress=progress)
