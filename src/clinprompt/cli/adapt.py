@@ -22,8 +22,8 @@ def adapt(
     method: Annotated[
         str | None,
         typer.Option(
-            help="mpt, prompt-tuning, attention, routing, lora, fine-tuning, instruction; for encoders also "
-            "hard-prompt and soft-prompt-unfrozen.",
+            help="mpt, prompt-tuning, spot, attention, routing, lora, fine-tuning, instruction, in-context; for "
+            "encoders also hard-prompt and soft-prompt-unfrozen.",
             show_default="mpt",
         ),
     ] = None,
@@ -31,7 +31,7 @@ def adapt(
         Path | None, typer.Option(help="Metaprompt file.", show_default="the embedded backbone's own")
     ] = None,
     teachers: Annotated[
-        Path | None, typer.Option(help="Run of `clinprompt teach` whose prompts are the sources; attention.")
+        Path | None, typer.Option(help="Run of `clinprompt teach` whose prompts are the sources; spot, attention.")
     ] = None,
     start_from: Annotated[
         Path | None, typer.Option("--from", help="Prompt to go on from: a file or BANK:NAME[@VERSION]; prompt-tuning.")
@@ -88,6 +88,10 @@ def _report(run: RunFolder, out: Path | None) -> None:
         if cell.fold_losses:
             losses = ", ".join(f"{rate}: {_number(loss) or 'diverged'}" for rate, loss in cell.fold_losses.items())
             console.line(f"{cell.key}: mean loss over folds by rate: {losses}")
+        if cell.source:
+            console.line(f"{cell.key}: started from the prompt of {cell.source}")
+        if cell.shown is not None:
+            console.line(f"{cell.key}: {cell.shown} of {cell.train_examples} examples stand before every note")
         if cell.weights:
             console.line(f"{cell.key}: {_weights(cell)}")
     unaskable = run.summary().get("unaskable", {})
@@ -96,7 +100,7 @@ def _report(run: RunFolder, out: Path | None) -> None:
             if (found := Unaskable(**counts)).total:
                 console.line(f"{task}, {part}: {found}")
     wanted = out is not None and run.writes
-    copied = [_copied(cell, cells, run, out) for cell in cells if cell.is_prompt] if wanted else []
+    copied = [_copied(cell, cells, run, out) for cell in cells if _result(cell)] if wanted else []
     for path in copied:
         console.line(f"prompt: {path}")
     console.line(f"run: {run.path}")
@@ -108,10 +112,20 @@ def _copied(cell: Adapted, cells: Sequence[Adapted], run: RunFolder, out: Path) 
     from clinprompt.data.atomic import whole_file
 
     alone = sum(other.task == cell.task for other in cells) == 1
-    path = out / f"{cell.task if alone else cell.key.replace('/', '-')}.safetensors"
+    file = run.outputs / _result(cell)
+    path = out / f"{cell.task if alone else cell.key.replace('/', '-')}{file.suffix}"
     with whole_file(path) as part:
-        shutil.copyfile(run.outputs / cell.file, part)
+        shutil.copyfile(file, part)
     return path
+
+
+def _result(cell: Adapted) -> str:
+    """What a person can take away of a cell: its prompt, or the text that stands before every note."""
+    from clinprompt.stages.adapted import SHOWN
+
+    if cell.is_prompt or not cell.shown:
+        return cell.file if cell.is_prompt else ""
+    return f"{cell.key}/{SHOWN}"
 
 
 def _weights(cell: Adapted, *, most: int = 5) -> str:

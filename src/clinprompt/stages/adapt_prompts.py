@@ -17,12 +17,13 @@ from clinprompt.stages.configs import AdaptSettings
 from clinprompt.stages.decomposed_prompts import decomposed_prompts
 from clinprompt.stages.folds import fold_cells, judged, lowest, mean_losses, recorded
 from clinprompt.stages.free_prompts import CellPrompts, free_prompts
-from clinprompt.stages.methods import Attention, Budget, Mpt, PromptTuning, Routing
+from clinprompt.stages.methods import Attention, Budget, Mpt, PromptTuning, Routing, Spot
 from clinprompt.stages.mixed_prompts import attended_prompts, routed_prompts
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.source_prompts import Teachers, teachers_of
+from clinprompt.stages.spot_prompts import spot_prompts
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Member
 from clinprompt.training.loop import train
@@ -35,7 +36,7 @@ def adapt_prompts(
 ) -> list[Adapted]:
     """Train and save the prompts of all cells; a cell without examples (k = 0) keeps its start."""
     method = settings.method
-    assert isinstance(method, Mpt | PromptTuning | Attention | Routing)
+    assert isinstance(method, Mpt | PromptTuning | Spot | Attention | Routing)
     metaprompt = None
     if settings.metaprompt is not None:
         metaprompt = load_metaprompt(settings.metaprompt, backbone=opened.identity)
@@ -72,7 +73,7 @@ class _Given:
     """What is the same for all gangs of a run."""
 
     settings: AdaptSettings
-    method: Mpt | PromptTuning | Attention | Routing
+    method: Mpt | PromptTuning | Spot | Attention | Routing
     metaprompt: Metaprompt | None
     teachers: Teachers | None
     begun: SoftPrompt | None
@@ -143,6 +144,7 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             train_examples=len(plan.cell.train),
             factors=gang.start.factors[i],
             weights=gang.start.weights(n),
+            source=gang.start.chosen[i] if gang.start.chosen else "",
             file=f"{plan.cell.name}/prompt.safetensors",
             fold_losses=recorded(means[i]),
         )
@@ -158,7 +160,7 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             seed=settings.seed,
             rank=method.rank if isinstance(method, Mpt) else None,
             shots=None if plan.shots == "full" else int(plan.shots),
-            sources=given.sources,
+            sources=tuple(filter(None, [adapted.source])) if gang.start.chosen else given.sources,
         )
         if given.run.writes:
             prompt = SoftPrompt(folded[n], card, member_heads(gang.source, n))
@@ -185,6 +187,10 @@ def _gang(
         assert metaprompt is not None
         start = decomposed_prompts(method, opened, cells, metaprompt, copies=copies)
         length = metaprompt.vectors.shape[0]
+    elif isinstance(method, Spot):
+        assert given.teachers is not None
+        start = spot_prompts(opened, cells, given.teachers, copies=copies)
+        length = given.teachers.vectors.shape[1]
     elif isinstance(method, Attention):
         assert given.teachers is not None
         start = attended_prompts(method, opened, cells, given.teachers, copies=copies)
@@ -199,7 +205,7 @@ def _gang(
         start = free_prompts(method, opened, cells, length=length, copies=copies, begun=vectors)
     seeds = [derive(cell.seed, "heads", cell.name) for cell in cells for _ in range(copies)]
     before = metaprompt or given.teachers or given.begun
-    heads = opened.heads(seeds, start=before.heads if before else None)
+    heads = dict(start.heads) or opened.heads(seeds, start=before.heads if before else None)
     source, peaks = headed(start.source, heads), head_rates(heads, budget.head_rate)
     members: list[Member] = []
     result = TrainingResult()

@@ -149,8 +149,8 @@ class AdaptSettings(Settings):
     def _teachers_are_there(self) -> AdaptSettings:
         if from_teachers(self.method) != (self.teachers is not None):
             raise ValueError(
-                "method attention, and no other, takes `teachers`, the run in which `clinprompt teach` made the "
-                "sources' prompts for a backbone; without one use --method prompt-tuning"
+                "methods spot and attention, and no other, take `teachers`, the run in which `clinprompt teach` made "
+                "the sources' prompts for a backbone; without one use --method prompt-tuning"
             )
         return self
 

@@ -50,6 +50,16 @@ class Instruction(Settings):
     kind: Literal["instruction"] = "instruction"
 
 
+class InContext(Settings):
+    """The cell's training examples with their answers before every note, as many as fit; nothing is trained.
+
+    ``fit`` is how many tokens they may have together (null: half of the backbone's context).
+    """
+
+    kind: Literal["in-context"] = "in-context"
+    fit: int | None = Field(None, ge=1)
+
+
 class PromptTuning(Settings):
     """A free prompt per task, started from the task's words or from sampled vocabulary.
 
@@ -84,6 +94,17 @@ class Mpt(Settings):
     rank: int = Field(1, ge=1)
     train_metaprompt: bool = True
     factor_share: float = Field(0.3, gt=0)
+    budget: Budget = Budget()
+
+
+class Spot(Settings):
+    """A free prompt per task, started from the one source's prompt that makes its training examples likeliest.
+
+    Without training examples there is nothing to choose by, and it is the task's words. Rates are multiples of the
+    start's RMS.
+    """
+
+    kind: Literal["spot"] = "spot"
     budget: Budget = Budget()
 
 
@@ -175,7 +196,17 @@ class SoftPromptUnfrozen(Settings):
 
 
 MethodSettings = Annotated[
-    Instruction | PromptTuning | Mpt | Attention | Routing | Lora | FineTuning | HardPrompt | SoftPromptUnfrozen,
+    Instruction
+    | InContext
+    | PromptTuning
+    | Mpt
+    | Spot
+    | Attention
+    | Routing
+    | Lora
+    | FineTuning
+    | HardPrompt
+    | SoftPromptUnfrozen,
     Field(discriminator="kind"),
 ]
 
@@ -187,7 +218,7 @@ def from_metaprompt(method: MethodSettings) -> bool:
 
 def from_teachers(method: MethodSettings) -> bool:
     """Whether a method starts from the sources' own prompts."""
-    return isinstance(method, Attention)
+    return isinstance(method, Attention | Spot)
 
 
 def from_sources(method: MethodSettings) -> bool:

@@ -18,12 +18,16 @@ from clinprompt.stages.teach import load_teachers
 
 @dataclass(frozen=True, slots=True)
 class Teachers:
-    """Prompts ``[K, P, H]`` with the names of their K tasks, their placement, and the mean of their ``heads``."""
+    """Prompts ``[K, P, H]`` with the names of their K tasks, their placement, and the mean of their ``heads``.
+
+    ``heads_of`` are the scorers of each, by name of its task.
+    """
 
     names: tuple[str, ...]
     vectors: Float[Tensor, "K P H"]
     placement: str
     heads: Mapping[str, Tensor]
+    heads_of: Mapping[str, Mapping[str, Tensor]]
 
 
 def teachers_of(run: Path, opened: Opened) -> Teachers:
@@ -45,6 +49,7 @@ def teachers_of(run: Path, opened: Opened) -> Teachers:
         torch.stack([teacher.vectors for teacher in found]),
         found[0].card.placement,
         mean_heads(found),
+        {name: teacher.heads for name, teacher in zip(names, found, strict=True)},
     )
 
 

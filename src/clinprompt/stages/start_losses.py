@@ -20,19 +20,21 @@ def start_losses(
     *,
     placement: str,
     heads: Mapping[str, Tensor],
+    heads_of: Mapping[str, Mapping[str, Tensor]] | None = None,
     most: int = 32,
 ) -> dict[str, float]:
     """The mean loss of each prompt ``[P, H]`` on the cell's first ``most`` training examples, in nats per answer token.
 
-    ``heads`` are the scorers of encoders (of one member) that all of them are tried with.
+    ``heads`` are the scorers of encoders (of one member) that all of them are tried with, but for those that have their
+    own in ``heads_of``.
     """
     where = Placement(placement)
     notes = opened.backbone.note_cache() if where is Placement.suffix else None
     longest = max(prompt.shape[-2] for prompt in prompts.values())
     rows: list[Row] = opened.rows(cell.train[:most], cell.task, reserve=longest)
-    scorers = opened.heads([0], start=heads)
     losses = {}
     for name, prompt in prompts.items():
+        scorers = opened.heads([0], start=(heads_of or {}).get(name, heads))
         total, tokens = 0.0, 0
         for at in range(0, len(rows), 8):
             part = rows[at : at + 8]

@@ -13,9 +13,11 @@ from clinprompt.backbones.loading import DTYPES, blueprint, devices
 from clinprompt.backbones.memory import Work, estimate
 from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.published import ENCODER_TYPES
+from clinprompt.backbones.tokenizing import context_length
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json
-from clinprompt.stages.methods import Budget, from_sources
+from clinprompt.stages.in_context import room_of
+from clinprompt.stages.methods import Budget, InContext, from_sources
 from clinprompt.study.archive import Archive, GangRecord
 from clinprompt.study.expansion import PlannedGang
 from clinprompt.study.gang import run_gang
@@ -62,6 +64,8 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int) -> int | None:
     length = getattr(own, "length", None) or recipe.prompt.length
     at_once = (budget.tokens_per_forward if budget else None) or (2048 if place.type == "cpu" else 8192)
     rows = members * budget.batch if budget else 8
+    if isinstance(own, InContext):
+        tokens += room_of(own, context_length(model.config.get_text_config()))
     work = Work(
         train=row.trains,
         members=members,

@@ -117,6 +117,9 @@ def run_gang(
     found = GangRuns(run.path, scored.path, elsewhere)
     for cell in found.lost:
         say("adapt", f"{gang.method}, seed {gang.seed}, {cell.key}: {cell.failed}")
+    for cell in read_adapted(run.outputs):
+        if cell.shown is not None and cell.shown < cell.train_examples:
+            say("adapt", f"{gang.method}, {cell.key}: {cell.shown} of {cell.train_examples} examples have room")
     return found
 
 

@@ -123,5 +123,8 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _teachers_for_attention(self) -> Recipe:
         if any(map(from_teachers, self.methods.values())) and self.sources is None:
-            raise ValueError("method attention needs `sources`, whose prompts it weighs")
+            raise ValueError(
+                "methods spot and attention start from the prompts of the sources, and need `sources`; a `metaprompt` "
+                "file does not hold these prompts"
+            )
         return self

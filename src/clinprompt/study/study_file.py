@@ -106,7 +106,10 @@ class Study(Settings):
             if self.metaprompts and set(self.metaprompts) != set(self.backbones):
                 raise ValueError("`metaprompts` needs one file for each of the `backbones`, under the same name")
         if any(map(from_teachers, self.methods.values())) and self.sources is None:
-            raise ValueError("attention needs `sources` (how to make the prompts that it weighs)")
+            raise ValueError(
+                "spot and attention need `sources` (how to make the prompts that they start from); `metaprompts` do "
+                "not hold these prompts"
+            )
         if self.metaprompts and (self.lengths or self.source_counts):
             raise ValueError("`metaprompts` have their length and sources: leave out `lengths`, `source_counts`")
         if self.source_counts and self.sources is None:
