@@ -155,5 +155,6 @@ def _foreign(error: Exception, where: str) -> InputError:
     return InputError(
         f"this is not a clinprompt prompt file ({type(error).__name__})",
         where=where,
-        fix="prompts are written by `clinprompt adapt` and `clinprompt distill`",
+        fix="prompts are written by `clinprompt adapt` and `clinprompt distill`; the examples of the method in-context "
+        "are text and no prompt: score the run that chose them with `clinprompt evaluate`",
     )

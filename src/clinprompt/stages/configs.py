@@ -10,7 +10,15 @@ from pydantic import Field, model_validator
 from clinprompt.maths.decomposition import Shift
 from clinprompt.maths.mixture import Mixing
 from clinprompt.stages.engine_settings import BatchSettings, EngineSettings
-from clinprompt.stages.methods import Budget, MethodSettings, Mpt, PromptTuning, Settings
+from clinprompt.stages.methods import (
+    Budget,
+    MethodSettings,
+    Mpt,
+    PromptTuning,
+    Settings,
+    from_metaprompt,
+    from_teachers,
+)
 from clinprompt.training.method import method
 
 
@@ -125,14 +133,16 @@ class AdaptSettings(Settings):
     """One method on every target, shot count and draw. A shot count of ``full`` uses all training examples.
 
     ``draws`` few-shot draws are taken, the first of them numbered ``first_draw``. With ``start_from``, a prompt file or
-    ``BANK:NAME[@VERSION]``, prompt tuning goes on from that prompt, with its length and placement.
+    ``BANK:NAME[@VERSION]``, prompt tuning goes on from that prompt, with its length and placement. ``teachers`` is the
+    run that taught the sources' prompts, for methods that start from these.
     """
 
     backbone: BackboneSettings = BackboneSettings()
     targets: tuple[Path, ...] = Field(min_length=1)
     method: MethodSettings = Field(default_factory=Mpt)
     metaprompt: Path | None = None
-    # Left out of what is dumped where there is none: such runs keep their names.
+    # Left out of what is dumped where there is none, and the next: such runs keep their names.
+    teachers: Path | None = Field(None, exclude_if=lambda path: path is None)
     start_from: Path | None = Field(None, exclude_if=lambda path: path is None)
     prompt: PromptSettings = PromptSettings()
     shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
@@ -155,10 +165,19 @@ class AdaptSettings(Settings):
 
     @model_validator(mode="after")
     def _metaprompt_is_there(self) -> AdaptSettings:
-        if (self.method.kind == "mpt") != (self.metaprompt is not None):
+        if from_metaprompt(self.method) != (self.metaprompt is not None):
             raise ValueError(
-                "method mpt, and no other, takes a `metaprompt`, the file that `clinprompt distill` makes for a "
-                "backbone; without one use --method prompt-tuning"
+                "method mpt and method routing with `experts: sources`, and no other, take a `metaprompt`, the file "
+                "that `clinprompt distill` makes for a backbone; without one use --method prompt-tuning"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_are_there(self) -> AdaptSettings:
+        if from_teachers(self.method) != (self.teachers is not None):
+            raise ValueError(
+                "methods spot and attention, and no other, take `teachers`, the run in which `clinprompt teach` made "
+                "the sources' prompts for a backbone; without one use --method prompt-tuning"
             )
         if isinstance(self.method, Mpt) and self.method.metaprompt:
             raise ValueError(

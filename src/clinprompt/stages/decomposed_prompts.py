@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import torch
 
-from clinprompt.backbones.protocol import Placement, PromptVectors, Row
 from clinprompt.errors import InputError
 from clinprompt.maths.decomposition import TaskFactors, compose, mean_of_products, neutral_factors, widen
 from clinprompt.prompts.decomposed import DecomposedPrompts
@@ -16,6 +15,7 @@ from clinprompt.stages.cells import Cell, rms
 from clinprompt.stages.free_prompts import CellPrompts
 from clinprompt.stages.methods import Mpt
 from clinprompt.stages.opened import Opened
+from clinprompt.stages.start_losses import start_losses
 from clinprompt.training.seeds import derive
 
 
@@ -94,25 +94,11 @@ def _factors(
     return found, names
 
 
-@torch.no_grad()
-def _lowest_loss(
-    options: dict[str, TaskFactors], cell: Cell, metaprompt: Metaprompt, opened: Opened, *, most: int = 32
-) -> str:
+def _lowest_loss(options: dict[str, TaskFactors], cell: Cell, metaprompt: Metaprompt, opened: Opened) -> str:
     """Of several factor pairs the one with which the cell's own examples are likeliest."""
     if len(options) == 1:
         return next(iter(options))
-    placement = Placement(metaprompt.card.placement)
-    notes = opened.backbone.note_cache() if placement is Placement.suffix else None
-    rows: list[Row] = opened.rows(cell.train[:most], cell.task, reserve=metaprompt.vectors.shape[0])
-    heads = opened.heads([0], start=metaprompt.heads)
-    losses = {}
-    for name, pair in options.items():
-        prompt = compose(metaprompt.vectors, pair.rows, pair.cols, shift=metaprompt.card.shift)[None]
-        total, tokens = 0.0, 0
-        for at in range(0, len(rows), 8):
-            part = rows[at : at + 8]
-            prompts = PromptVectors(prompt, placement, owner=(0,) * len(part), heads=heads)
-            values = opened.backbone.forward(part, prompts, notes=notes).losses
-            total, tokens = total + float(values.sum()), tokens + len(values)
-        losses[name] = total / tokens
+    shift = metaprompt.card.shift
+    prompts = {n: compose(metaprompt.vectors, pair.rows, pair.cols, shift=shift) for n, pair in options.items()}
+    losses = start_losses(prompts, cell, opened, placement=metaprompt.card.placement, heads=metaprompt.heads)
     return min(losses, key=losses.__getitem__)

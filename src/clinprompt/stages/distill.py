@@ -25,6 +25,7 @@ from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
+from clinprompt.stages.source_prompts import mean_heads
 from clinprompt.stages.teach import load_teachers
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Mixture
@@ -85,7 +86,7 @@ def distill(
         ]
         start = _start(opened, cells, teachers, settings, length=P)
         prompts = _prompts(start, names, settings)
-        heads = opened.heads([0], start=_mean_heads(teachers) if teachers else None)
+        heads = opened.heads([0], start=mean_heads(teachers) if teachers else None)
         source = headed(prompts, heads, shared=True)
         unit, factor_rate = rms(start), settings.factor_rate
         # A product's factors are about one; those that are added have the metaprompt's size.
@@ -151,11 +152,6 @@ def _prompts(start: Tensor, names: Sequence[str], settings: DistillSettings) -> 
 
     pairs, decomposed = [factors(name) for name in names], settings.decomposed
     return DecomposedPrompts(start, pairs, shared=True, train_factors=decomposed, shift=settings.shift)
-
-
-def _mean_heads(teachers: Sequence[SoftPrompt]) -> dict[str, Tensor]:
-    """Where an encoder's scorers, one set for all sources, begin: each has its teacher's, and these all start alike."""
-    return {name: torch.stack([one.heads[name] for one in teachers]).mean(dim=0) for name in teachers[0].heads}
 
 
 def _mixture(settings: DistillSettings, cells: list[Cell]) -> Mixture:

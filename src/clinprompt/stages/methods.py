@@ -50,6 +50,16 @@ class Instruction(Settings):
     kind: Literal["instruction"] = "instruction"
 
 
+class InContext(Settings):
+    """The cell's training examples with their answers before every note, as many as fit; nothing is trained.
+
+    ``fit`` is how many tokens they may have together (null: half of the backbone's context).
+    """
+
+    kind: Literal["in-context"] = "in-context"
+    fit: int | None = Field(None, ge=1)
+
+
 class PromptTuning(Settings):
     """A free prompt per task, started from the task's words or from sampled vocabulary.
 
@@ -104,6 +114,58 @@ class Mpt(Settings):
         return self
 
 
+class Spot(Settings):
+    """A free prompt per task, started from the one source's prompt that makes its training examples likeliest.
+
+    Without training examples there is nothing to choose by, and it is the task's words. Rates are multiples of the
+    start's RMS.
+    """
+
+    kind: Literal["spot"] = "spot"
+    budget: Budget = Budget()
+
+
+class Attention(Settings):
+    """A prompt of the task's own plus a weighted sum of the sources' prompts, which stay as they are.
+
+    ``start`` is the own prompt's: nothing, the task's words or sampled vocabulary. ``weights`` start even or by how
+    likely each source's prompt makes the target's examples; they are softmax(logits / ``temperature``), and the logits'
+    rate is ``weight_share`` of the prompt's, in nats.
+    """
+
+    kind: Literal["attention"] = "attention"
+    start: Literal["zero", "text", "vocabulary"] = "zero"
+    weights: Literal["uniform", "loss"] = "uniform"
+    temperature: float = Field(1.0, gt=0)
+    weight_share: float = Field(0.3, gt=0)
+    budget: Budget = Budget()
+
+
+class Routing(Settings):
+    """A mixture of low-rank prompts with gates of its own for each of so many ``segments`` of the prompt's vectors.
+
+    ``experts`` are the factor pairs of the metaprompt's ``sources``, which stay as they are while the metaprompt and
+    the gates train, or so many of the task's own, of this ``rank``, without a metaprompt. The rest as in
+    :class:`Attention`; even gates only for experts of the task's own.
+    """
+
+    kind: Literal["routing"] = "routing"
+    experts: Literal["sources"] | Annotated[int, Field(ge=1)] = "sources"
+    rank: int = Field(8, ge=1)
+    segments: int = Field(1, ge=1)
+    weights: Literal["uniform", "loss"] = "uniform"
+    temperature: float = Field(1.0, gt=0)
+    weight_share: float = Field(0.3, gt=0)
+    train_metaprompt: bool = True
+    budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> Routing:
+        if self.experts != "sources" and (self.weights == "loss" or not self.train_metaprompt):
+            raise ValueError("`weights: loss` and `train_metaprompt: false` are for `experts: sources`; leave them out")
+        return self
+
+
 class Lora(Settings):
     """Low-rank updates; rates are absolute."""
 
@@ -151,5 +213,31 @@ class SoftPromptUnfrozen(Settings):
 
 
 MethodSettings = Annotated[
-    Instruction | PromptTuning | Mpt | Lora | FineTuning | HardPrompt | SoftPromptUnfrozen, Field(discriminator="kind")
+    Instruction
+    | InContext
+    | PromptTuning
+    | Mpt
+    | Spot
+    | Attention
+    | Routing
+    | Lora
+    | FineTuning
+    | HardPrompt
+    | SoftPromptUnfrozen,
+    Field(discriminator="kind"),
 ]
+
+
+def from_metaprompt(method: MethodSettings) -> bool:
+    """Whether a method starts from the metaprompt that was made of the sources."""
+    return isinstance(method, Mpt) or (isinstance(method, Routing) and method.experts == "sources")
+
+
+def from_teachers(method: MethodSettings) -> bool:
+    """Whether a method starts from the sources' own prompts."""
+    return isinstance(method, Attention | Spot)
+
+
+def from_sources(method: MethodSettings) -> bool:
+    """Whether a method starts from anything that the sources made."""
+    return from_metaprompt(method) or from_teachers(method)

@@ -10,9 +10,9 @@ from pathlib import Path
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.configs import BackboneSettings, PromptSettings
 from clinprompt.stages.identity import input_content, run_id
-from clinprompt.stages.methods import MethodSettings, Settings
+from clinprompt.stages.methods import MethodSettings, Settings, from_metaprompt, from_sources
 from clinprompt.study.gang import Gang, first_draw, gangs_of, shots_of
-from clinprompt.study.recipe import Recipe, Scoring, Sources, from_metaprompt, variant_of
+from clinprompt.study.recipe import Recipe, Scoring, Sources, variant_of
 from clinprompt.study.study_file import Partition, Search, Study, own_rates
 from clinprompt.study.variants import chosen, unnamed
 from clinprompt.tasks.catalog import load_task
@@ -133,13 +133,13 @@ def planned(parts: Sequence[Part], search: Search | None = None) -> list[Planned
 def plan_gang(part: Part, gang: Gang, search: Search | None = None) -> PlannedGang:
     """A gang with its key and cells."""
     recipe, method = part.recipe, part.recipe.methods[gang.method]
-    shots, first, mpt = shots_of(recipe, gang), first_draw(recipe, gang), from_metaprompt(method)
+    shots, first = shots_of(recipe, gang), first_draw(recipe, gang)
     whole = Configuration(
         backbone=recipe.backbone,
         prompt=recipe.prompt,
         limits={str(name): count for name, count in recipe.limits.items()},
-        sources=chosen(recipe.sources, variant_of(method)) if mpt and recipe.sources else None,
-        metaprompt=recipe.metaprompt if mpt else None,
+        sources=chosen(recipe.sources, variant_of(method)) if from_sources(method) and recipe.sources else None,
+        metaprompt=recipe.metaprompt if from_metaprompt(method) else None,
         targets=recipe.targets,
         across=recipe.across,
         method=unnamed(method),
@@ -173,7 +173,7 @@ def _cells(whole: Configuration, inputs: Mapping[str, Path], contents: Mapping[s
 
 
 def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tuple[str, ...], length: int) -> Recipe:
-    needs = any(map(from_metaprompt, study.methods.values()))
+    needs = any(map(from_sources, study.methods.values()))
     # A variant's fields are those that it gives: what it does not give must not be written out.
     sources = Sources(tasks=tasks, **study.sources.model_dump(exclude_unset=True)) if study.sources and needs else None
     return Recipe(

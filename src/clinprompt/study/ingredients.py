@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings, needs_teachers
 from clinprompt.stages.distill import distill
+from clinprompt.stages.methods import from_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepare import LEFT_OUT, prepare
 from clinprompt.stages.prepared import Prepared, open_prepared
@@ -67,7 +68,8 @@ def make_metaprompt(
     paths = tuple(item.path for item in sources.values())
     prompt = recipe.prompt.model_copy(update={"placement": given.placement or recipe.prompt.placement})
     taught = None
-    if needs_teachers(given.weight, given.distill_start):
+    asked = not variant and any(map(from_teachers, recipe.methods.values()))  # as the start of their own prompts
+    if asked or needs_teachers(given.weight, given.distill_start):
         say("teach", f"{len(paths)} teachers, {given.teach.steps} steps side by side")
         taught = teach(
             TeachSettings(

@@ -16,6 +16,7 @@ from clinprompt.stages.atomic import write_json, write_text
 from clinprompt.stages.distill import FILE as METAPROMPT
 from clinprompt.stages.evaluate import COUNTS
 from clinprompt.stages.leakage import LeakLine, write_leakage
+from clinprompt.stages.methods import from_sources
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress, silent
@@ -45,6 +46,11 @@ class Ingredients:
     distill: RunFolder | None = None
     backbone_name: str = ""
     backbone_parameters: int = 0
+
+    @property
+    def teachers(self) -> Path | None:
+        """The run that made the teachers."""
+        return self.teach.path if self.teach else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ def run_job(
             targets=targets,
             others=others,
             metaprompt=metaprompts.get(variant_of(recipe.methods[gang.method])),
+            teachers=taught.path if taught else None,
             runs=runs,
             opened=opened,
             progress=progress,
@@ -133,7 +140,7 @@ def collected(
     table = marked(
         lines(cells, tasks, resamples=recipe.score.resamples),
         leaks,
-        kinds={name: method.kind for name, method in recipe.methods.items()},
+        learnt={name for name, method in recipe.methods.items() if from_sources(method)},
         names={pair: across_name(*pair) for pair in pairs},
     )
     drawn = replicates(cells, tasks, resamples=recipe.score.resamples)

@@ -11,12 +11,14 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from clinprompt.maths.decomposition import Shift
 from clinprompt.registry import unknown_name
 from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LeakageCheck, PromptSettings
-from clinprompt.stages.methods import Budget, Instruction, MethodSettings, Settings
-
-
-def from_metaprompt(method: MethodSettings) -> bool:
-    """Whether a method starts from what the sources made."""
-    return method.kind == "mpt"
+from clinprompt.stages.methods import (
+    Budget,
+    Instruction,
+    MethodSettings,
+    Settings,
+    from_metaprompt,
+    from_teachers,
+)
 
 
 def variant_of(method: MethodSettings) -> str:
@@ -144,6 +146,17 @@ class Recipe(Settings):
     def _a_metaprompt_for_mpt(self) -> Recipe:
         needs = any(map(from_metaprompt, self.methods.values()))
         if needs and (self.sources is None) == (self.metaprompt is None):
-            raise ValueError("method mpt needs either `sources` (to make a metaprompt) or `metaprompt` (a file)")
+            raise ValueError(
+                "methods mpt and routing need either `sources` (to make a metaprompt) or `metaprompt` (a file)"
+            )
         check_variants(self.methods, self.sources)
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_for_attention(self) -> Recipe:
+        if any(map(from_teachers, self.methods.values())) and self.sources is None:
+            raise ValueError(
+                "methods spot and attention start from the prompts of the sources, and need `sources`; a `metaprompt` "
+                "file does not hold these prompts"
+            )
         return self

@@ -17,6 +17,7 @@ from clinprompt.errors import InputError
 from clinprompt.stages.cards import versions
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.distill import FILE as METAPROMPT
+from clinprompt.stages.methods import from_sources
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.stages.progress import Progress, silent
@@ -27,7 +28,7 @@ from clinprompt.study.gang import GangRuns, pairs_of, run_gang
 from clinprompt.study.ingredients import Say, make_metaprompt, prepare_all, prepare_tasks
 from clinprompt.study.job import Ingredients, backbone_size, backbone_title
 from clinprompt.study.peak import Peak
-from clinprompt.study.recipe import Recipe, from_metaprompt, variant_of
+from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.waiting import waiting
 from clinprompt.training.parallel import world
 
@@ -73,13 +74,13 @@ class Worker:
                 self._record(part, made)
         return self._made[part.slug]
 
-    def ingredients(self, part: Part, *, metaprompt: bool, variant: str = "") -> Ingredients:
-        """What a gang of the part starts from; the metaprompt is made when one is asked for and is not there.
+    def ingredients(self, part: Part, *, sources: bool, variant: str = "") -> Ingredients:
+        """What a gang of the part starts from; teachers and metaprompt are made when asked for and not there.
 
-        It is that of a ``variant`` of the sources where one is named.
+        They are those of a ``variant`` of the sources where one is named.
         """
         made, key = self.data(part), (part.slug, variant)
-        if not metaprompt or made.metaprompt is not None:
+        if not sources or made.metaprompt is not None:
             return made
         if key in self._metaprompts:
             return self._metaprompts[key]
@@ -101,7 +102,7 @@ class Worker:
     def run(self, planned: PlannedGang, recipe: Recipe) -> GangRecord:
         """Run one gang and keep its record; the gaps of cells that could not be trained are kept too."""
         method = recipe.methods[planned.gang.method]
-        given = self.ingredients(planned.part, metaprompt=from_metaprompt(method), variant=variant_of(method))
+        given = self.ingredients(planned.part, sources=from_sources(method), variant=variant_of(method))
         opened = self.opened(recipe.backbone)
         peak = Peak(opened.backbone.device)
         found = run_gang(
@@ -110,6 +111,7 @@ class Worker:
             targets=given.targets,
             others=given.others,
             metaprompt=given.metaprompt,
+            teachers=given.teachers,
             runs=self.runs,
             opened=opened,
             progress=self.progress,

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from clinprompt.maths.decomposition import compose
 from clinprompt.prompts.prompt_file import load_metaprompt, load_prompt
+from clinprompt.stages.methods import from_metaprompt
 from clinprompt.study.collection import PartResult
-from clinprompt.study.recipe import from_metaprompt, variant_of
+from clinprompt.study.recipe import variant_of
 from clinprompt.study.score_table import shot_rank
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from clinprompt.stages.methods import Budget, MethodSettings
-from clinprompt.study.recipe import SourceTraining, from_metaprompt, variant_of
+from clinprompt.stages.methods import Budget, MethodSettings, from_sources
+from clinprompt.study.recipe import SourceTraining, variant_of
 
 Making = TypeVar("Making", bound=SourceTraining)
 
 
 def variants_of(methods: Mapping[str, MethodSettings]) -> list[str]:
     """The metaprompts that methods start from, each once; the empty name first where one of them has no variant."""
-    return sorted({variant_of(method) for method in methods.values() if from_metaprompt(method)})
+    return sorted({variant_of(method) for method in methods.values() if from_sources(method)})
 
 
 def chosen(sources: Making, variant: str) -> Making:
