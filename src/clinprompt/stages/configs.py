@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from clinprompt.maths.decomposition import Shift
 from clinprompt.maths.mixture import Mixing
 from clinprompt.stages.engine_settings import BatchSettings, EngineSettings
-from clinprompt.stages.methods import Budget, MethodSettings, Mpt, PromptTuning, Settings
+from clinprompt.stages.methods import Budget, MethodSettings, Mpt, PromptTuning, Settings, needs_teachers
 from clinprompt.training.method import method
 
 
@@ -114,11 +114,6 @@ class DistillSettings(Settings):
         if not self.decomposed and (self.rank != 1 or self.shift != "product"):
             raise ValueError("`rank` and `shift` say how factors are; without decomposition there are none")
         return self
-
-
-def needs_teachers(weight: float, start: str) -> bool:
-    """Whether a metaprompt of this distillation weight and start is made with teachers."""
-    return weight > 0 or start == "teachers"
 
 
 class AdaptSettings(Settings):
