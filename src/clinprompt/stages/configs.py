@@ -18,6 +18,7 @@ from clinprompt.stages.methods import (
     Settings,
     from_metaprompt,
     from_teachers,
+    needs_teachers,
 )
 from clinprompt.training.method import method
 
@@ -122,11 +123,6 @@ class DistillSettings(Settings):
         if not self.decomposed and (self.rank != 1 or self.shift != "product"):
             raise ValueError("`rank` and `shift` say how factors are; without decomposition there are none")
         return self
-
-
-def needs_teachers(weight: float, start: str) -> bool:
-    """Whether a metaprompt of this distillation weight and start is made with teachers."""
-    return weight > 0 or start == "teachers"
 
 
 class AdaptSettings(Settings):

@@ -44,6 +44,11 @@ class Budget(Settings):
     folds: int | None = Field(None, ge=2)
 
 
+def needs_teachers(weight: float, start: str) -> bool:
+    """Whether a metaprompt of this distillation weight and start is made with teachers."""
+    return weight > 0 or start == "teachers"
+
+
 class Instruction(Settings):
     """The task's words alone."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings, needs_teachers
+from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings
 from clinprompt.stages.distill import distill
-from clinprompt.stages.methods import from_teachers
+from clinprompt.stages.methods import from_teachers, needs_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepare import LEFT_OUT, prepare
 from clinprompt.stages.prepared import Prepared, open_prepared
