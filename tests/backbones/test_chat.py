@@ -64,6 +64,27 @@ def test_a_row_is_what_the_tokenizer_makes_of_the_conversation_with_one_bos(back
     assert [backbone.bos, *row.context, *row.cue] == generation
 
 
+def test_examples_are_earlier_turns_of_the_conversation(backbone):
+    shown = [example(note="No fever.", question="Is it so?"), example(note="Coughs.", question="Does it?")]
+    row = backbone.encode(formulate(EXAMPLE, TASK, template_of(backbone, "chat"), shown=shown), name="e")
+    turns = []
+    for one in (*shown, EXAMPLE):
+        asked = f"Note: {one.note}\nQuestion: {one.inputs['question']}\nTask: Does it follow?"
+        turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": "yes"}]
+    theirs = backbone.tokenizer.apply_chat_template(turns, return_dict=False)
+    assert [backbone.bos, *row.context, *row.cue, *row.answer[:-1]] == theirs[:-1]
+    assert backbone.tokenizer.decode(row.trunk).endswith("yes")  # what the rows of all notes begin with
+
+
+def test_a_template_that_shows_one_turn_only_takes_no_examples(plain):
+    once = "{{ messages[0].content }}<task>{{ messages[1].content }}"
+    plain.tokenizer.chat_template = once
+    try:
+        assert chat_frame(plain.tokenizer, where="here").again is None
+    finally:
+        plain.tokenizer.chat_template = None
+
+
 def test_the_answer_is_read_back_without_a_blank(backbone):
     template = template_of(backbone, "chat")
     assert formulate(EXAMPLE, TASK, template).answer == "yes"

@@ -25,10 +25,11 @@ def backbone(request, tmp_path_factory):
 
 @st.composite
 def mixed_requests(draw):
-    """Requests of mixed prompts, lengths and placements, some of them on the same note."""
+    """Requests of mixed prompts, lengths and placements, some of them on the same note or behind the same examples."""
     notes = draw(st.lists(st.lists(tokens, min_size=1, max_size=40), min_size=1, max_size=3))
     seed = draw(st.integers(0, 2**16))
     generator = torch.Generator().manual_seed(seed)
+    examples = draw(st.lists(tokens, max_size=12))
     lengths = draw(st.lists(st.integers(2, 5), min_size=1, max_size=3))
     prompts = [torch.randn(length, 32, generator=generator) * 0.3 for length in lengths]
     kinds = st.tuples(
@@ -36,10 +37,12 @@ def mixed_requests(draw):
         st.lists(tokens, min_size=1, max_size=3),
         st.sampled_from([None, *range(len(prompts))]),
         st.sampled_from(list(Placement)),
+        st.booleans(),
     )
     made = []
-    for i, (note, cue, prompt, placement) in enumerate(draw(st.lists(kinds, min_size=1, max_size=6))):
-        row = Row(f"row {i}", tuple(notes[note]), tuple(cue), (2,))
+    for i, (note, cue, prompt, placement, behind) in enumerate(draw(st.lists(kinds, min_size=1, max_size=6))):
+        shown = examples if behind else []
+        row = Row(f"row {i}", (*shown, *notes[note]), tuple(cue), (2,), shared=len(shown) or None)
         made.append(Request(row, None if prompt is None else prompts[prompt], placement))
     return made
 

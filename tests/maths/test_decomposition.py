@@ -57,3 +57,24 @@ def test_widening_keeps_the_product():
     wide = widen(pair, rank=3, seed=0)
     assert wide.rank == 3
     torch.testing.assert_close(wide.rows @ wide.cols, pair.rows @ pair.cols)
+
+
+@given(P=st.integers(1, 7), H=st.integers(1, 9), R=st.integers(1, 4), seed=st.integers(0, 9))
+def test_neutral_factors_that_are_added_leave_the_metaprompt_exactly_as_it_is(P, H, R, seed):
+    metaprompt = torch.randn(P, H, generator=torch.Generator().manual_seed(seed))
+    factors = neutral_factors(P, H, R, seed=seed, shift="additive")
+    cols = factors.cols.clone().requires_grad_()
+    composed = compose(metaprompt, factors.rows, cols, shift="additive")
+    assert torch.equal(composed, metaprompt)
+    composed.square().sum().backward()  # and they leave it: every component has a gradient of its own
+    assert cols.grad.abs().sum(dim=1).gt(0).all()
+    assert R == 1 or not torch.allclose(cols.grad[0], cols.grad[1])
+
+
+def test_the_additive_shift_is_the_metaprompt_plus_the_sum_of_outer_products():
+    generator = torch.Generator().manual_seed(1)
+    meta, rows, cols = (torch.randn(*shape, generator=generator) for shape in ((3, 4), (3, 2), (2, 4)))
+    by_hand = meta.clone()
+    for r in range(2):
+        by_hand += torch.outer(rows[:, r], cols[r])
+    torch.testing.assert_close(compose(meta, rows, cols, shift="additive"), by_hand)

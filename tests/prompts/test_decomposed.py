@@ -116,3 +116,25 @@ def test_targets_may_each_have_their_own_metaprompt():
         DecomposedPrompts([vectors[:1] for vectors in own], factors, shared=False)
     with pytest.raises(ValueError, match="more rows than its metaprompt"):
         DecomposedPrompts(torch.ones(2, H), factors, shared=True)
+
+
+def test_factors_that_do_not_train_leave_one_prompt_for_all():
+    metaprompt, _, _ = made(shared=True)
+    neutral = [TaskFactors(torch.ones(P, 1), torch.ones(1, H))] * N
+    prompts = DecomposedPrompts(metaprompt, neutral, shared=True, train_factors=False)
+    assert [group.name for group in prompts.groups()] == ["metaprompt"]
+    prompts.vectors(torch.tensor([0, 2])).sum().backward()
+    assert torch.equal(prompts.metaprompt.grad, torch.full((1, P, H), 2.0))
+    assert prompts.rows.grad is None and prompts.trainable(0) == P * H
+    assert all(torch.equal(vectors, metaprompt) for vectors in prompts.folded())
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_members_with_an_additive_shift_come_back_as_they_are_alone(shared):
+    prompts, factors = different(shared=shared, shift="additive")
+    found = prompts.vectors(torch.tensor([1, 2, 0])).detach()
+    for n, vectors in zip((1, 2, 0), found, strict=True):
+        expected = prompts.metaprompts()[n] + factors[n].rows @ factors[n].cols
+        torch.testing.assert_close(vectors[: LENGTHS[n]], expected)
+        torch.testing.assert_close(prompts.folded()[n], expected)
+        assert shared or not vectors[LENGTHS[n] :].any()

@@ -16,19 +16,19 @@ LEAKS = [
     leak("lab-flag", "pretraining", "a", "z"),
     leak("patient-summary", "own"),
 ]
-KINDS = {"mpt": "mpt", "prompt-tuning": "prompt-tuning", "instruction": "instruction"}
+LEARNT = {"mpt"}
 
 
 def test_a_line_counts_what_its_method_has_seen_each_example_once():
     found = {
         (line.method, line.shots): line.leakage
-        for line in marked(made_up_lines(), LEAKS, kinds=KINDS, names={})
+        for line in marked(made_up_lines(), LEAKS, learnt=LEARNT, names={})
         if line.target == "lab-flag"
     }
     assert found["trivial", "full"] == 2  # its own part: no model, no pretraining
     assert found["instruction", "0"] == 2 and found["prompt-tuning", "5"] == 3  # a z; a b z
     assert found["mpt", "0"] == 6 and found["mpt", "full"] == 6  # b c d e a z
-    others = marked(made_up_lines(), LEAKS, kinds=KINDS, names={})
+    others = marked(made_up_lines(), LEAKS, learnt=LEARNT, names={})
     assert not any(line.leakage for line in others if line.target != "lab-flag")
 
 
@@ -36,4 +36,4 @@ def test_what_is_scored_elsewhere_has_leaks_of_its_own():
     lines = [line for line in made_up_lines() if line.target == "lab-flag"][:1]
     there = leak("site-a", "own", "q", scored="site-b")
     names = {("site-a", "site-b"): "lab-flag"}
-    assert marked(lines, [there, leak("site-a", "own", "r")], kinds=KINDS, names=names)[0].leakage == 1
+    assert marked(lines, [there, leak("site-a", "own", "r")], learnt=LEARNT, names=names)[0].leakage == 1

@@ -8,6 +8,7 @@ from typing import Any
 from clinprompt.errors import InputError
 
 _ASKED, _ANSWERED = "clinprompt-asks-here", "clinprompt-answers-here"
+_AGAIN, _LAST = "clinprompt-asks-again", "clinprompt-ends-here"
 
 _FIXED_DATE = (
     "{%- macro strftime_now(format) -%}"
@@ -20,10 +21,14 @@ The day is the one that Llama 3.1's template has as its default."""
 
 @dataclass(frozen=True, slots=True)
 class ChatFrame:
-    """Trusted text ``before`` a person's words (without BOS) and ``after`` them, up to the model's answer."""
+    """Trusted text ``before`` a person's words (without BOS) and ``after`` them, up to the model's answer.
+
+    ``again`` stands between an answer and the person's next words; ``None`` where there is no second turn.
+    """
 
     before: str
     after: str
+    again: str | None = None
 
 
 def chat_frame(tokenizer: Any, *, where: str) -> ChatFrame:
@@ -48,4 +53,17 @@ def chat_frame(tokenizer: Any, *, where: str) -> ChatFrame:
     after, answered, end = rest.partition(_ANSWERED)
     if not (asked and answered) or _ASKED in rest or _ANSWERED in end:
         raise InputError("the chat template does not show a question and its answer in order", where=where, fix=fix)
-    return ChatFrame(before.removeprefix(tokenizer.bos_token or ""), after)
+    return ChatFrame(before.removeprefix(tokenizer.bos_token or ""), after, _again(tokenizer, source, turns))
+
+
+def _again(tokenizer: Any, source: str, turns: list[dict[str, str]]) -> str | None:
+    """What the chat template puts between an answer and the next question, where it shows both."""
+    from jinja2 import TemplateError
+
+    further = [*turns, {"role": "user", "content": _AGAIN}, {"role": "assistant", "content": _LAST}]
+    try:
+        text = tokenizer.apply_chat_template(further, chat_template=source, tokenize=False)
+    except (TemplateError, ValueError, TypeError):
+        return None
+    between, found, _ = text.partition(_ANSWERED)[2].partition(_AGAIN)
+    return between if found else None

@@ -40,7 +40,8 @@ class Row:
     """Token ids of one formulated example; ``answer`` ends with the end-of-sequence token.
 
     The first ``shared`` tokens of the context (``None``: all) end with its longest input text, the note: other tasks'
-    rows about the same note may begin with the same ones.
+    rows about the same note may begin with the same ones. Where worked examples stand before it, they are the examples,
+    with which the rows of other notes begin too.
     """
 
     name: str

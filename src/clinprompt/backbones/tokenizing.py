@@ -56,12 +56,13 @@ class TokenizerBackbone:
         row does not fit the backbone's context (nothing is ever cut off), and when no token stands before the answer.
         """
         pieces = [self.tokens(piece) for piece in pair.context]
+        shown = [token for piece in pair.shown for token in self.tokens(piece)]
         row = Row(
             name=name,
-            context=tuple(token for piece in pieces for token in piece),
+            context=(*shown, *(token for piece in pieces for token in piece)),
             cue=tuple(token for piece in pair.cue for token in self.tokens(piece)),
             answer=(*self.tokens(Piece(pair.answer)), self.eos),
-            shared=shared_tokens(pair.context, pieces),
+            shared=len(shown) or shared_tokens(pair.context, pieces),
         )
         if not row.cue:
             what = "the template leaves no token between the input and the answer, from which the answer is begun"

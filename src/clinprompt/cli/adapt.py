@@ -22,13 +22,16 @@ def adapt(
     method: Annotated[
         str | None,
         typer.Option(
-            help="mpt, prompt-tuning, lora, fine-tuning, instruction; for encoders also hard-prompt and "
-            "soft-prompt-unfrozen.",
+            help="mpt, prompt-tuning, spot, attention, routing, lora, fine-tuning, instruction, in-context; for "
+            "encoders also hard-prompt and soft-prompt-unfrozen.",
             show_default="mpt",
         ),
     ] = None,
     metaprompt: Annotated[
         Path | None, typer.Option(help="Metaprompt file.", show_default="the embedded backbone's own")
+    ] = None,
+    teachers: Annotated[
+        Path | None, typer.Option(help="Run of `clinprompt teach` whose prompts are the sources; spot, attention.")
     ] = None,
     start_from: Annotated[
         Path | None, typer.Option("--from", help="Prompt to go on from: a file or BANK:NAME[@VERSION]; prompt-tuning.")
@@ -49,17 +52,22 @@ def adapt(
 
     if config is None:
         method = method or ("prompt-tuning" if start_from else "mpt")
-        if method == "mpt" and metaprompt is None and (backbone or EMBEDDED) == EMBEDDED:
+        if _takes_metaprompt(method, sets) and metaprompt is None and (backbone or EMBEDDED) == EMBEDDED:
             metaprompt = embedded_metaprompt()
     counts = [int(count) if count.isdigit() else count for count in shots or ()]
     flags = overrides(
-        sets, targets=data, method__kind=method, metaprompt=metaprompt, start_from=start_from, shots=counts,
-        backbone__path=backbone,
+        sets, targets=data, method__kind=method, metaprompt=metaprompt, teachers=teachers,
+        start_from=start_from, shots=counts, backbone__path=backbone,
     )  # fmt: skip
     settings = load_config(config, AdaptSettings, flags)
     console.stage("adapt", f"{settings.method.kind}, {len(settings.targets)} task(s)")
     run = stage(settings, runs=runs, progress=console.progress, force=force)
     _report(run, out)
+
+
+def _takes_metaprompt(method: str, sets: Sequence[str] | None) -> bool:
+    """Whether a method starts from a metaprompt: routing does unless it is given a number of experts."""
+    return method == "mpt" or (method == "routing" and not any(one.startswith("method.experts=") for one in sets or ()))
 
 
 def _report(run: RunFolder, out: Path | None) -> None:
@@ -80,13 +88,19 @@ def _report(run: RunFolder, out: Path | None) -> None:
         if cell.fold_losses:
             losses = ", ".join(f"{rate}: {_number(loss) or 'diverged'}" for rate, loss in cell.fold_losses.items())
             console.line(f"{cell.key}: mean loss over folds by rate: {losses}")
+        if cell.source:
+            console.line(f"{cell.key}: started from the prompt of {cell.source}")
+        if cell.shown is not None:
+            console.line(f"{cell.key}: {cell.shown} of {cell.train_examples} examples stand before every note")
+        if cell.weights:
+            console.line(f"{cell.key}: {_weights(cell)}")
     unaskable = run.summary().get("unaskable", {})
     for task, parts in unaskable.items():
         for part, counts in parts.items():
             if (found := Unaskable(**counts)).total:
                 console.line(f"{task}, {part}: {found}")
     wanted = out is not None and run.writes
-    copied = [_copied(cell, cells, run, out) for cell in cells if cell.is_prompt] if wanted else []
+    copied = [_copied(cell, cells, run, out) for cell in cells if _result(cell)] if wanted else []
     for path in copied:
         console.line(f"prompt: {path}")
     console.line(f"run: {run.path}")
@@ -98,10 +112,27 @@ def _copied(cell: Adapted, cells: Sequence[Adapted], run: RunFolder, out: Path) 
     from clinprompt.data.atomic import whole_file
 
     alone = sum(other.task == cell.task for other in cells) == 1
-    path = out / f"{cell.task if alone else cell.key.replace('/', '-')}.safetensors"
+    file = run.outputs / _result(cell)
+    path = out / f"{cell.task if alone else cell.key.replace('/', '-')}{file.suffix}"
     with whole_file(path) as part:
-        shutil.copyfile(run.outputs / cell.file, part)
+        shutil.copyfile(file, part)
     return path
+
+
+def _result(cell: Adapted) -> str:
+    """What a person can take away of a cell: its prompt, or the text that stands before every note."""
+    from clinprompt.stages.adapted import SHOWN
+
+    if cell.is_prompt or not cell.shown:
+        return cell.file if cell.is_prompt else ""
+    return f"{cell.key}/{SHOWN}"
+
+
+def _weights(cell: Adapted, *, most: int = 5) -> str:
+    """The largest weights of a mixture, by segments of its vectors."""
+    found = sorted(cell.weights.items(), key=lambda item: -max(item[1]))
+    shown = [f"{name} {' / '.join(f'{value:.2f}' for value in values)}" for name, values in found[:most]]
+    return "weights: " + ", ".join(shown) + (f" and {len(found) - most} more" if len(found) > most else "")
 
 
 def _number(value: float | None) -> str:

@@ -13,7 +13,10 @@ from clinprompt.cli.options import Backbone, Config, Force, Runs, Sets, override
 
 def distill(
     data: Annotated[list[Path] | None, typer.Argument(help="Prepared source tasks.")] = None,
-    teachers: Annotated[Path | None, typer.Option(help="Run folder of `clinprompt teach`.")] = None,
+    teachers: Annotated[
+        Path | None,
+        typer.Option(help="Run folder of `clinprompt teach`; none with `--set weight=0 --set start=vocabulary`."),
+    ] = None,
     backbone: Backbone = None,
     config: Config = None,
     sets: Sets = None,

@@ -15,7 +15,7 @@ from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.engines.local import LocalEngine, Request
 from clinprompt.inference.scores import scored, shares
 from clinprompt.schema.example import Example
-from clinprompt.schema.formulated import Piece, TextPair
+from clinprompt.schema.formulated import Piece
 from clinprompt.schema.prediction import Prediction
 from clinprompt.tasks.formulations.generative import answer_form, formulate, possible_answers, read_back
 from clinprompt.tasks.task import Task
@@ -30,7 +30,8 @@ class Question:
     """One example of one task with the prompt that shall answer it (``None``: the task's words alone).
 
     ``prompt_name`` is the prompt's name with its version, by which an engine elsewhere knows it.
-    For encoders also the prompt's scorers, tensors by name, and how questions are worded.
+    For encoders also the prompt's scorers, tensors by name, and how questions are worded. ``shown`` are examples with
+    their answers that stand before the note; encoders cannot see them.
     """
 
     example: Example
@@ -40,6 +41,7 @@ class Question:
     prompt_name: str = ""
     heads: Mapping[str, Tensor] | None = None
     wording: str = "label"
+    shown: tuple[Example, ...] = ()
 
 
 class Predictor:
@@ -83,9 +85,8 @@ class Predictor:
 
     def fits(self, question: Question) -> bool:
         """Whether the backbone's context has room for the question, its prompt and the longest answer."""
-        pair = formulate(question.example, question.task, self.template, with_answer=False)
         try:
-            self._encode(question, pair)
+            self._encode(question)
         except InputError:
             return False
         return True
@@ -136,12 +137,12 @@ class Predictor:
 
     def request(self, question: Question) -> Request:
         """The row that asks a question, with its prompt and what the answer may be."""
-        pair = formulate(question.example, question.task, self.template, with_answer=False)
-        row = self._encode(question, pair)
+        row = self._encode(question)
         constraint = lambda: self._constraint(question)  # noqa: E731
         return Request(row, question.vectors, question.placement, constraint, question.prompt_name)
 
-    def _encode(self, question: Question, pair: TextPair) -> Row:
+    def _encode(self, question: Question) -> Row:
+        pair = formulate(question.example, question.task, self.template, with_answer=False, shown=question.shown)
         length = 0 if question.vectors is None else question.vectors.shape[0]
         return self.backbone.encode(pair, name=question.example.id, reserve=length + self.generation.tokens)
 

@@ -1,12 +1,20 @@
-"""A task's prompt from what all tasks share and what is its own: P_k = P* ∘ Σ_r u_kr v_krᵀ (arXiv 2303.02861, §3.2)."""
+"""A task's prompt from what all tasks share and what is its own: P_k = P* ∘ Σ_r u_kr v_krᵀ (arXiv 2303.02861, §3.2).
+
+The additive shift P_k = P* + Σ_r u_kr v_krᵀ is an ablation of ours of the product: a low-rank update as in LoRA
+(arXiv 2106.09685, section 4.1), of the prompt in place of a weight.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Shift = Literal["product", "additive"]
+"""How factors act on the metaprompt: entry by entry as a product, or added to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +31,15 @@ class TaskFactors:
 
 
 def compose(
-    metaprompt: Float[Tensor, "*N P H"], rows: Float[Tensor, "*N P R"], cols: Float[Tensor, "*N R H"]
+    metaprompt: Float[Tensor, "*N P H"],
+    rows: Float[Tensor, "*N P R"],
+    cols: Float[Tensor, "*N R H"],
+    *,
+    shift: Shift = "product",
 ) -> Float[Tensor, "*N P H"]:
     """Return the prompts P* ∘ (rows · cols), elementwise product of the metaprompt and a rank-R matrix.
+
+    With the ``additive`` shift they are P* + rows · cols.
 
     Shapes are exact: nothing is broadcast, so a metaprompt of the wrong length is refused in tests rather than
     silently repeated. Expand a shared metaprompt to ``[N, P, H]`` before the call.
@@ -35,16 +49,20 @@ def compose(
     >>> torch.equal(compose(meta, factors.rows, factors.cols), meta)
     True
     """
-    return metaprompt * (rows @ cols)
+    change = rows @ cols
+    return metaprompt + change if shift == "additive" else metaprompt * change
 
 
-def neutral_factors(P: int, H: int, R: int, *, seed: int) -> TaskFactors:
+def neutral_factors(P: int, H: int, R: int, *, seed: int, shift: Shift = "product") -> TaskFactors:
     """Return factors whose product is exactly one everywhere, so that an untrained prompt equals the metaprompt.
 
     Component 1 is all ones. The others have random rows and zero columns: their product is zero, yet no two of
-    them have the same gradient, so they do not stay identical in training.
+    them have the same gradient, so they do not stay identical in training. With the ``additive`` shift all components
+    are of this second kind, and the product is exactly zero.
     """
     generator = torch.Generator().manual_seed(seed)
+    if shift == "additive":
+        return TaskFactors(torch.randn(P, R, generator=generator), torch.zeros(R, H))
     rows = torch.ones(P, R)
     cols = torch.zeros(R, H)
     cols[0] = 1.0

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from clinprompt.maths.decomposition import Shift
 from clinprompt.tasks.task import Task
 
 CARD_FORMAT = 1
@@ -51,7 +52,8 @@ class PromptCard(_Strict):
     """Everything needed to use a prompt rightly and to refuse using it wrongly.
 
     ``extent`` is the length in characters of the longest item of an answer in the training data: a span, or a
-    relation with both its ends. Windows of long notes share that much.
+    relation with both its ends. Windows of long notes share that much. ``shift`` is how a metaprompt's factors act on
+    it; one without ``rank`` has none.
     """
 
     format: int = CARD_FORMAT
@@ -61,6 +63,8 @@ class PromptCard(_Strict):
     placement: str
     length: int
     rank: int | None = None
+    # Left out of files where it is the usual one: they stay as they are.
+    shift: Shift = Field("product", exclude_if=lambda shift: shift == "product")
     trainable: int
     backbone: BackboneIdentity
     template: str

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clinprompt.maths.decomposition import TaskFactors, compose
+from clinprompt.maths.decomposition import Shift, TaskFactors, compose
 from clinprompt.prompts.padded import padded
 from clinprompt.prompts.source import ParameterGroup
 
@@ -16,7 +16,8 @@ class DecomposedPrompts:
     """N members' factors with one metaprompt for all (``shared``: the source stage) or one each (targets).
 
     ``metaprompt`` is ``[P, H]``, or for targets a sequence of such, one per member. A target's own copy trains with
-    the factors unless ``train_metaprompt`` is off; the papers leave open which of the two 2604.06650 does. Members
+    the factors unless ``train_metaprompt`` is off; the papers leave open which of the two 2604.06650 does. With
+    ``train_factors`` off the factors stay as they are: neutral ones make it one prompt, shared or each its own. Members
     may differ in length and rank. A member whose factors have fewer rows than the metaprompt uses its first vectors.
     Missing components have zero rows *and* zero columns: each is the other's gradient, so both stay zero for ever.
     Raises ``ValueError`` when a member's factors have more rows than its metaprompt.
@@ -29,8 +30,11 @@ class DecomposedPrompts:
         *,
         shared: bool,
         train_metaprompt: bool = True,
+        train_factors: bool = True,
+        shift: Shift = "product",
     ) -> None:
-        self.n_members, self.shared, self.train_metaprompt = len(factors), shared, train_metaprompt
+        self.n_members, self.shared, self.shift = len(factors), shared, shift
+        self.train_metaprompt, self.train_factors = train_metaprompt, train_factors
         self.lengths = tuple(pair.rows.shape[0] for pair in factors)
         self.ranks = tuple(pair.rank for pair in factors)
         if isinstance(metaprompt, Tensor):
@@ -42,26 +46,25 @@ class DecomposedPrompts:
         if any(length > len(own[0 if shared else n]) for n, length in enumerate(self.lengths)):
             raise ValueError("a member's factors have more rows than its metaprompt has vectors")
         self.metaprompt = padded(own).requires_grad_(train_metaprompt)
-        self.rows = padded(pair.rows for pair in factors).requires_grad_()
-        self.cols = padded(pair.cols for pair in factors).requires_grad_()
+        self.rows = padded(pair.rows for pair in factors).requires_grad_(train_factors)
+        self.cols = padded(pair.cols for pair in factors).requires_grad_(train_factors)
 
     def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"]:
         """The members' composed prompts, padded to the longest of all; only these are composed."""
         P = self.rows.shape[1]
         metaprompt = self.metaprompt[:, :P]
         metaprompt = metaprompt.expand(len(members), -1, -1) if self.shared else metaprompt[members]
-        return compose(metaprompt, self.rows[members], self.cols[members])
+        return compose(metaprompt, self.rows[members], self.cols[members], shift=self.shift)
 
     def heads(self, members: Int[Tensor, " M"]) -> dict[str, Tensor]:
         """None of its own."""
         return {}
 
     def groups(self) -> list[ParameterGroup]:
-        """``metaprompt`` (when it trains), ``rows`` and ``cols``."""
-        groups = [
-            ParameterGroup("rows", self.rows, per_member=True),
-            ParameterGroup("cols", self.cols, per_member=True),
-        ]
+        """``metaprompt``, and ``rows`` and ``cols``, where these train."""
+        groups = []
+        if self.train_factors:
+            groups = [ParameterGroup(name, getattr(self, name), per_member=True) for name in ("rows", "cols")]
         if self.train_metaprompt:
             groups.insert(0, ParameterGroup("metaprompt", self.metaprompt, per_member=not self.shared))
         return groups
@@ -69,7 +72,7 @@ class DecomposedPrompts:
     def folded(self) -> list[Float[Tensor, "_ H"]]:
         """The finished prompts in their own lengths, without gradient: prediction needs no decomposition."""
         found = zip(self.metaprompts(), self.factors(), strict=True)
-        return [compose(vectors, pair.rows, pair.cols) for vectors, pair in found]
+        return [compose(vectors, pair.rows, pair.cols, shift=self.shift) for vectors, pair in found]
 
     def metaprompts(self) -> list[Float[Tensor, "_ H"]]:
         """What each member multiplies its factors with, in its own length, without gradient."""
@@ -82,7 +85,7 @@ class DecomposedPrompts:
         return [TaskFactors(u[:length, :rank].clone(), v[:rank].clone()) for u, v, length, rank in whole]
 
     def trainable(self, member: int) -> int:
-        """How many numbers a member trains, with its metaprompt when that trains."""
+        """How many numbers a member trains: of its metaprompt and of its factors, where these train."""
         pair = self.factors()[member]
         own = self.metaprompts()[member].numel() if self.train_metaprompt else 0
-        return own + pair.rows.numel() + pair.cols.numel()
+        return own + (pair.rows.numel() + pair.cols.numel() if self.train_factors else 0)

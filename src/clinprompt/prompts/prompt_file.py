@@ -35,7 +35,10 @@ class SoftPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Metaprompt:
-    """The shared vectors ``[P, H]``, the source tasks' factor pairs by task name, the card; an encoder's scorers."""
+    """The shared vectors ``[P, H]``, the source tasks' factor pairs by task name, the card; an encoder's scorers.
+
+    One that was learned without decomposition has no factors.
+    """
 
     vectors: Tensor
     factors: dict[str, TaskFactors]
@@ -70,10 +73,11 @@ def load_metaprompt(path: Path, *, backbone: BackboneIdentity | None = None) -> 
     tensors, card = _load(path)
     if backbone is not None:
         check_backbone(card, backbone, where=str(path))
-    missing = [name for name in card.tasks if not {f"rows/{name}", f"cols/{name}"} <= set(tensors)]
+    decomposed = () if card.rank is None else card.tasks
+    missing = [name for name in decomposed if not {f"rows/{name}", f"cols/{name}"} <= set(tensors)]
     if missing:
         raise InputError(f"the file lacks the factors of the source task {missing[0]}", where=str(path))
-    factors = {name: TaskFactors(tensors[f"rows/{name}"], tensors[f"cols/{name}"]) for name in card.tasks}
+    factors = {name: TaskFactors(tensors[f"rows/{name}"], tensors[f"cols/{name}"]) for name in decomposed}
     return Metaprompt(tensors["vectors"], factors, card, _heads(tensors))
 
 
@@ -151,5 +155,6 @@ def _foreign(error: Exception, where: str) -> InputError:
     return InputError(
         f"this is not a clinprompt prompt file ({type(error).__name__})",
         where=where,
-        fix="prompts are written by `clinprompt adapt` and `clinprompt distill`",
+        fix="prompts are written by `clinprompt adapt` and `clinprompt distill`; the examples of the method in-context "
+        "are text and no prompt: score the run that chose them with `clinprompt evaluate`",
     )

@@ -20,11 +20,15 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class TextPair:
-    """One generative row: ``[prefix prompt] BOS context [suffix prompt] cue | answer EOS``."""
+    """One generative row: ``[prefix prompt] BOS shown context [suffix prompt] cue | answer EOS``.
+
+    ``shown`` are worked examples, the same before many rows.
+    """
 
     context: tuple[Piece, ...]
     cue: tuple[Piece, ...]
     answer: str
+    shown: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from clinprompt.stages.adapt_weights import adapt_weights
 from clinprompt.stages.adapted import Adapted, Plan, plan_cells, write_adapted
 from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.configs import AdaptSettings
+from clinprompt.stages.in_context import show_examples
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
@@ -51,6 +52,8 @@ def adapt(
     inputs = {item.task.name: item.path for item in prepared}
     if settings.metaprompt is not None:
         inputs["metaprompt"] = settings.metaprompt
+    if settings.teachers is not None:
+        inputs["teachers"] = settings.teachers
     if settings.start_from is not None:
         settings = settings.model_copy(update={"start_from": prompt_path(settings.start_from)})
         inputs["start_from"] = settings.start_from
@@ -73,6 +76,8 @@ def adapt(
             cells = adapt_prompts(settings, plans, opened=opened, run=run, progress=progress)
         elif row.trains:
             cells = adapt_weights(settings, plans, opened=opened, run=run, progress=progress)
+        elif row.prompt == "examples":
+            cells = show_examples(settings, plans, opened=opened, run=run)
         else:
             cells = [_untrained(plan, settings) for plan in plans]
         lost = [cell for cell in cells if cell.failed]

@@ -11,16 +11,20 @@ from clinprompt.prompts.headed import head_rates, headed, member_heads
 from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
 from clinprompt.prompts.source import FoldableSource
 from clinprompt.stages.adapted import Adapted, Plan, open_prompt
+from clinprompt.stages.anchors import anchor_of
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, all_diverged, candidates, dev_every, measured, survivors
 from clinprompt.stages.configs import AdaptSettings
-from clinprompt.stages.decomposed_prompts import decomposed_prompts
+from clinprompt.stages.decomposed_prompts import decomposed_prompts, randomised
 from clinprompt.stages.folds import fold_cells, judged, lowest, mean_losses, recorded
-from clinprompt.stages.free_prompts import free_prompts
-from clinprompt.stages.methods import Budget, Mpt, PromptTuning
+from clinprompt.stages.free_prompts import CellPrompts, free_prompts
+from clinprompt.stages.methods import Attention, Budget, Mpt, PromptTuning, Routing, Spot
+from clinprompt.stages.mixed_prompts import attended_prompts, routed_prompts
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
+from clinprompt.stages.source_prompts import Teachers, teachers_of
+from clinprompt.stages.spot_prompts import spot_prompts
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Member
 from clinprompt.training.loop import train
@@ -33,18 +37,22 @@ def adapt_prompts(
 ) -> list[Adapted]:
     """Train and save the prompts of all cells; a cell without examples (k = 0) keeps its start."""
     method = settings.method
-    assert isinstance(method, Mpt | PromptTuning)
+    assert isinstance(method, Mpt | PromptTuning | Spot | Attention | Routing)
     metaprompt = None
     if settings.metaprompt is not None:
         metaprompt = load_metaprompt(settings.metaprompt, backbone=opened.identity)
         where = str(settings.metaprompt)
         check_template(metaprompt.card, opened.template.name, opened.template.hash, where=where)
+        if isinstance(method, Mpt) and method.random_metaprompt:
+            metaprompt = randomised(metaprompt, seed=derive(settings.seed, "random metaprompt"))
+    teachers = teachers_of(settings.teachers, opened) if settings.teachers else None
     placement = metaprompt.card.placement if metaprompt else settings.prompt.placement
+    placement = teachers.placement if teachers else placement
     begun = _begun(settings, opened)
     if isinstance(method, PromptTuning) and method.placement:
         placement = method.placement
     placement = begun.card.placement if begun else placement
-    given = _Given(settings, method, metaprompt, begun, placement, opened, run, progress)
+    given = _Given(settings, method, metaprompt, teachers, begun, placement, opened, run, progress)
     trained = [plan for plan in plans if plan.cell.train]
     untrained = [plan for plan in plans if not plan.cell.train]
     done = (_adapt(given, trained, learns=True) if trained else []) + (
@@ -68,8 +76,9 @@ class _Given:
     """What is the same for all gangs of a run."""
 
     settings: AdaptSettings
-    method: Mpt | PromptTuning
+    method: Mpt | PromptTuning | Spot | Attention | Routing
     metaprompt: Metaprompt | None
+    teachers: Teachers | None
     begun: SoftPrompt | None
     placement: str
     opened: Opened
@@ -80,14 +89,24 @@ class _Given:
     def budget(self) -> Budget:
         return self.method.budget
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source tasks that the prompts are made from."""
+        if self.teachers:
+            return self.teachers.names
+        return self.metaprompt.card.tasks if self.metaprompt else ()
+
 
 @dataclass(frozen=True, slots=True)
 class _Gang:
-    """Cells after training: their prompts, ``copies`` of each; its members and how they ended, where it trained."""
+    """Cells after training: their prompts, ``copies`` of each; its members and how they ended, where it trained.
+
+    ``start`` has what the prompts were made of, without an encoder's heads.
+    """
 
     source: FoldableSource
     copies: int
-    factors: Sequence[str]
+    start: CellPrompts
     members: Sequence[Member]
     result: TrainingResult
 
@@ -109,7 +128,7 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             return done
     gang = _gang(given, cells, learns=learns)
     best = list(survivors(gang.members, gang.result).values()) if learns else list(range(len(cells)))
-    folded, sources = gang.source.folded(), given.metaprompt.card.tasks if given.metaprompt else ()
+    folded = gang.source.folded()
     for i, (plan, n) in enumerate(zip(plans, best, strict=True)):
         if n is None:
             done.append(plan.lost(all_diverged(plan.cell.name, rates), seed=settings.seed, method=method.kind))
@@ -126,7 +145,9 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             loss=measured(gang.result.losses.get(name)),
             dev_loss=measured(gang.result.dev_losses.get(name)),
             train_examples=len(plan.cell.train),
-            factors=gang.factors[i],
+            factors=gang.start.factors[i],
+            weights=gang.start.weights(n),
+            source=gang.start.chosen[i] if gang.start.chosen else "",
             file=f"{plan.cell.name}/prompt.safetensors",
             fold_losses=recorded(means[i]),
         )
@@ -140,9 +161,9 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             trainable=adapted.trainable,
             run=given.run.id,
             seed=settings.seed,
-            rank=method.rank if isinstance(method, Mpt) else None,
+            rank=method.rank if given.metaprompt and given.metaprompt.factors else None,
             shots=None if plan.shots == "full" else int(plan.shots),
-            sources=sources,
+            sources=tuple(filter(None, [adapted.source])) if gang.start.chosen else given.sources,
         )
         if given.run.writes:
             prompt = SoftPrompt(folded[n], card, member_heads(gang.source, n))
@@ -169,18 +190,30 @@ def _gang(
         assert metaprompt is not None
         start = decomposed_prompts(method, opened, cells, metaprompt, copies=copies)
         length = metaprompt.vectors.shape[0]
+    elif isinstance(method, Spot):
+        assert given.teachers is not None
+        start = spot_prompts(opened, cells, given.teachers, copies=copies)
+        length = given.teachers.vectors.shape[1]
+    elif isinstance(method, Attention):
+        assert given.teachers is not None
+        start = attended_prompts(method, opened, cells, given.teachers, copies=copies)
+        length = given.teachers.vectors.shape[1]
+    elif isinstance(method, Routing):
+        length = metaprompt.vectors.shape[0] if metaprompt else given.settings.prompt.length
+        start = routed_prompts(method, opened, cells, length=length, metaprompt=metaprompt, copies=copies)
     else:
         begun = given.begun
         length = begun.card.length if begun else method.length or given.settings.prompt.length
         vectors = begun.vectors if begun else None
         start = free_prompts(method, opened, cells, length=length, copies=copies, begun=vectors)
     seeds = [derive(cell.seed, "heads", cell.name) for cell in cells for _ in range(copies)]
-    before = metaprompt or given.begun
-    heads = opened.heads(seeds, start=before.heads if before else None)
+    before = metaprompt or given.teachers or given.begun
+    heads = dict(start.heads) or opened.heads(seeds, start=before.heads if before else None)
     source, peaks = headed(start.source, heads), head_rates(heads, budget.head_rate)
     members: list[Member] = []
     result = TrainingResult()
     if learns:
+        anchor = anchor_of(method, metaprompt, source) if isinstance(method, Mpt) and metaprompt else None
         members = candidates(
             opened, cells, budget, reserve=length, rates=lambda i, rate: {**start.rates(i, rate), **peaks}, judge=judge
         )
@@ -190,9 +223,10 @@ def _gang(
                 source,
                 members,
                 placement=Placement(given.placement),
+                distillation=anchor,
                 tokens_per_forward=budget.tokens_per_forward,
                 dev_every=dev_every(budget),
                 checkpoint=given.run.checkpoints / f"{name}.safetensors",
                 watch=watcher(given.run, members, advance),
             )
-    return _Gang(source, copies, start.factors, members, result)
+    return _Gang(source, copies, start, members, result)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from clinprompt.backbones.protocol import Placement
 from clinprompt.data.fewshot import draw
+from clinprompt.data.store import read_examples
 from clinprompt.errors import InputError
 from clinprompt.inference.predictor import Question
 from clinprompt.inference.reference import check_reference
@@ -33,6 +34,8 @@ from clinprompt.training.weights import weights_applied
 FILE = "cells.json"
 BESIDE = "prompt.safetensors"
 """Scorers, and the prompt, that belong to weights in the same folder."""
+SHOWN = "examples.txt"
+"""The text that stands before every note, beside the examples that it is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Adapted:
     ``failed`` says why there is nothing to score where no learning rate could train it.
 
     ``fold_losses`` are the mean losses of cross-validation by learning rate, ``None`` for a rate that diverged.
+    ``weights`` are what a finished mixture has of each source or expert, by segments of its vectors. ``source`` is the
+    source task whose prompt the cell began with, ``shown`` how many training examples stand before every note.
     """
 
     task: str
@@ -58,6 +63,9 @@ class Adapted:
     file: str = ""
     fold_losses: Mapping[str, float | None] = field(default_factory=dict, hash=False)
     failed: str = ""
+    weights: Mapping[str, list[float]] = field(default_factory=dict, hash=False)
+    source: str = ""
+    shown: int | None = None
 
     @property
     def key(self) -> str:
@@ -158,15 +166,21 @@ def open_prompt(path: Path, opened: Opened) -> SoftPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What answers a cell's questions beside the backbone as it is: a prompt or none, and an encoder's scorers."""
+    """What answers a cell's questions beside the backbone as it is: a prompt or none, and an encoder's scorers.
+
+    ``shown`` are worked examples that stand before the note.
+    """
 
     vectors: Tensor | None = None
     placement: Placement = Placement.suffix
     heads: Mapping[str, Tensor] = field(default_factory=dict)
+    shown: tuple[Example, ...] = ()
 
     def question(self, example: Example, task: Task, template: Template, *, name: str) -> Question:
         """The question about one example, put as the template says."""
-        return Question(example, task, self.vectors, self.placement, name, heads=self.heads, wording=template.wording)
+        return Question(
+            example, task, self.vectors, self.placement, name, self.heads, wording=template.wording, shown=self.shown
+        )
 
 
 def answering(prompt: SoftPrompt) -> Applied:
@@ -180,6 +194,8 @@ def applied(opened: Opened, outputs: Path, cell: Adapted) -> Iterator[Applied]:
     path = outputs / cell.file
     if not cell.file:
         yield Applied(heads={name: tensor[0] for name, tensor in opened.heads([0]).items()})
+    elif method(cell.method).prompt == "examples":
+        yield Applied(shown=tuple(read_examples(path)))
     elif method(cell.method).weights == "frozen":
         prompt = open_prompt(path, opened)
         check_template(prompt.card, opened.template.name, opened.template.hash, where=str(path))

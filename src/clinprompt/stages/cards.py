@@ -12,6 +12,7 @@ from torch import Tensor
 from clinprompt import __version__
 from clinprompt.backbones.protocol import Placement
 from clinprompt.inference.reference import reference
+from clinprompt.maths.decomposition import Shift
 from clinprompt.prompts.card import Lineage, PromptCard
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepared import Prepared
@@ -65,19 +66,23 @@ def metaprompt_card(
     *,
     vectors: Tensor,
     placement: str,
-    rank: int,
+    rank: int | None,
     trainable: int,
     run: str,
     seed: int,
+    shift: Shift = "product",
     heads: Mapping[str, Tensor] | None = None,
 ) -> PromptCard:
-    """The card of a metaprompt ``[P, H]`` and its sources' factors, with the ``heads`` of an encoder."""
+    """The card of a metaprompt ``[P, H]`` and its sources' factors (no ``rank``: none), with the ``heads`` of an
+    encoder.
+    """
     return PromptCard(
         name="metaprompt",
         method="mpt",
         placement=placement,
         length=vectors.shape[0],
         rank=rank,
+        shift=shift,
         trainable=trainable,
         backbone=opened.identity,
         template=opened.template.name,

@@ -7,9 +7,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from clinprompt.maths.decomposition import Shift
 from clinprompt.maths.mixture import Mixing
 from clinprompt.stages.engine_settings import BatchSettings, EngineSettings
-from clinprompt.stages.methods import Budget, MethodSettings, Mpt, PromptTuning, Settings
+from clinprompt.stages.methods import (
+    Budget,
+    MethodSettings,
+    Mpt,
+    PromptTuning,
+    Settings,
+    from_metaprompt,
+    from_teachers,
+    needs_teachers,
+)
 from clinprompt.training.method import method
 
 
@@ -75,10 +85,14 @@ class DistillSettings(Settings):
     Loss = answer + ``weight`` · (T² KL(teacher ‖ student) + hidden distance), answer tokens only.
     ``weight`` 0 is multitask training without distillation. The papers' λ, T, layers, rank and start are not public.
     Of each distribution of a teacher the ``teacher_top_k`` likeliest tokens are kept and the rest as one (null: all).
+
+    Without ``teachers`` (``weight`` 0 and another ``start``) the metaprompt has the shape that ``prompt`` says, with
+    them theirs. Factors act on the metaprompt by ``shift``, as a product or added to it; not ``decomposed``, one prompt
+    is learned for all tasks and there are no factors.
     """
 
     backbone: BackboneSettings = BackboneSettings()
-    teachers: Path
+    teachers: Path | None = None
     sources: tuple[Path, ...] = Field(min_length=1)
     rank: int = Field(1, ge=1)
     start: Literal["vocabulary", "text", "teachers"] = "teachers"
@@ -91,21 +105,40 @@ class DistillSettings(Settings):
     mixing_temperature: float = Field(2.0, gt=0)
     budget: Budget = Budget(batch=24, keep="best")
     factor_rate: float = Field(0.1, gt=0)
+    # These three are left out of a run's identity where they are not used.
+    prompt: PromptSettings | None = Field(None, exclude_if=lambda prompt: prompt is None)
+    decomposed: bool = Field(True, exclude_if=lambda value: value)
+    shift: Shift = Field("product", exclude_if=lambda shift: shift == "product")
     seed: int = 1
+
+    @model_validator(mode="after")
+    def _teachers_where_they_are_needed(self) -> DistillSettings:
+        if self.teachers is None and needs_teachers(self.weight, self.start):
+            raise ValueError(
+                "`teachers`, a run of `clinprompt teach`, are missing; without them set `weight` to 0 and `start` to "
+                "vocabulary or text"
+            )
+        if self.teachers is not None and self.prompt is not None:
+            raise ValueError("the metaprompt has its teachers' length and placement; leave `prompt` out")
+        if not self.decomposed and (self.rank != 1 or self.shift != "product"):
+            raise ValueError("`rank` and `shift` say how factors are; without decomposition there are none")
+        return self
 
 
 class AdaptSettings(Settings):
     """One method on every target, shot count and draw. A shot count of ``full`` uses all training examples.
 
     ``draws`` few-shot draws are taken, the first of them numbered ``first_draw``. With ``start_from``, a prompt file or
-    ``BANK:NAME[@VERSION]``, prompt tuning goes on from that prompt, with its length and placement.
+    ``BANK:NAME[@VERSION]``, prompt tuning goes on from that prompt, with its length and placement. ``teachers`` is the
+    run that taught the sources' prompts, for methods that start from these.
     """
 
     backbone: BackboneSettings = BackboneSettings()
     targets: tuple[Path, ...] = Field(min_length=1)
     method: MethodSettings = Field(default_factory=Mpt)
     metaprompt: Path | None = None
-    # Left out of what is dumped where there is none: such runs keep their names.
+    # Left out of what is dumped where there is none, and the next: such runs keep their names.
+    teachers: Path | None = Field(None, exclude_if=lambda path: path is None)
     start_from: Path | None = Field(None, exclude_if=lambda path: path is None)
     prompt: PromptSettings = PromptSettings()
     shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
@@ -128,10 +161,23 @@ class AdaptSettings(Settings):
 
     @model_validator(mode="after")
     def _metaprompt_is_there(self) -> AdaptSettings:
-        if (self.method.kind == "mpt") != (self.metaprompt is not None):
+        if from_metaprompt(self.method) != (self.metaprompt is not None):
             raise ValueError(
-                "method mpt, and no other, takes a `metaprompt`, the file that `clinprompt distill` makes for a "
-                "backbone; without one use --method prompt-tuning"
+                "method mpt and method routing with `experts: sources`, and no other, take a `metaprompt`, the file "
+                "that `clinprompt distill` makes for a backbone; without one use --method prompt-tuning"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_are_there(self) -> AdaptSettings:
+        if from_teachers(self.method) != (self.teachers is not None):
+            raise ValueError(
+                "methods spot and attention, and no other, take `teachers`, the run in which `clinprompt teach` made "
+                "the sources' prompts for a backbone; without one use --method prompt-tuning"
+            )
+        if isinstance(self.method, Mpt) and self.method.metaprompt:
+            raise ValueError(
+                "`method.metaprompt` names a variant of a recipe's sources; here give the file, `metaprompt`"
             )
         return self
 

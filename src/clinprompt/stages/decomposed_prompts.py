@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
-from clinprompt.backbones.protocol import Placement, PromptVectors, Row
+from clinprompt.errors import InputError
 from clinprompt.maths.decomposition import TaskFactors, compose, mean_of_products, neutral_factors, widen
 from clinprompt.prompts.decomposed import DecomposedPrompts
 from clinprompt.prompts.prompt_file import Metaprompt
@@ -14,31 +15,54 @@ from clinprompt.stages.cells import Cell, rms
 from clinprompt.stages.free_prompts import CellPrompts
 from clinprompt.stages.methods import Mpt
 from clinprompt.stages.opened import Opened
+from clinprompt.stages.start_losses import start_losses
 from clinprompt.training.seeds import derive
 
 
 def decomposed_prompts(
     method: Mpt, opened: Opened, cells: Sequence[Cell], metaprompt: Metaprompt, *, copies: int = 1
 ) -> CellPrompts:
-    """The metaprompt times each cell's start factors, ``copies`` times; rates are multiples of each part's RMS."""
+    """The metaprompt times each cell's start factors, ``copies`` times; rates are multiples of each part's RMS.
+
+    The columns of factors that are added have a rate that changes the prompt by a share of the metaprompt's RMS: they
+    may start at zero. A metaprompt without factors is adapted alone. Raises :class:`InputError` where that is not
+    possible, because it stands still.
+    """
+    if not metaprompt.factors and not method.train_metaprompt:
+        raise InputError(
+            "the metaprompt was learned without factors, and it is not to be trained itself: nothing is left to train",
+            where="method.train_metaprompt",
+            fix="leave it out, or distill with `decomposed: true`",
+        )
     pairs, names = _factors(method, cells, metaprompt, opened)
+    shift = metaprompt.card.shift
     source = DecomposedPrompts(
         metaprompt.vectors,
         [pair for pair in pairs for _ in range(copies)],
         shared=False,
         train_metaprompt=method.train_metaprompt,
+        train_factors=method.train_factors and bool(metaprompt.factors),
+        shift=shift,
     )
     unit, share = rms(metaprompt.vectors), method.factor_share
 
     def rates(cell: int, rate: float) -> dict[str, float]:
         pair = pairs[cell]
+        cols = unit / (rms(pair.rows) or 1.0) if shift == "additive" else rms(pair.cols)
         return {
             "metaprompt": rate * unit,
             "rows": share * rate * rms(pair.rows),
-            "cols": share * rate * rms(pair.cols),
+            "cols": share * rate * cols,
         }
 
     return CellPrompts(source, rates, names)
+
+
+def randomised(metaprompt: Metaprompt, *, seed: int) -> Metaprompt:
+    """The metaprompt with a random direction in place of each vector, of the same length; all else as it is."""
+    noise = torch.randn(metaprompt.vectors.shape, generator=torch.Generator().manual_seed(seed))
+    lengths = metaprompt.vectors.norm(dim=1, keepdim=True)
+    return replace(metaprompt, vectors=noise * lengths / noise.norm(dim=1, keepdim=True))
 
 
 def _factors(
@@ -46,20 +70,22 @@ def _factors(
 ) -> tuple[list[TaskFactors], list[str]]:
     """Start factors of each cell and where they come from."""
     P, H = metaprompt.vectors.shape
-    pairs = metaprompt.factors
-    mean = mean_of_products(
-        torch.stack([pair.rows for pair in pairs.values()]),
-        torch.stack([pair.cols for pair in pairs.values()]),
-        rank=method.rank,
+    pairs, shift = metaprompt.factors, metaprompt.card.shift
+    if not pairs:
+        return [neutral_factors(P, H, 1, seed=0)] * len(cells), ["none"] * len(cells)
+    rows, cols = (
+        torch.stack(parts) for parts in zip(*[(pair.rows, pair.cols) for pair in pairs.values()], strict=True)
     )
+    # The mean of K products of rank R has no more than K·R components; others would be zero and stay so.
+    mean = mean_of_products(rows, cols, rank=min(method.rank, len(pairs) * rows.shape[-1]))
     found, names = [], []
     for cell in cells:
         seed = derive(cell.seed, "factors", cell.name)
         if method.factors == "neutral":
-            found.append(neutral_factors(P, H, method.rank, seed=seed))
+            found.append(neutral_factors(P, H, method.rank, seed=seed, shift=shift))
             names.append("neutral")
             continue
-        options = {"mean": mean}
+        options = {"mean": widen(mean, rank=method.rank, seed=seed)}
         if method.factors == "select" and cell.train:
             options |= {name: widen(pair, rank=method.rank, seed=seed) for name, pair in pairs.items()}
         name = _lowest_loss(options, cell, metaprompt, opened)
@@ -68,25 +94,11 @@ def _factors(
     return found, names
 
 
-@torch.no_grad()
-def _lowest_loss(
-    options: dict[str, TaskFactors], cell: Cell, metaprompt: Metaprompt, opened: Opened, *, most: int = 32
-) -> str:
+def _lowest_loss(options: dict[str, TaskFactors], cell: Cell, metaprompt: Metaprompt, opened: Opened) -> str:
     """Of several factor pairs the one with which the cell's own examples are likeliest."""
     if len(options) == 1:
         return next(iter(options))
-    placement = Placement(metaprompt.card.placement)
-    notes = opened.backbone.note_cache() if placement is Placement.suffix else None
-    rows: list[Row] = opened.rows(cell.train[:most], cell.task, reserve=metaprompt.vectors.shape[0])
-    heads = opened.heads([0], start=metaprompt.heads)
-    losses = {}
-    for name, pair in options.items():
-        prompt = compose(metaprompt.vectors, pair.rows, pair.cols)[None]
-        total, tokens = 0.0, 0
-        for at in range(0, len(rows), 8):
-            part = rows[at : at + 8]
-            prompts = PromptVectors(prompt, placement, owner=(0,) * len(part), heads=heads)
-            values = opened.backbone.forward(part, prompts, notes=notes).losses
-            total, tokens = total + float(values.sum()), tokens + len(values)
-        losses[name] = total / tokens
+    shift = metaprompt.card.shift
+    prompts = {n: compose(metaprompt.vectors, pair.rows, pair.cols, shift=shift) for n, pair in options.items()}
+    losses = start_losses(prompts, cell, opened, placement=metaprompt.card.placement, heads=metaprompt.heads)
     return min(losses, key=losses.__getitem__)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clinprompt.backbones.protocol import Placement
 from clinprompt.errors import InputError
-from clinprompt.maths.decomposition import neutral_factors
+from clinprompt.maths.decomposition import TaskFactors, neutral_factors
 from clinprompt.maths.mixture import mixing_probabilities
 from clinprompt.prompts.decomposed import DecomposedPrompts
 from clinprompt.prompts.headed import head_rates, headed, member_heads
@@ -19,12 +19,13 @@ from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, save_metaprom
 from clinprompt.schema.example import Split
 from clinprompt.stages.cards import metaprompt_card
 from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts
-from clinprompt.stages.configs import DistillSettings
+from clinprompt.stages.configs import DistillSettings, PromptSettings
 from clinprompt.stages.folds import refuse_folds
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
+from clinprompt.stages.source_prompts import mean_heads
 from clinprompt.stages.teach import load_teachers
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Mixture
@@ -45,7 +46,10 @@ def distill(
     progress: Progress = silent,
     force: bool = False,
 ) -> RunFolder:
-    """Train the shared metaprompt with all factor pairs; writes ``outputs/metaprompt.safetensors``."""
+    """Train the shared metaprompt with all factor pairs; writes ``outputs/metaprompt.safetensors``.
+
+    Without teachers it is multitask training; without decomposition one prompt learns all tasks.
+    """
     refuse_folds(settings.budget, where=STAGE)
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.sources]
@@ -62,7 +66,8 @@ def distill(
         stage=STAGE,
         version=VERSION,
         config=settings,
-        inputs={"teachers": settings.teachers} | {item.task.name: item.path for item in prepared},
+        inputs=({"teachers": settings.teachers} if settings.teachers else {})
+        | {item.task.name: item.path for item in prepared},
         fingerprints={"backbone": opened.backbone.fingerprint},
         force=force,
         together=True,
@@ -71,27 +76,28 @@ def distill(
         return run
     with run:
         names = [item.task.name for item in prepared]
-        outputs = settings.teachers / "outputs"
-        teachers = load_teachers(outputs, names, opened)
-        placement = teachers[0].card.placement
-        P, H = teachers[0].vectors.shape
+        teachers = load_teachers(settings.teachers / "outputs", names, opened) if settings.teachers else []
+        shape = settings.prompt or PromptSettings()
+        placement = teachers[0].card.placement if teachers else shape.placement
+        P = teachers[0].card.length if teachers else shape.length
         cells = [
             Cell(item.task.name, item.task, item.part(Split.train), item.part(Split.dev), settings.seed)
             for item in prepared
         ]
-        start = _start(opened, cells, teachers, settings)
-        seeds = [derive(settings.seed, "factors", name) for name in names]
-        prompts = DecomposedPrompts(start, [neutral_factors(P, H, settings.rank, seed=s) for s in seeds], shared=True)
-        heads = _mean_heads(teachers)
-        source = headed(prompts, opened.heads([0], start=heads), shared=True)
+        start = _start(opened, cells, teachers, settings, length=P)
+        prompts = _prompts(start, names, settings)
+        heads = opened.heads([0], start=mean_heads(teachers) if teachers else None)
+        source = headed(prompts, heads, shared=True)
         unit, factor_rate = rms(start), settings.factor_rate
-        peaks = head_rates(heads, settings.budget.head_rate)
+        # A product's factors are about one; those that are added have the metaprompt's size.
+        peaks = {"rows": factor_rate, "cols": factor_rate * (unit if settings.shift == "additive" else 1.0)}
+        peaks |= head_rates(heads, settings.budget.head_rate)
         members = candidates(
             opened,
             cells,
             settings.budget,
             reserve=P,
-            rates=lambda _, rate: {"metaprompt": rate * unit, "rows": factor_rate, "cols": factor_rate, **peaks},
+            rates=lambda _, rate: {"metaprompt": rate * unit, **peaks},
         )
         distillation = _distillation(settings, teachers, placement)
         with progress(STAGE, settings.budget.steps) as advance:
@@ -129,16 +135,23 @@ def distill(
     return run
 
 
-def _start(opened: Opened, cells: list[Cell], teachers: Sequence[SoftPrompt], settings: DistillSettings) -> Tensor:
-    vectors = torch.stack([teacher.vectors for teacher in teachers])
+def _start(
+    opened: Opened, cells: list[Cell], teachers: Sequence[SoftPrompt], settings: DistillSettings, *, length: int
+) -> Tensor:
     if settings.start == "teachers":
-        return vectors.mean(dim=0)
-    return starts(opened, cells[:1], start=settings.start, length=vectors.shape[1])[0]
+        return torch.stack([teacher.vectors for teacher in teachers]).mean(dim=0)
+    return starts(opened, cells[:1], start=settings.start, length=length)[0]
 
 
-def _mean_heads(teachers: Sequence[SoftPrompt]) -> dict[str, Tensor]:
-    """Where an encoder's scorers, one set for all sources, begin: each has its teacher's, and these all start alike."""
-    return {name: torch.stack([one.heads[name] for one in teachers]).mean(dim=0) for name in teachers[0].heads}
+def _prompts(start: Tensor, names: Sequence[str], settings: DistillSettings) -> DecomposedPrompts:
+    """The sources' prompts, all of them the start; without decomposition neutral factors stand still."""
+
+    def factors(name: str) -> TaskFactors:
+        seed = derive(settings.seed, "factors", name)
+        return neutral_factors(*start.shape, settings.rank, seed=seed, shift=settings.shift)
+
+    pairs, decomposed = [factors(name) for name in names], settings.decomposed
+    return DecomposedPrompts(start, pairs, shared=True, train_factors=decomposed, shift=settings.shift)
 
 
 def _mixture(settings: DistillSettings, cells: list[Cell]) -> Mixture:
@@ -178,13 +191,15 @@ def _save(
     placement: str,
 ) -> None:
     vectors = source.metaprompt.detach()[0]
-    factors = {item.task.name: pair for item, pair in zip(prepared, source.factors(), strict=True)}
+    pairs = zip(prepared, source.factors(), strict=True)
+    factors = {item.task.name: pair for item, pair in pairs} if settings.decomposed else {}
     card = metaprompt_card(
         opened,
         prepared,
         vectors=vectors,
         placement=placement,
-        rank=settings.rank,
+        rank=settings.rank if settings.decomposed else None,
+        shift=settings.shift,
         trainable=sum(group.tensor.numel() for group in source.groups()) + sum(map(Tensor.numel, heads.values())),
         run=run.id,
         seed=settings.seed,

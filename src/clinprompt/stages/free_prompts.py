@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -25,12 +25,18 @@ ENCODER_SHARE = 0.1
 class CellPrompts:
     """Prompts before training; ``rates(cell, rate)`` are the peak rates of their groups.
 
-    ``factors`` says where the factors of each cell's decomposed prompt are from; empty for free ones.
+    ``factors`` says where the factors of each cell's decomposed prompt are from; empty for free ones. ``weights`` of a
+    member are what it has at the moment of each source, by segments; of prompts that are no mixtures none. ``chosen``
+    is the source whose prompt each cell begins with, and ``heads`` are the scorers of its prompt, ``[N, ...]`` for all
+    members, where these differ.
     """
 
     source: FoldableSource
     rates: Callable[[int, float], Mapping[str, float]]
     factors: Sequence[str]
+    weights: Callable[[int], Mapping[str, list[float]]] = lambda member: {}
+    chosen: Sequence[str] = ()
+    heads: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def free_prompts(

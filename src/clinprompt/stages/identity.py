@@ -16,6 +16,9 @@ from clinprompt.errors import InputError
 ID_LENGTH = 12
 """Hex digits of a run's id: 48 bits, so a collision among a million runs has a chance of about 0.2 %."""
 
+_ALWAYS = ("apart_from", "start_from")
+"""Fields that count also where they are left out of dumps: finished runs have ids that were made with them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -82,7 +85,7 @@ def record(content: Content) -> dict[str, Any]:
 
 def _plain(value: Any, named: Mapping[str, str]) -> Any:
     if isinstance(value, BaseModel):
-        return {key: _plain(getattr(value, key), named) for key in type(value).model_fields}
+        return {key: _plain(own, named) for key, own in _counted(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(item, named) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
@@ -95,6 +98,14 @@ def _plain(value: Any, named: Mapping[str, str]) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
+
+
+def _counted(settings: BaseModel) -> Iterator[tuple[str, Any]]:
+    """The fields that count: not those that are left out of dumps, so that a new setting renames no run without it."""
+    for key, field in type(settings).model_fields.items():
+        own = getattr(settings, key)
+        if key in _ALWAYS or field.exclude_if is None or not field.exclude_if(own):
+            yield key, own
 
 
 def _resolved(path: Path) -> str:

@@ -44,10 +44,25 @@ class Budget(Settings):
     folds: int | None = Field(None, ge=2)
 
 
+def needs_teachers(weight: float, start: str) -> bool:
+    """Whether a metaprompt of this distillation weight and start is made with teachers."""
+    return weight > 0 or start == "teachers"
+
+
 class Instruction(Settings):
     """The task's words alone."""
 
     kind: Literal["instruction"] = "instruction"
+
+
+class InContext(Settings):
+    """The cell's training examples with their answers before every note, as many as fit; nothing is trained.
+
+    ``fit`` is how many tokens they may have together (null: half of the backbone's context).
+    """
+
+    kind: Literal["in-context"] = "in-context"
+    fit: int | None = Field(None, ge=1)
 
 
 class PromptTuning(Settings):
@@ -77,6 +92,11 @@ class Mpt(Settings):
     """The metaprompt times factors, started from the sources' mean, the best-matching source's, or neutral ones.
 
     Rates are multiples of each part's own RMS; the factors' are ``factor_share`` of the metaprompt's.
+
+    The rest is for ablations. ``metaprompt`` names a variant of a recipe's sources. With ``random_metaprompt`` every
+    vector of the metaprompt is another one of its length, drawn by the seed. ``prior`` weighs a Gaussian round the
+    start prompt, as wide as the sources' prompts differ; ``kl_to_start`` the divergence of the answers' distributions
+    from those that the start gives.
     """
 
     kind: Literal["mpt"] = "mpt"
@@ -84,7 +104,71 @@ class Mpt(Settings):
     rank: int = Field(1, ge=1)
     train_metaprompt: bool = True
     factor_share: float = Field(0.3, gt=0)
+    # These are left out of a run's identity where they are not used.
+    train_factors: bool = Field(True, exclude_if=lambda value: value)
+    metaprompt: str = Field("", exclude_if=lambda name: not name)
+    random_metaprompt: bool = Field(False, exclude_if=lambda value: not value)
+    prior: float = Field(0.0, ge=0, exclude_if=lambda weight: weight == 0)
+    kl_to_start: float = Field(0.0, ge=0, exclude_if=lambda weight: weight == 0)
     budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _something_trains(self) -> Mpt:
+        if not self.train_metaprompt and not self.train_factors:
+            raise ValueError("`train_metaprompt` and `train_factors` are both off; leave one of them on")
+        return self
+
+
+class Spot(Settings):
+    """A free prompt per task, started from the one source's prompt that makes its training examples likeliest.
+
+    Without training examples there is nothing to choose by, and it is the task's words. Rates are multiples of the
+    start's RMS.
+    """
+
+    kind: Literal["spot"] = "spot"
+    budget: Budget = Budget()
+
+
+class Attention(Settings):
+    """A prompt of the task's own plus a weighted sum of the sources' prompts, which stay as they are.
+
+    ``start`` is the own prompt's: nothing, the task's words or sampled vocabulary. ``weights`` start even or by how
+    likely each source's prompt makes the target's examples; they are softmax(logits / ``temperature``), and the logits'
+    rate is ``weight_share`` of the prompt's, in nats.
+    """
+
+    kind: Literal["attention"] = "attention"
+    start: Literal["zero", "text", "vocabulary"] = "zero"
+    weights: Literal["uniform", "loss"] = "uniform"
+    temperature: float = Field(1.0, gt=0)
+    weight_share: float = Field(0.3, gt=0)
+    budget: Budget = Budget()
+
+
+class Routing(Settings):
+    """A mixture of low-rank prompts with gates of its own for each of so many ``segments`` of the prompt's vectors.
+
+    ``experts`` are the factor pairs of the metaprompt's ``sources``, which stay as they are while the metaprompt and
+    the gates train, or so many of the task's own, of this ``rank``, without a metaprompt. The rest as in
+    :class:`Attention`; even gates only for experts of the task's own.
+    """
+
+    kind: Literal["routing"] = "routing"
+    experts: Literal["sources"] | Annotated[int, Field(ge=1)] = "sources"
+    rank: int = Field(8, ge=1)
+    segments: int = Field(1, ge=1)
+    weights: Literal["uniform", "loss"] = "uniform"
+    temperature: float = Field(1.0, gt=0)
+    weight_share: float = Field(0.3, gt=0)
+    train_metaprompt: bool = True
+    budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> Routing:
+        if self.experts != "sources" and (self.weights == "loss" or not self.train_metaprompt):
+            raise ValueError("`weights: loss` and `train_metaprompt: false` are for `experts: sources`; leave them out")
+        return self
 
 
 class Lora(Settings):
@@ -134,5 +218,31 @@ class SoftPromptUnfrozen(Settings):
 
 
 MethodSettings = Annotated[
-    Instruction | PromptTuning | Mpt | Lora | FineTuning | HardPrompt | SoftPromptUnfrozen, Field(discriminator="kind")
+    Instruction
+    | InContext
+    | PromptTuning
+    | Mpt
+    | Spot
+    | Attention
+    | Routing
+    | Lora
+    | FineTuning
+    | HardPrompt
+    | SoftPromptUnfrozen,
+    Field(discriminator="kind"),
 ]
+
+
+def from_metaprompt(method: MethodSettings) -> bool:
+    """Whether a method starts from the metaprompt that was made of the sources."""
+    return isinstance(method, Mpt) or (isinstance(method, Routing) and method.experts == "sources")
+
+
+def from_teachers(method: MethodSettings) -> bool:
+    """Whether a method starts from the sources' own prompts."""
+    return isinstance(method, Attention | Spot)
+
+
+def from_sources(method: MethodSettings) -> bool:
+    """Whether a method starts from anything that the sources made."""
+    return from_metaprompt(method) or from_teachers(method)

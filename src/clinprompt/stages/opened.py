@@ -185,7 +185,7 @@ def template_of(backbone: CausalBackbone, name: str) -> Template:
     """
     if name == CHAT:
         frame = chat_frame(backbone.tokenizer, where=f"backbone {backbone.name}")
-        return chat_template(before=frame.before, after=frame.after)
+        return chat_template(before=frame.before, after=frame.after, again=frame.again)
     if name not in TEMPLATES:
         raise unknown_name("template", name, [*TEMPLATES, CHAT])
     return TEMPLATES[name]

@@ -41,7 +41,10 @@ class GangRecord:
 
 @dataclass(frozen=True, slots=True)
 class PartRecord:
-    """What the gangs of a part start from: prepared tasks by name and the runs of the metaprompt, all relative."""
+    """What the gangs of a part start from: prepared tasks by name and the runs of the metaprompt, all relative.
+
+    ``variants`` are the runs that distilled other metaprompts, by name.
+    """
 
     backbone_name: str
     backbone_parameters: int
@@ -51,6 +54,7 @@ class PartRecord:
     metaprompt: str = ""
     teach: str = ""
     distill: str = ""
+    variants: Mapping[str, str] = field(default_factory=dict, hash=False)
     seconds: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 

@@ -86,5 +86,5 @@ def _start(part: Part, parts: Sequence[Part], archive: Archive) -> PartRecord | 
     for other in parts:
         same = (other.backbone, other.partition) == (part.backbone, part.partition)
         if same and (found := archive.part(other.slug)) is not None:
-            return replace(found, metaprompt="", teach="", distill="")
+            return replace(found, metaprompt="", teach="", distill="", variants={})
     return None

@@ -13,14 +13,17 @@ from clinprompt.backbones.loading import DTYPES, blueprint, devices
 from clinprompt.backbones.memory import Work, estimate
 from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.published import ENCODER_TYPES
+from clinprompt.backbones.tokenizing import context_length
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json
-from clinprompt.stages.methods import Budget
+from clinprompt.stages.in_context import room_of
+from clinprompt.stages.methods import Budget, InContext, from_sources
 from clinprompt.study.archive import Archive, GangRecord
 from clinprompt.study.expansion import PlannedGang
 from clinprompt.study.gang import run_gang
-from clinprompt.study.recipe import Recipe, from_metaprompt
+from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.running import Worker, seconds_of
+from clinprompt.study.variants import quickened
 from clinprompt.training.method import method
 
 FILE = "measured.json"
@@ -62,6 +65,8 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int) -> int | None:
     length = getattr(own, "length", None) or recipe.prompt.length
     at_once = (budget.tokens_per_forward if budget else None) or (2048 if place.type == "cpu" else 8192)
     rows = members * budget.batch if budget else 8
+    if isinstance(own, InContext):
+        tokens += room_of(own, context_length(model.config.get_text_config()))
     work = Work(
         train=row.trains,
         members=members,
@@ -180,19 +185,19 @@ def _taken(planned: PlannedGang, trial: Worker, budget: Mapping[str, int] | None
     """Seconds of adapting, and of scoring one example, with this much training."""
     part, gang = planned.part, planned.gang
     recipe = shortened(part.recipe, gang.method, budget)
-    mpt = from_metaprompt(recipe.methods[gang.method])
     given = trial.data(part)
-    if mpt and given.metaprompt is None:
+    if from_sources(recipe.methods[gang.method]) and given.metaprompt is None:
         quick = Budget(steps=2, batch=2, dev_limit=2)
-        sources = recipe.sources and recipe.sources.model_copy(update={"teach": quick, "distill": quick})
+        sources = recipe.sources and quickened(recipe.sources, quick)
         part = replace(part, recipe=recipe.model_copy(update={"sources": sources}))
-        given = trial.ingredients(part, metaprompt=True)
+        given = trial.ingredients(part, sources=True, variant=variant_of(recipe.methods[gang.method]))
     found = run_gang(
         recipe.model_copy(update={"across": {}}),
         gang,
         targets=given.targets,
         others={},
         metaprompt=given.metaprompt,
+        teachers=given.teachers,
         runs=trial.runs,
         opened=trial.opened(recipe.backbone),
         progress=trial.progress,

@@ -10,10 +10,11 @@ from pathlib import Path
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.configs import BackboneSettings, PromptSettings
 from clinprompt.stages.identity import input_content, run_id
-from clinprompt.stages.methods import MethodSettings, Settings
+from clinprompt.stages.methods import MethodSettings, Settings, from_metaprompt, from_sources
 from clinprompt.study.gang import Gang, first_draw, gangs_of, shots_of
-from clinprompt.study.recipe import Recipe, Scoring, Sources, from_metaprompt
+from clinprompt.study.recipe import Recipe, Scoring, Sources, variant_of
 from clinprompt.study.study_file import Partition, Search, Study, own_rates
+from clinprompt.study.variants import chosen, unnamed
 from clinprompt.tasks.catalog import load_task
 
 VERSION = 1
@@ -132,16 +133,16 @@ def planned(parts: Sequence[Part], search: Search | None = None) -> list[Planned
 def plan_gang(part: Part, gang: Gang, search: Search | None = None) -> PlannedGang:
     """A gang with its key and cells."""
     recipe, method = part.recipe, part.recipe.methods[gang.method]
-    shots, first, mpt = shots_of(recipe, gang), first_draw(recipe, gang), from_metaprompt(method)
+    shots, first = shots_of(recipe, gang), first_draw(recipe, gang)
     whole = Configuration(
         backbone=recipe.backbone,
         prompt=recipe.prompt,
         limits={str(name): count for name, count in recipe.limits.items()},
-        sources=recipe.sources if mpt else None,
-        metaprompt=recipe.metaprompt if mpt else None,
+        sources=chosen(recipe.sources, variant_of(method)) if from_sources(method) and recipe.sources else None,
+        metaprompt=recipe.metaprompt if from_metaprompt(method) else None,
         targets=recipe.targets,
         across=recipe.across,
-        method=method,
+        method=unnamed(method),
         search=search if hasattr(method, "budget") and search and search.kind != "grid" else None,
         shots=shots,
         draws=recipe.draws,
@@ -172,8 +173,9 @@ def _cells(whole: Configuration, inputs: Mapping[str, Path], contents: Mapping[s
 
 
 def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tuple[str, ...], length: int) -> Recipe:
-    needs = any(map(from_metaprompt, study.methods.values()))
-    sources = Sources(tasks=tasks, **study.sources.model_dump()) if study.sources and needs else None
+    needs = any(map(from_sources, study.methods.values()))
+    # A variant's fields are those that it gives: what it does not give must not be written out.
+    sources = Sources(tasks=tasks, **study.sources.model_dump(exclude_unset=True)) if study.sources and needs else None
     return Recipe(
         name=f"{study.name}: {title}",
         description=study.description,

@@ -11,12 +11,14 @@ from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import Adapted, cell_key, read_adapted
 from clinprompt.stages.configs import AdaptSettings, EvaluateSettings
 from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.methods import from_metaprompt, from_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress
 from clinprompt.study.ingredients import Say
-from clinprompt.study.recipe import Recipe, from_metaprompt
+from clinprompt.study.recipe import Recipe
 from clinprompt.study.table import Cell
+from clinprompt.study.variants import unnamed
 
 ACROSS = "across"
 """The group of what was trained on one task and scored on another."""
@@ -65,15 +67,16 @@ def first_draw(recipe: Recipe, gang: Gang) -> int:
 
 
 def adapt_settings(
-    recipe: Recipe, gang: Gang, targets: Mapping[str, Prepared], *, metaprompt: Path | None
+    recipe: Recipe, gang: Gang, targets: Mapping[str, Prepared], *, metaprompt: Path | None, teachers: Path | None
 ) -> AdaptSettings:
     """What the adapt stage is asked for by a gang."""
     method = recipe.methods[gang.method]
     return AdaptSettings(
         backbone=recipe.backbone,
         targets=tuple(item.path for item in targets.values()),
-        method=method,
+        method=unnamed(method),
         metaprompt=metaprompt if from_metaprompt(method) else None,
+        teachers=teachers if from_teachers(method) else None,
         prompt=recipe.prompt,
         shots=shots_of(recipe, gang),
         draws=recipe.draws,
@@ -89,6 +92,7 @@ def run_gang(
     targets: Mapping[str, Prepared],
     others: Mapping[str, Prepared],
     metaprompt: Path | None,
+    teachers: Path | None,
     runs: Path,
     opened: Opened,
     progress: Progress,
@@ -96,9 +100,10 @@ def run_gang(
 ) -> GangRuns:
     """Adapt a gang and score it; finished stages are reused, interrupted ones resumed.
 
-    ``others`` are the prepared tasks that targets are scored on too; ``metaprompt`` is needed by mpt only.
+    ``others`` are the prepared tasks that targets are scored on too; the ``metaprompt`` and the run that made the
+    ``teachers`` are needed by methods that start from them only.
     """
-    settings = adapt_settings(recipe, gang, targets, metaprompt=metaprompt)
+    settings = adapt_settings(recipe, gang, targets, metaprompt=metaprompt, teachers=teachers)
     shown = ", ".join(str(count) for count in settings.shots)
     say("adapt", f"{gang.method}, seed {gang.seed}: {len(targets)} targets, shots {shown}, {recipe.draws} draw(s)")
     run = adapt(settings, runs=runs, opened=opened, progress=progress)
@@ -113,6 +118,9 @@ def run_gang(
     found = GangRuns(run.path, scored.path, elsewhere)
     for cell in found.lost:
         say("adapt", f"{gang.method}, seed {gang.seed}, {cell.key}: {cell.failed}")
+    for cell in read_adapted(run.outputs):
+        if cell.shown is not None and cell.shown < cell.train_examples:
+            say("adapt", f"{gang.method}, {cell.key}: {cell.shown} of {cell.train_examples} examples have room")
     return found
 
 

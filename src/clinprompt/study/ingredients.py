@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings
 from clinprompt.stages.distill import distill
+from clinprompt.stages.methods import from_teachers, needs_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepare import LEFT_OUT, prepare
 from clinprompt.stages.prepared import Prepared, open_prepared
@@ -14,6 +15,7 @@ from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.teach import teach
 from clinprompt.study.recipe import Recipe
+from clinprompt.study.variants import chosen
 
 Say = Callable[[str, str], None]
 """``say("teach", "6 tasks …")``: one line per stage."""
@@ -51,33 +53,49 @@ def prepare_tasks(
 
 
 def make_metaprompt(
-    recipe: Recipe, sources: Mapping[str, Prepared], *, runs: Path, opened: Opened, progress: Progress, say: Say
-) -> tuple[RunFolder, RunFolder]:
-    """The finished runs that taught a recipe's teachers and distilled them into its metaprompt."""
-    given = recipe.sources
-    assert given is not None
+    recipe: Recipe,
+    sources: Mapping[str, Prepared],
+    *,
+    variant: str = "",
+    runs: Path,
+    opened: Opened,
+    progress: Progress,
+    say: Say,
+) -> tuple[RunFolder | None, RunFolder]:
+    """The finished runs that taught a recipe's teachers, if it has any, and made its metaprompt or a variant of it."""
+    assert recipe.sources is not None
+    given = chosen(recipe.sources, variant)
     paths = tuple(item.path for item in sources.values())
-    say("teach", f"{len(paths)} teachers, {given.teach.steps} steps side by side")
-    taught = teach(
-        TeachSettings(
-            backbone=recipe.backbone,
-            sources=paths,
-            prompt=recipe.prompt,
-            start=given.teach_start,
-            budget=given.teach,
-            seed=given.seed,
-        ),
-        runs=runs,
-        opened=opened,
-        progress=progress,
-    )
-    say("distill", f"one metaprompt of {len(paths)} tasks, rank {given.rank}, {given.distill.steps} steps")
+    prompt = recipe.prompt.model_copy(update={"placement": given.placement or recipe.prompt.placement})
+    taught = None
+    asked = not variant and any(map(from_teachers, recipe.methods.values()))  # as the start of their own prompts
+    if asked or needs_teachers(given.weight, given.distill_start):
+        say("teach", f"{len(paths)} teachers, {given.teach.steps} steps side by side")
+        taught = teach(
+            TeachSettings(
+                backbone=recipe.backbone,
+                sources=paths,
+                prompt=prompt,
+                start=given.teach_start,
+                budget=given.teach,
+                seed=given.seed,
+            ),
+            runs=runs,
+            opened=opened,
+            progress=progress,
+        )
+    factors = f"rank {given.rank}" if given.decomposed else "no factors"
+    named = f"{variant}: " if variant else ""
+    say("distill", f"{named}one metaprompt of {len(paths)} tasks, {factors}, {given.distill.steps} steps")
     distilled = distill(
         DistillSettings(
             backbone=recipe.backbone,
-            teachers=taught.path,
+            teachers=taught.path if taught else None,
+            prompt=None if taught else prompt,
             sources=paths,
-            rank=given.rank,
+            rank=given.rank if given.decomposed else 1,
+            shift=given.shift if given.decomposed else "product",
+            decomposed=given.decomposed,
             start=given.distill_start,
             weight=given.weight,
             temperature=given.temperature,

@@ -16,6 +16,7 @@ from clinprompt.stages.atomic import write_json, write_text
 from clinprompt.stages.distill import FILE as METAPROMPT
 from clinprompt.stages.evaluate import COUNTS
 from clinprompt.stages.leakage import LeakLine, write_leakage
+from clinprompt.stages.methods import from_sources
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress, silent
@@ -26,10 +27,11 @@ from clinprompt.study.group_table import GroupLine, GroupTable, group_table
 from clinprompt.study.ingredients import Say, make_metaprompt, prepare_all, prepare_tasks
 from clinprompt.study.leakage import marked, seen_before
 from clinprompt.study.rank_table import RankLine, rank_table
-from clinprompt.study.recipe import Recipe
+from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.replicates import Place, Replicates, replicates
 from clinprompt.study.score_table import TRIVIAL
 from clinprompt.study.table import Cell, Line, lines
+from clinprompt.study.variants import variants_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Ingredients:
     distill: RunFolder | None = None
     backbone_name: str = ""
     backbone_parameters: int = 0
+
+    @property
+    def teachers(self) -> Path | None:
+        """The run that made the teachers."""
+        return self.teach.path if self.teach else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +86,13 @@ def run_job(
     opened = opened or open_backbone(recipe.backbone)
     say("backbone", f"{opened.backbone.name}, {opened.backbone.fingerprint}, template {opened.template.name}")
     targets, sources = prepare_all(recipe, runs=runs, progress=progress, say=say)
-    metaprompt, taught, distilled = recipe.metaprompt, None, None
-    if recipe.sources is not None:
-        taught, distilled = make_metaprompt(recipe, sources, runs=runs, opened=opened, progress=progress, say=say)
-        metaprompt = distilled.outputs / METAPROMPT
+    metaprompts: dict[str, Path | None] = {"": recipe.metaprompt}
+    taught, distilled = None, None
+    for variant in (variants_of(recipe.methods) or [""]) if recipe.sources is not None else []:
+        made = make_metaprompt(recipe, sources, variant=variant, runs=runs, opened=opened, progress=progress, say=say)
+        metaprompts[variant] = made[1].outputs / METAPROMPT
+        if not variant:
+            taught, distilled = made
     names = [*dict.fromkeys(other for _, other in pairs_of(recipe))]
     others = prepare_tasks(names, recipe, runs, progress, say) if names else {}
     cells: list[Cell] = []
@@ -93,7 +103,8 @@ def run_job(
             gang,
             targets=targets,
             others=others,
-            metaprompt=metaprompt,
+            metaprompt=metaprompts.get(variant_of(recipe.methods[gang.method])),
+            teachers=taught.path if taught else None,
             runs=runs,
             opened=opened,
             progress=progress,
@@ -102,7 +113,7 @@ def run_job(
         adapted[gang.method, gang.seed] = found.adapt / "outputs"
         cells += scored_cells(gang, found)
     given = Ingredients(
-        targets, sources, others, metaprompt, taught, distilled, backbone_title(opened), backbone_size(opened)
+        targets, sources, others, metaprompts[""], taught, distilled, backbone_title(opened), backbone_size(opened)
     )
     return collected(recipe, given, cells, adapted, runs=runs, progress=progress, say=say)
 
@@ -129,7 +140,7 @@ def collected(
     table = marked(
         lines(cells, tasks, resamples=recipe.score.resamples),
         leaks,
-        kinds={name: method.kind for name, method in recipe.methods.items()},
+        learnt={name for name, method in recipe.methods.items() if from_sources(method)},
         names={pair: across_name(*pair) for pair in pairs},
     )
     drawn = replicates(cells, tasks, resamples=recipe.score.resamples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,13 +44,13 @@ def seen_before(
 
 
 def marked(
-    lines: Sequence[Line], leaks: Sequence[LeakLine], *, kinds: Mapping[str, str], names: Mapping[tuple[str, str], str]
+    lines: Sequence[Line], leaks: Sequence[LeakLine], *, learnt: Collection[str], names: Mapping[tuple[str, str], str]
 ) -> list[Line]:
     """The lines with the number of their examples that the method had seen.
 
-    ``kinds`` are the methods' kinds, ``names`` how the table calls a target and what it is scored on. The pretraining
-    counts for every method with a model, the target's own training and development part wherever there are shots (all
-    of it, which is more than a few-shot draw sees), the sources for methods that start from a metaprompt.
+    ``learnt`` are the methods that start from what the sources made, ``names`` how the table calls a target and what it
+    is scored on. The pretraining counts for every method with a model, the target's own training and development part
+    wherever there are shots (all of it, which is more than a few-shot draw sees), the sources for ``learnt`` ones.
     """
     seen: dict[tuple[str, str], set[str]] = {}
     for leak in leaks:
@@ -60,7 +60,7 @@ def marked(
         roles = [] if line.method == TRIVIAL else ["pretraining"]
         if line.shots != "0":
             roles.append("own")
-        if kinds.get(line.method) == "mpt":
+        if line.method in learnt:
             roles.append("source")
         return len(set().union(*(seen.get((line.target, role), set()) for role in roles)))
 

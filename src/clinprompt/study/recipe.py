@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from clinprompt.maths.decomposition import Shift
 from clinprompt.registry import unknown_name
 from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LeakageCheck, PromptSettings
-from clinprompt.stages.methods import Budget, Instruction, MethodSettings, Settings
+from clinprompt.stages.methods import (
+    Budget,
+    Instruction,
+    MethodSettings,
+    Settings,
+    from_metaprompt,
+    from_teachers,
+)
 
 
-def from_metaprompt(method: MethodSettings) -> bool:
-    """Whether a method starts from what the sources made."""
-    return method.kind == "mpt"
+def variant_of(method: MethodSettings) -> str:
+    """The variant of the sources that a method starts from; empty for the metaprompt that they make by themselves."""
+    return getattr(method, "metaprompt", "")
 
 
-class SourceTraining(Settings):
+class MetapromptTraining(Settings):
     """How a metaprompt is made: teachers, then distillation. See ``TeachSettings`` and ``DistillSettings``.
 
-    ``exclude_overlap`` leaves documents that stand in a target's test part out of the sources.
+    There are no teachers where nothing asks for them: with ``weight`` 0 and another ``distill_start``. ``placement`` is
+    in place of the prompt's.
     """
 
-    exclude_overlap: bool = False
     teach: Budget = Budget(keep="best")
     teach_start: Literal["text", "vocabulary"] = "text"
     distill: Budget = Budget(batch=24, keep="best")
@@ -34,7 +43,31 @@ class SourceTraining(Settings):
     hidden_layers: tuple[int, ...] = (-1,)
     mixing: Literal["proportional", "temperature", "uniform"] = "proportional"
     factor_rate: float = Field(0.1, gt=0)
+    # These four are left out of a study's keys where they are not used.
+    decomposed: bool = Field(True, exclude_if=lambda value: value)
+    shift: Shift = Field("product", exclude_if=lambda shift: shift == "product")
+    placement: Literal["prefix", "suffix", "both"] | None = Field(None, exclude_if=lambda place: place is None)
     seed: int = 1
+
+
+class SourceTraining(MetapromptTraining):
+    """How metaprompts are made of the sources: the one that methods start from, and others that they name.
+
+    A variant has the fields that it gives, and all others as they are here; a budget in it is a whole one.
+    ``exclude_overlap`` leaves documents that stand in a target's test part out of the sources.
+    """
+
+    exclude_overlap: bool = False
+    variants: dict[str, MetapromptTraining] = Field(default_factory=dict, exclude_if=lambda variants: not variants)
+
+
+def check_variants(methods: Mapping[str, MethodSettings], sources: SourceTraining | None) -> None:
+    """Raise ``ValueError`` for a method whose variant the sources do not have."""
+    for variant in filter(None, map(variant_of, methods.values())):
+        if sources is None:
+            raise ValueError(f"the metaprompt {variant!r} is a variant of `sources`, and there are none")
+        if variant not in sources.variants:
+            raise ValueError(str(unknown_name("variant of the sources", variant, sources.variants)))
 
 
 class Sources(SourceTraining):
@@ -113,5 +146,17 @@ class Recipe(Settings):
     def _a_metaprompt_for_mpt(self) -> Recipe:
         needs = any(map(from_metaprompt, self.methods.values()))
         if needs and (self.sources is None) == (self.metaprompt is None):
-            raise ValueError("method mpt needs either `sources` (to make a metaprompt) or `metaprompt` (a file)")
+            raise ValueError(
+                "methods mpt and routing need either `sources` (to make a metaprompt) or `metaprompt` (a file)"
+            )
+        check_variants(self.methods, self.sources)
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_for_attention(self) -> Recipe:
+        if any(map(from_teachers, self.methods.values())) and self.sources is None:
+            raise ValueError(
+                "methods spot and attention start from the prompts of the sources, and need `sources`; a `metaprompt` "
+                "file does not hold these prompts"
+            )
         return self

@@ -7,7 +7,7 @@ import json
 import os
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from clinprompt.errors import InputError
 from clinprompt.stages.cards import versions
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.distill import FILE as METAPROMPT
+from clinprompt.stages.methods import from_sources
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.stages.progress import Progress, silent
@@ -27,7 +28,7 @@ from clinprompt.study.gang import GangRuns, pairs_of, run_gang
 from clinprompt.study.ingredients import Say, make_metaprompt, prepare_all, prepare_tasks
 from clinprompt.study.job import Ingredients, backbone_size, backbone_title
 from clinprompt.study.peak import Peak
-from clinprompt.study.recipe import Recipe, from_metaprompt
+from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.waiting import waiting
 from clinprompt.training.parallel import world
 
@@ -46,6 +47,7 @@ class Worker:
     _settings: BackboneSettings | None = None
     _opened: Opened | None = None
     _made: dict[str, Ingredients] = field(default_factory=dict)
+    _metaprompts: dict[tuple[str, str], Ingredients] = field(default_factory=dict)
 
     def opened(self, settings: BackboneSettings) -> Opened:
         """The backbone, loaded once; another one takes its place."""
@@ -72,28 +74,35 @@ class Worker:
                 self._record(part, made)
         return self._made[part.slug]
 
-    def ingredients(self, part: Part, *, metaprompt: bool) -> Ingredients:
-        """What a gang of the part starts from; the metaprompt is made when one is asked for and is not there."""
-        made = self.data(part)
-        if not metaprompt or made.metaprompt is not None:
+    def ingredients(self, part: Part, *, sources: bool, variant: str = "") -> Ingredients:
+        """What a gang of the part starts from; teachers and metaprompt are made when asked for and not there.
+
+        They are those of a ``variant`` of the sources where one is named.
+        """
+        made, key = self.data(part), (part.slug, variant)
+        if not sources or made.metaprompt is not None:
             return made
+        if key in self._metaprompts:
+            return self._metaprompts[key]
         lock = self.runs / f".{slug(part.recipe.backbone.path)}.sources.lock"
         with waiting(lock, what="the metaprompt of a study"):
             opened = self.opened(part.recipe.backbone)
             taught, distilled = make_metaprompt(
-                part.recipe, made.sources, runs=self.runs, opened=opened, progress=self.progress, say=self.say
-            )
-        self._made[part.slug] = Ingredients(
-            made.targets, made.sources, made.others, distilled.outputs / METAPROMPT, taught, distilled,
-            made.backbone_name, made.backbone_parameters,
-        )  # fmt: skip
-        self._record(part, self._made[part.slug])
-        return self._made[part.slug]
+                part.recipe, made.sources, variant=variant, runs=self.runs, opened=opened, progress=self.progress,
+                say=self.say,
+            )  # fmt: skip
+            found = Ingredients(
+                made.targets, made.sources, made.others, distilled.outputs / METAPROMPT, taught, distilled,
+                made.backbone_name, made.backbone_parameters,
+            )  # fmt: skip
+            self._record(part, found, variant)
+        self._metaprompts[key] = found
+        return found
 
     def run(self, planned: PlannedGang, recipe: Recipe) -> GangRecord:
         """Run one gang and keep its record; the gaps of cells that could not be trained are kept too."""
         method = recipe.methods[planned.gang.method]
-        given = self.ingredients(planned.part, metaprompt=from_metaprompt(method))
+        given = self.ingredients(planned.part, sources=from_sources(method), variant=variant_of(method))
         opened = self.opened(recipe.backbone)
         peak = Peak(opened.backbone.device)
         found = run_gang(
@@ -102,6 +111,7 @@ class Worker:
             targets=given.targets,
             others=given.others,
             metaprompt=given.metaprompt,
+            teachers=given.teachers,
             runs=self.runs,
             opened=opened,
             progress=self.progress,
@@ -145,8 +155,17 @@ class Worker:
         """A path as the records keep it: relative to the folder of runs."""
         return Path(os.path.relpath(path.resolve(), self.runs.resolve())).as_posix()
 
-    def _record(self, part: Part, made: Ingredients) -> None:
+    def _record(self, part: Part, made: Ingredients, variant: str = "") -> None:
+        """Keep what a part starts from; a variant's run beside what there is."""
+        if variant:
+            before, run = self.archive.part(part.slug), made.distill
+            assert before is not None and run is not None  # the data was recorded first
+            names = {**before.variants, variant: self.relative(run.path)}
+            if world().leads:
+                self.archive.write_part(part.slug, replace(before, variants=names))
+            return
         stages = {"teach": made.teach, "distill": made.distill}
+        before = self.archive.part(part.slug)
         record = PartRecord(
             backbone_name=made.backbone_name,
             backbone_parameters=made.backbone_parameters,
@@ -156,6 +175,7 @@ class Worker:
             metaprompt=self.relative(made.metaprompt) if made.metaprompt else "",
             teach=self.relative(made.teach.path) if made.teach else "",
             distill=self.relative(made.distill.path) if made.distill else "",
+            variants=before.variants if before else {},
             seconds={n: taken for n, run in stages.items() if run and (taken := seconds_of(run.path)) is not None},
         )
         if world().leads:

@@ -10,9 +10,10 @@ from clinprompt.errors import InputError
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import read_adapted
 from clinprompt.stages.atomic import write_json
+from clinprompt.stages.methods import from_sources
 from clinprompt.study.expansion import PlannedGang, default_rate, plan_gang
 from clinprompt.study.gang import adapt_settings, gangs_of
-from clinprompt.study.recipe import Recipe, from_metaprompt
+from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.running import Worker
 from clinprompt.study.waiting import waiting
 
@@ -66,7 +67,7 @@ def _trials(planned: PlannedGang, worker: Worker) -> list[dict[str, float | None
             "a search by optuna judges the development part, which `keep: last` never looks at",
             where=f"methods.{gang.method}.budget.keep", fix="set it to best",
         )  # fmt: skip
-    given = worker.ingredients(part, metaprompt=from_metaprompt(method))
+    given = worker.ingredients(part, sources=from_sources(method), variant=variant_of(method))
     centre = default_rate(method)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     found = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=search.seed))
@@ -75,7 +76,7 @@ def _trials(planned: PlannedGang, worker: Worker) -> list[dict[str, float | None
         trial = found.ask()
         rate = trial.suggest_float("rate", centre / search.span, centre * search.span, log=True)
         recipe = with_rate(part.recipe, gang.method, rate)
-        settings = adapt_settings(recipe, gang, given.targets, metaprompt=given.metaprompt)
+        settings = adapt_settings(recipe, gang, given.targets, metaprompt=given.metaprompt, teachers=given.teachers)
         worker.say("search", f"{part.title}: {gang.method}: trial {number + 1} of {search.trials}, rate {rate:.3g}")
         opened = worker.opened(recipe.backbone)
         try:

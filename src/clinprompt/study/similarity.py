@@ -11,8 +11,9 @@ from torch import Tensor
 
 from clinprompt.maths.decomposition import compose
 from clinprompt.prompts.prompt_file import load_metaprompt, load_prompt
+from clinprompt.stages.methods import from_metaprompt
 from clinprompt.study.collection import PartResult
-from clinprompt.study.recipe import from_metaprompt
+from clinprompt.study.recipe import variant_of
 from clinprompt.study.score_table import shot_rank
 
 
@@ -46,10 +47,12 @@ def similarity(found: PartResult) -> Similarity | None:
     if found.result is None or found.result.metaprompt is None:
         return None
     metaprompt = load_metaprompt(found.result.metaprompt)
-    start = metaprompt.vectors
+    start, shift = metaprompt.vectors, metaprompt.card.shift
     if not metaprompt.factors or start.ndim != 2:
         return None
-    moved = {name: compose(start, pair.rows, pair.cols) - start for name, pair in metaprompt.factors.items()}
+    moved = {
+        name: compose(start, pair.rows, pair.cols, shift=shift) - start for name, pair in metaprompt.factors.items()
+    }
     sources = tuple(moved)
     for name, prompt in _targets(found).items():
         if prompt.shape == start.shape:
@@ -66,7 +69,9 @@ def cosines(moved: Mapping[str, Tensor], sources: tuple[str, ...]) -> NDArray[np
 
 def _targets(found: PartResult) -> dict[str, Tensor]:
     assert found.result is not None
-    methods = [name for name, method in found.part.recipe.methods.items() if from_metaprompt(method)]
+    methods = [
+        name for name, method in found.part.recipe.methods.items() if from_metaprompt(method) and not variant_of(method)
+    ]
     prompts: dict[str, Tensor] = {}
     for target in found.part.recipe.targets:
         cells = [

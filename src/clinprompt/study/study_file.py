@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from clinprompt.registry import unknown_name
 from clinprompt.stages.configs import BackboneSettings, LeakageCheck, PromptSettings
-from clinprompt.stages.methods import Instruction, MethodSettings, Settings
-from clinprompt.study.recipe import Scoring, SourceTraining, from_metaprompt
+from clinprompt.stages.methods import Instruction, MethodSettings, Settings, from_metaprompt, from_teachers
+from clinprompt.study.recipe import Scoring, SourceTraining, check_variants
 
 LEAVE_ONE_KIND_OUT = "leave-one-kind-out"
 """For each kind among the targets: its targets, and the sources of all other kinds."""
@@ -100,13 +100,21 @@ class Study(Settings):
     def _a_metaprompt_where_one_is_needed(self) -> Study:
         if any(map(from_metaprompt, self.methods.values())):
             if (self.sources is None) == (not self.metaprompts):
-                raise ValueError("mpt needs `sources` (how to make a metaprompt) or `metaprompts` (files), one of them")
+                raise ValueError(
+                    "mpt and routing need `sources` (how to make a metaprompt) or `metaprompts` (files), one of them"
+                )
             if self.metaprompts and set(self.metaprompts) != set(self.backbones):
                 raise ValueError("`metaprompts` needs one file for each of the `backbones`, under the same name")
+        if any(map(from_teachers, self.methods.values())) and self.sources is None:
+            raise ValueError(
+                "spot and attention need `sources` (how to make the prompts that they start from); `metaprompts` do "
+                "not hold these prompts"
+            )
         if self.metaprompts and (self.lengths or self.source_counts):
             raise ValueError("`metaprompts` have their length and sources: leave out `lengths`, `source_counts`")
         if self.source_counts and self.sources is None:
             raise ValueError("`source_counts` is for metaprompts that are made here: give `sources`")
+        check_variants(self.methods, self.sources)
         for part in self._partitions():
             if self.sources is not None and not part.sources:
                 raise ValueError("every partition needs `sources`, the tasks that the metaprompt is made from")

@@ -24,6 +24,8 @@ class Template:
     ``context`` is what the model reads, ``cue`` the last words before the answer: a prompt placed as
     ``suffix`` stands between the two. ``before`` and ``after`` are literal text around them, taken as it is (brackets
     and braces of a chat template mean nothing here), ``joint`` is what stands between the cue and an answer.
+    ``again`` stands between an answer and the next input, in place of ``before``, where worked examples are shown
+    first (``None``: they cannot be).
     """
 
     name: str
@@ -32,6 +34,7 @@ class Template:
     before: str = ""
     after: str = ""
     joint: str = " "
+    again: str | None = "\n\n"
 
     def __post_init__(self) -> None:
         unknown = sorted(set(_SLOT.findall(self.context + self.cue)) - set(SLOTS))
@@ -40,7 +43,7 @@ class Template:
 
     @property
     def hash(self) -> str:
-        """Sixteen hex digits of the SHA-256 of all its texts; the name does not count."""
+        """Sixteen hex digits of the SHA-256 of all texts around one input; the name and ``again`` do not count."""
         frame = (self.before, self.after, self.joint)
         parts = (self.context, self.cue, *(frame if frame != ("", "", " ") else ()))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
@@ -122,11 +125,13 @@ MARKERS = Template(
     name="markers",
     context="<note>{note}[<q> {question}][ {options}][<q> {hypothesis}]<task> {instruction}",
     cue="<ans>",
+    again="<eos>",
 )
 MARKERS_FIRST = Template(
     name="markers-first",
     context="<task> {instruction}<note>{note}[<q> {question}][ {options}][<q> {hypothesis}]",
     cue="<ans>",
+    again="<eos>",
 )
 PLAIN = Template(
     name="plain",
@@ -147,13 +152,14 @@ CHAT = "chat"
 """Name of the template that is the backbone's own: see :func:`chat_template`."""
 
 
-def chat_template(*, before: str, after: str) -> Template:
+def chat_template(*, before: str, after: str, again: str | None = None) -> Template:
     """The plain words as one turn of a person, in the literal text of a backbone's chat template.
 
     ``before`` stands before the turn's words; ``after`` ends the turn and begins the model's, whose first word is the
-    answer's, without a blank.
+    answer's, without a blank. ``again`` ends that turn and begins the person's next one.
     """
-    return Template(CHAT, context=PLAIN.context.rstrip("\n"), cue="", before=before, after=after, joint="")
+    context = PLAIN.context.rstrip("\n")
+    return Template(CHAT, context=context, cue="", before=before, after=after, joint="", again=again)
 
 
 TEMPLATES = Registry(

@@ -11,9 +11,20 @@ from torch import Tensor
 from clinprompt.backbones.note_cache import NoteCache
 from clinprompt.backbones.protocol import Backbone, Placement
 from clinprompt.training.gang import Member
-from clinprompt.training.kept_targets import KeptTargets
 from clinprompt.training.reading_targets import ReadingTargets
 from clinprompt.training.teacher_targets import TeacherTargets
+
+
+class Targets(Protocol):
+    """What is added to the loss of each step, by the two calls that training makes."""
+
+    def of(self, chunk: Sequence[tuple[int, Any]], *, step: int) -> Any:
+        """What does not depend on the prompts in training: targets of the chunk, ``None`` for none."""
+        ...
+
+    def losses(self, chunk: Sequence[tuple[int, Any]], output: Any, targets: Any) -> Tensor:
+        """What is added to each of the output's losses; ``targets`` are :meth:`of` the same chunk."""
+        ...
 
 
 class Teaching(Protocol):
@@ -26,7 +37,7 @@ class Teaching(Protocol):
 
     def targets(
         self, backbone: Backbone, members: Sequence[Member], *, tokens_per_forward: int, notes: NoteCache | None
-    ) -> KeptTargets[Any]:
+    ) -> Targets:
         """What the teachers say of the members' training rows, at most ``tokens_per_forward`` tokens at a time."""
         ...
 

@@ -41,11 +41,13 @@ def export_peft(prompts: Sequence[PlacedPrompt | Metaprompt], origin: Origin, fo
     """Write one folder of peft per prompt below ``folder``; returns each one's kind by the folder's name.
 
     ``PeftModel.from_pretrained(model, folder / name)`` loads them. Raises :class:`InputError` for prompts that do not
-    stand before everything, which is the only place that peft knows.
+    stand before everything, which is the only place that peft knows, and for metaprompts that are not multiplied.
     """
     kinds = {}
     for given in prompts:
         card = given.card
+        if isinstance(given, Metaprompt):
+            _check_factors(given)
         if card.placement != "prefix":
             raise InputError(
                 f"peft puts a prompt before everything and has no way to say where else; this one has the placement "
@@ -67,6 +69,16 @@ def export_peft(prompts: Sequence[PlacedPrompt | Metaprompt], origin: Origin, fo
         )  # fmt: skip
         (target / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return kinds
+
+
+def _check_factors(metaprompt: Metaprompt) -> None:
+    if metaprompt.card.shift != "product" or not metaprompt.factors:
+        how = "are added to it" if metaprompt.factors else "are missing"
+        raise InputError(
+            f"peft multiplies a metaprompt with factors, and this one's {how}",
+            where=metaprompt.card.name,
+            fix="export the prompts that are adapted from it",
+        )
 
 
 def _write_single(folder: Path, vectors: Tensor, origin: Origin) -> str:

@@ -1,0 +1,58 @@
+"""The source tasks' own prompts, the teachers, as what a target begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clinprompt.errors import InputError
+from clinprompt.prompts.prompt_file import SoftPrompt
+from clinprompt.stages.opened import Opened
+from clinprompt.stages.teach import load_teachers
+
+
+@dataclass(frozen=True, slots=True)
+class Teachers:
+    """Prompts ``[K, P, H]`` with the names of their K tasks, their placement, and the mean of their ``heads``.
+
+    ``heads_of`` are the scorers of each, by name of its task.
+    """
+
+    names: tuple[str, ...]
+    vectors: Float[Tensor, "K P H"]
+    placement: str
+    heads: Mapping[str, Tensor]
+    heads_of: Mapping[str, Mapping[str, Tensor]]
+
+
+def teachers_of(run: Path, opened: Opened) -> Teachers:
+    """The teachers that a run of `clinprompt teach` made, in the order of their names.
+
+    They are checked against the backbone and the template. Raises :class:`InputError` for anything but such a run.
+    """
+    outputs = run / "outputs"
+    names = sorted(path.stem for path in outputs.glob("*.safetensors"))
+    if not names or not (run / "done.json").exists():
+        raise InputError(
+            "this is not a finished run of `clinprompt teach`",
+            where=str(run),
+            fix="give `--teachers` the run that the command names when it has ended",
+        )
+    found = load_teachers(outputs, names, opened)
+    return Teachers(
+        tuple(names),
+        torch.stack([teacher.vectors for teacher in found]),
+        found[0].card.placement,
+        mean_heads(found),
+        {name: teacher.heads for name, teacher in zip(names, found, strict=True)},
+    )
+
+
+def mean_heads(teachers: Sequence[SoftPrompt]) -> dict[str, Tensor]:
+    """The mean of the teachers' scorers (encoders), which all began alike; none of decoders."""
+    return {name: torch.stack([one.heads[name] for one in teachers]).mean(dim=0) for name in teachers[0].heads}

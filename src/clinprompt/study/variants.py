@@ -1,0 +1,35 @@
+"""Several metaprompts of the same sources: which one a method starts from, and how each is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from clinprompt.stages.methods import Budget, MethodSettings, from_sources
+from clinprompt.study.recipe import SourceTraining, variant_of
+
+Making = TypeVar("Making", bound=SourceTraining)
+
+
+def variants_of(methods: Mapping[str, MethodSettings]) -> list[str]:
+    """The metaprompts that methods start from, each once; the empty name first where one of them has no variant."""
+    return sorted({variant_of(method) for method in methods.values() if from_sources(method)})
+
+
+def chosen(sources: Making, variant: str) -> Making:
+    """How the metaprompt of a variant is made: as the sources say, but for the fields that the variant has."""
+    own = sources.variants[variant] if variant else None
+    changes = {name: getattr(own, name) for name in own.model_fields_set} if own else {}
+    return sources.model_copy(update=changes | {"variants": {}})
+
+
+def unnamed(method: MethodSettings) -> MethodSettings:
+    """The method without the name of its metaprompt: what a run of it is asked for."""
+    return method.model_copy(update={"metaprompt": ""}) if variant_of(method) else method
+
+
+def quickened(sources: Making, budget: Budget) -> Making:
+    """The sources and their variants with another budget of both trainings."""
+    update = {"teach": budget, "distill": budget}
+    variants = {name: variant.model_copy(update=update) for name, variant in sources.variants.items()}
+    return sources.model_copy(update=update | {"variants": variants})
