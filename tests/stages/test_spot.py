@@ -31,9 +31,14 @@ PROMPT = PromptSettings(length=4)
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory):
+def settings(tmp_path_factory):
     folder = tiny_folder(tmp_path_factory.mktemp("backbone"), context=4096)
-    return open_backbone(BackboneSettings(path=str(folder), dtype="float64"))
+    return BackboneSettings(path=str(folder), dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def opened(settings):
+    return open_backbone(settings)
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +128,10 @@ def test_without_examples_it_is_prompt_tuning_without_examples(opened, data, tau
         assert (spot.source, spot.trainable, prompt.card.lineage.sources) == ("", 0, ())
 
 
-def test_a_recipe_teaches_the_sources_and_scores_it(opened, tmp_path):
+def test_a_recipe_teaches_the_sources_and_scores_it(settings, opened, tmp_path):
     recipe = Recipe(
         name="spot",
+        backbone=settings,
         prompt=PROMPT,
         sources=Sources(tasks=SOURCES[:2], teach=SHORT, distill=SHORT),
         targets=TARGETS[:1],
