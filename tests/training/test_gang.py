@@ -8,8 +8,10 @@ import torch
 
 from clinprompt.backbones.protocol import Placement
 from clinprompt.maths.decomposition import neutral_factors
+from clinprompt.prompts.attended import AttendedPrompts
 from clinprompt.prompts.decomposed import DecomposedPrompts
 from clinprompt.prompts.plain import PlainPrompts
+from clinprompt.prompts.routed import RoutedPrompts
 from clinprompt.training.gang import Member, batch_prompts
 from clinprompt.training.loop import train
 from clinprompt.training.objectives import Distillation
@@ -35,7 +37,9 @@ def unlike_members(make_rows):
 
     Dev rows are the training rows, so that training beats the start.
     """
-    rates = [{"prompt": r, "metaprompt": r, "rows": r / 3, "cols": r / 2} for r in (0.05, 0.2, 0.01, 0.05)]
+    rates = [
+        {"prompt": r, "metaprompt": r, "rows": r / 3, "cols": r / 2, "logits": 4 * r} for r in (0.05, 0.2, 0.01, 0.05)
+    ]
     first = Member("a", make_rows(7, seed=1), steps=4, batch=3, seed=11, rates=rates[0], dev=make_rows(7, seed=1))
     return [
         first,
@@ -48,8 +52,22 @@ def unlike_members(make_rows):
 def source_of(kind, chosen):
     if kind == "plain":
         return PlainPrompts([random_vectors(LENGTHS[n], LENGTHS[n]) for n in chosen])
+    if kind in ("attended", "routed", "experts"):
+        return mixture_of(kind, chosen)
     factors = [neutral_factors(LENGTHS[n], H, RANKS[n], seed=n) for n in chosen]
     return DecomposedPrompts([random_vectors(LENGTHS[n], n) for n in chosen], factors, shared=False)
+
+
+def mixture_of(kind, chosen):
+    """Mixtures of three sources or experts: they have one length, that of their sources."""
+    sources = torch.stack([random_vectors(4, 40 + k) for k in range(3)])
+    logits = torch.stack([random_vectors(2, 50 + n)[:, :3] for n in chosen])
+    if kind == "attended":
+        return AttendedPrompts(torch.stack([random_vectors(4, n) for n in chosen]), sources, logits[:, 0])
+    rows = torch.stack([random_vectors(12, 60 + n)[:, :2].reshape(3, 4, 2) for n in chosen])
+    if kind == "experts":
+        return RoutedPrompts(rows, torch.stack([random_vectors(2, 70 + n) for n in chosen])[:, None], logits)
+    return RoutedPrompts(torch.ones(1, 3, 4, 1), sources[None, :, :1], logits, metaprompt=sources[0], temperature=2.0)
 
 
 def teaching(chosen, **options):
@@ -60,6 +78,15 @@ def teaching(chosen, **options):
 
 @pytest.mark.parametrize("kind, placement", [("plain", "suffix"), ("plain", "prefix"), ("decomposed", "both")])
 def test_each_member_is_trained_as_it_would_be_alone(backbone, make_rows, kind, placement):
+    check_gang(backbone, make_rows, kind, placement)
+
+
+@pytest.mark.parametrize("kind, placement", [("attended", "suffix"), ("routed", "both"), ("experts", "suffix")])
+def test_so_is_each_member_whose_prompt_is_a_mixture(tiny_backbone, make_rows, kind, placement):
+    check_gang(tiny_backbone, make_rows, kind, placement)
+
+
+def check_gang(backbone, make_rows, kind, placement):
     members, everyone = unlike_members(make_rows), range(4)
     options = dict(placement=Placement(placement), dev_every=2)
     together = source_of(kind, everyone)
@@ -69,7 +96,7 @@ def test_each_member_is_trained_as_it_would_be_alone(backbone, make_rows, kind, 
         alone = source_of(kind, [n])
         single = train(backbone, alone, [member], distillation=teaching([n], top_k=40), **options)
         [expected] = alone.folded()
-        assert expected.shape == (LENGTHS[n], H)
+        assert expected.shape == (alone.lengths[0], H) == (together.lengths[n], H)
         # Prompts are float32: their moments differ by rounding, which Adam's division shows where gradients are small.
         torch.testing.assert_close(together.folded()[n], expected, rtol=1e-5, atol=1e-6)
         assert not torch.allclose(expected, before[n], atol=1e-4)

@@ -129,7 +129,8 @@ def _named(heads: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _heads(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(_HEAD): tensor for name, tensor in tensors.items() if name.startswith(_HEAD)}
+    # Sorted: the order in a file that was read differs by chance, and what resumes counts on the same one.
+    return {name.removeprefix(_HEAD): tensors[name] for name in sorted(tensors) if name.startswith(_HEAD)}
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], PromptCard]:

@@ -62,10 +62,11 @@ def routed_prompts(
     Rates are multiples of each part's RMS, those of gates are plain. Raises :class:`InputError` for more segments or
     components than the prompt has vectors, and where nothing could train.
     """
-    for name, count in {"segments": method.segments} | ({} if metaprompt else {"rank": method.rank}):
+    wanted = [("segments", "segments", method.segments)] + [("rank", "components", method.rank)] * (metaprompt is None)
+    for name, words, count in wanted:
         if count > length:
             raise InputError(
-                f"a prompt of {length} vectors cannot have {count} {name}", where=f"method.{name}",
+                f"a prompt of {length} vectors cannot have {count} {words}", where=f"method.{name}",
                 allowed=f"1 to {length}",
             )  # fmt: skip
     if metaprompt is not None:

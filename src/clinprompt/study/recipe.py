@@ -116,7 +116,8 @@ class Recipe(Settings):
         needs = any(map(from_metaprompt, self.methods.values()))
         if needs and (self.sources is None) == (self.metaprompt is None):
             raise ValueError(
-                "methods mpt and routing need either `sources` (to make a metaprompt) or `metaprompt` (a file)"
+                "method mpt needs either `sources` (to make a metaprompt) or `metaprompt` (a file); so does routing, "
+                "unless `experts` is a number"
             )
         return self
 

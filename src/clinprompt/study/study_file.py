@@ -101,7 +101,8 @@ class Study(Settings):
         if any(map(from_metaprompt, self.methods.values())):
             if (self.sources is None) == (not self.metaprompts):
                 raise ValueError(
-                    "mpt and routing need `sources` (how to make a metaprompt) or `metaprompts` (files), one of them"
+                    "mpt needs `sources` (how to make a metaprompt) or `metaprompts` (files), one of them; so does "
+                    "routing, unless `experts` is a number"
                 )
             if self.metaprompts and set(self.metaprompts) != set(self.backbones):
                 raise ValueError("`metaprompts` needs one file for each of the `backbones`, under the same name")
