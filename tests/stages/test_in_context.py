@@ -156,10 +156,10 @@ def test_examples_are_taken_as_drawn_while_they_fit_and_shuffled_by_the_seed(ope
     assert [one.id for one in shown_of(three, opened, room=size([first]))] == [first.id]
 
 
-def test_what_does_not_fit_is_counted_and_told(opened, targets, tmp_path):
+def test_what_does_not_fit_is_counted_and_told(settings, opened, tmp_path):
     told = []
     recipe = Recipe(
-        name="small", targets=NAMES[:1], limits=LIMITS, methods={"few": InContext(fit=700)}, shots=(0, "full"),
+        name="small", backbone=settings, targets=NAMES[:1], limits=LIMITS, methods={"few": InContext(fit=700)}, shots=(0, "full"),
         seeds=(1, 2), score=Scoring(limit=1, answer_tokens=4, resamples=100),
     )  # fmt: skip
     result = run_job(recipe, runs=tmp_path, opened=opened, say=lambda stage, text: told.append(text))

@@ -194,9 +194,9 @@ def test_they_are_scored_as_any_prompt(made, family, backbones, data, tmp_path):
 def test_what_a_method_lacks_is_said(made, family, backbones, data, tmp_path):
     taught, metaprompt, asked = made
     opened = backbones[family][1]
-    with pytest.raises(ValidationError, match="takes `teachers`, the run"):
+    with pytest.raises(ValidationError, match="take `teachers`, the run"):
         asked(Attention(), teachers=None)
-    with pytest.raises(ValidationError, match="takes `teachers`, the run"):
+    with pytest.raises(ValidationError, match="take `teachers`, the run"):
         asked(PromptTuning(), teachers=taught)
     with pytest.raises(ValidationError, match="routing with `experts: sources`"):
         asked(Routing(), metaprompt=None)

@@ -31,22 +31,27 @@ PROMPT = PromptSettings(length=4)
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory):
+def settings(tmp_path_factory):
     folder = tiny_folder(tmp_path_factory.mktemp("backbone"), context=4096)
-    return open_backbone(BackboneSettings(path=str(folder), dtype="float64"))
+    return BackboneSettings(path=str(folder), dtype="float64")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def opened(settings):
+    return open_backbone(settings)
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
     runs = tmp_path_factory.mktemp("data")
     return {name: prepare(PrepareSettings(task=name, limits=LIMITS), runs=runs).path for name in (*SOURCES, *TARGETS)}
 
 
 @pytest.fixture(scope="module")
-def taught(data, opened, tmp_path_factory):
+def taught(tasks, opened, tmp_path_factory):
     # A high rate, so that the teachers differ by more than rounding.
     settings = TeachSettings(
-        sources=tuple(data[name] for name in SOURCES),
+        sources=tuple(tasks[name] for name in SOURCES),
         prompt=PROMPT,
         start="vocabulary",
         budget=SHORT.model_copy(update={"rates": (3.0,)}),
@@ -54,9 +59,9 @@ def taught(data, opened, tmp_path_factory):
     return teach(settings, runs=tmp_path_factory.mktemp("teach"), opened=opened)
 
 
-def adapted(taught, data, opened, runs, *, targets=TARGETS, shots=(2,), budget=SHORT):
+def adapted(taught, tasks, opened, runs, *, targets=TARGETS, shots=(2,), budget=SHORT):
     settings = AdaptSettings(
-        targets=tuple(data[name] for name in targets), method=Spot(budget=budget), teachers=taught.path, shots=shots
+        targets=tuple(tasks[name] for name in targets), method=Spot(budget=budget), teachers=taught.path, shots=shots
     )
     run = adapt(settings, runs=runs, opened=opened)
     return {cell.key: (cell, load_prompt(run.outputs / cell.file)) for cell in read_adapted(run.outputs)}
@@ -75,8 +80,8 @@ def naive_losses(opened, plan, taught):
     return found
 
 
-def test_a_cell_begins_with_the_source_of_the_lowest_loss_on_its_own_examples(opened, data, taught, tmp_path):
-    plans = plan_cells([open_prepared(data[name]) for name in TARGETS], shots=(0, 1, 3), draws=(0, 1), seed=1)
+def test_a_cell_begins_with_the_source_of_the_lowest_loss_on_its_own_examples(opened, tasks, taught, tmp_path):
+    plans = plan_cells([open_prepared(tasks[name]) for name in TARGETS], shots=(0, 1, 3), draws=(0, 1), seed=1)
     teachers = teachers_of(taught.path, opened)
     start = spot_prompts(opened, [plan.cell for plan in plans], teachers, copies=2)
     vectors = start.source.folded()
@@ -95,12 +100,12 @@ def test_a_cell_begins_with_the_source_of_the_lowest_loss_on_its_own_examples(op
     assert chosen
 
 
-def test_a_gang_gives_each_cell_what_it_has_alone_and_records_its_source(opened, data, taught, tmp_path):
+def test_a_gang_gives_each_cell_what_it_has_alone_and_records_its_source(opened, tasks, taught, tmp_path):
     budget = SHORT.model_copy(update={"rates": (0.1, 0.3)})
-    together = adapted(taught, data, opened, tmp_path, shots=(1, 3), budget=budget)
+    together = adapted(taught, tasks, opened, tmp_path, shots=(1, 3), budget=budget)
     for name in TARGETS:
         for shots in (1, 3):
-            alone = adapted(taught, data, opened, tmp_path / "alone", targets=(name,), shots=(shots,), budget=budget)
+            alone = adapted(taught, tasks, opened, tmp_path / "alone", targets=(name,), shots=(shots,), budget=budget)
             [(key, (cell, prompt))] = alone.items()
             same, other = together[key]
             assert (cell.source, cell.rate, cell.trainable) == (same.source, same.rate, 4 * 32)
@@ -111,10 +116,10 @@ def test_a_gang_gives_each_cell_what_it_has_alone_and_records_its_source(opened,
             torch.testing.assert_close(prompt.vectors, other.vectors, rtol=1e-5, atol=1e-6)
 
 
-def test_without_examples_it_is_prompt_tuning_without_examples(opened, data, taught, tmp_path):
-    found = adapted(taught, data, opened, tmp_path, shots=(0,))
+def test_without_examples_it_is_prompt_tuning_without_examples(opened, tasks, taught, tmp_path):
+    found = adapted(taught, tasks, opened, tmp_path, shots=(0,))
     settings = AdaptSettings(
-        targets=tuple(data[name] for name in TARGETS), method=PromptTuning(budget=SHORT), prompt=PROMPT, shots=(0,)
+        targets=tuple(tasks[name] for name in TARGETS), method=PromptTuning(budget=SHORT), prompt=PROMPT, shots=(0,)
     )
     run = adapt(settings, runs=tmp_path, opened=opened)
     for cell in read_adapted(run.outputs):
@@ -123,9 +128,41 @@ def test_without_examples_it_is_prompt_tuning_without_examples(opened, data, tau
         assert (spot.source, spot.trainable, prompt.card.lineage.sources) == ("", 0, ())
 
 
-def test_a_recipe_teaches_the_sources_and_scores_it(opened, tmp_path):
+def test_an_encoder_begins_with_the_scorers_of_the_source_too(backbones, data, tmp_path):
+    settings, encoder = backbones["bert"]
+    sources = tuple(data / name for name in ("doses", "drugs"))
+    given = TeachSettings(backbone=settings, sources=sources, prompt=PROMPT, budget=SHORT)
+    taught = teach(given, runs=tmp_path, opened=encoder)
+    still = Budget(steps=1, batch=1, rates=(1e-9,), head_rate=1e-9)
+    asked = AdaptSettings(
+        backbone=settings, targets=(data / "meds",), method=Spot(budget=still), teachers=taught.path, shots=(0, 2)
+    )
+    run = adapt(asked, runs=tmp_path, opened=encoder)
+    free, cell = read_adapted(run.outputs)
+    plan = plan_cells([open_prepared(data / "meds")], shots=(2,), draws=(0,), seed=1)[0]
+    losses, teachers = {}, {}
+    for name in ("doses", "drugs"):
+        teachers[name] = load_prompt(taught.outputs / f"{name}.safetensors")
+        prompt = PromptVectors(
+            teachers[name].vectors[None], Placement.suffix, (0,), heads=encoder.heads([0], start=teachers[name].heads)
+        )
+        with torch.no_grad():
+            rows = encoder.rows(plan.cell.train, plan.cell.task, reserve=4)
+            losses[name] = float(torch.cat([encoder.backbone.forward([row], prompt).losses for row in rows]).mean())
+    assert cell.source == min(losses, key=losses.__getitem__)
+    found = load_prompt(run.outputs / cell.file)
+    torch.testing.assert_close(found.vectors, teachers[cell.source].vectors, rtol=1e-5, atol=1e-6)
+    for name, tensor in teachers[cell.source].heads.items():
+        torch.testing.assert_close(found.heads[name], tensor, rtol=1e-5, atol=1e-6)
+    middle = load_prompt(run.outputs / free.file).heads
+    for name, tensor in middle.items():
+        torch.testing.assert_close(tensor, sum(teacher.heads[name] for teacher in teachers.values()) / 2)
+
+
+def test_a_recipe_teaches_the_sources_and_scores_it(settings, opened, tmp_path):
     recipe = Recipe(
         name="spot",
+        backbone=settings,
         prompt=PROMPT,
         sources=Sources(tasks=SOURCES[:2], teach=SHORT, distill=SHORT),
         targets=TARGETS[:1],
@@ -140,7 +177,7 @@ def test_a_recipe_teaches_the_sources_and_scores_it(opened, tmp_path):
     assert {line.trainable for line in result.lines if line.method == "spot"} == {0, 4 * 32}
 
 
-def test_a_metaprompt_file_in_place_of_sources_is_refused(data, taught, tmp_path):
+def test_a_metaprompt_file_in_place_of_sources_is_refused(tasks, taught, tmp_path):
     methods = {"methods": {"spot": Spot()}, "targets": TARGETS}
     with pytest.raises(ValueError, match="`metaprompt` file does not hold these prompts"):
         Recipe(name="a", metaprompt=tmp_path / "metaprompt.safetensors", **methods)
@@ -152,12 +189,12 @@ def test_a_metaprompt_file_in_place_of_sources_is_refused(data, taught, tmp_path
             metaprompts={"embedded": tmp_path / "metaprompt.safetensors"},
         )
     with pytest.raises(ValueError, match="spot and attention, and no other, take `teachers`"):
-        AdaptSettings(targets=(data["lab-flag"],), method=Spot())
+        AdaptSettings(targets=(tasks["lab-flag"],), method=Spot())
     with pytest.raises(ValueError, match="and no other, take `teachers`"):
-        AdaptSettings(targets=(data["lab-flag"],), method=PromptTuning(), teachers=taught.path)
+        AdaptSettings(targets=(tasks["lab-flag"],), method=PromptTuning(), teachers=taught.path)
 
 
-def test_what_is_no_run_of_teachers_is_refused(opened, data, tmp_path):
-    settings = AdaptSettings(targets=(data["lab-flag"],), method=Spot(), teachers=data["lab-flag"])
+def test_what_is_no_run_of_teachers_is_refused(opened, tasks, tmp_path):
+    settings = AdaptSettings(targets=(tasks["lab-flag"],), method=Spot(), teachers=tasks["lab-flag"])
     with pytest.raises(InputError, match="not a finished run of `clinprompt teach`"):
         adapt(settings, runs=tmp_path, opened=opened)

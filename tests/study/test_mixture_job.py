@@ -80,10 +80,14 @@ def test_a_study_of_the_same_runs_the_same(job, same, folder, tmp_path):
 @pytest.mark.parametrize(
     "kind, changes, said",
     [
-        (Recipe, {"methods": {"a": {"kind": "attention"}}}, "method attention needs `sources`"),
+        (
+            Recipe,
+            {"methods": {"a": {"kind": "attention"}}},
+            "spot and attention start from the prompts of the sources, and need `sources`",
+        ),
         (Recipe, {"methods": {"r": {"kind": "routing"}}}, "so does routing, unless `experts` is a number"),
         (Recipe, {"methods": {"r": {"kind": "routing", "experts": 0}}}, "experts"),
-        (Study, {"methods": {"a": {"kind": "attention"}}}, "attention needs `sources`"),
+        (Study, {"methods": {"a": {"kind": "attention"}}}, "spot and attention need `sources`"),
         (Study, {"methods": {"r": {"kind": "routing"}}}, "so does routing, unless `experts` is a number"),
     ],
 )

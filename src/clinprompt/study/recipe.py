@@ -154,7 +154,7 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
-    def _teachers_for_attention(self) -> Recipe:
+    def _teachers_where_they_are_needed(self) -> Recipe:
         if any(map(from_teachers, self.methods.values())) and self.sources is None:
             raise ValueError(
                 "methods spot and attention start from the prompts of the sources, and need `sources`; a `metaprompt` "
