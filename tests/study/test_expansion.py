@@ -116,7 +116,7 @@ def test_a_search_gives_every_method_as_many_rates_round_its_own():
         ({"search": {"trials": 2}, "methods": {"pt": {"kind": "prompt-tuning", "budget": {"rates": [0.1]}}}},
          "the same number of tries"),
         ({"source_counts": [9]}, "a partition has 4 sources"),
-        ({"sources": None}, "mpt and routing need"),
+        ({"sources": None}, "so does routing"),
         ({"compare": {"mpt": ["prompt-tunning"]}}, "prompt-tunning"),
         ({"partitions": {"a": {"targets": ["lab-flag"]}}}, "either `tasks`"),
         ({"tasks": {"sources": ["lab-flag"], "targets": ["lab-flag"]}}, "source and target"),

@@ -105,7 +105,7 @@ class DistillSettings(Settings):
     mixing_temperature: float = Field(2.0, gt=0)
     budget: Budget = Budget(batch=24, keep="best")
     factor_rate: float = Field(0.1, gt=0)
-    # These three are left out of a run's identity where they are not used.
+    # As with `apart_from`, runs without these three keep their names.
     prompt: PromptSettings | None = Field(None, exclude_if=lambda prompt: prompt is None)
     decomposed: bool = Field(True, exclude_if=lambda value: value)
     shift: Shift = Field("product", exclude_if=lambda shift: shift == "product")
@@ -137,7 +137,6 @@ class AdaptSettings(Settings):
     targets: tuple[Path, ...] = Field(min_length=1)
     method: MethodSettings = Field(default_factory=Mpt)
     metaprompt: Path | None = None
-    # Left out of what is dumped where there is none, and the next: such runs keep their names.
     teachers: Path | None = Field(None, exclude_if=lambda path: path is None)
     start_from: Path | None = Field(None, exclude_if=lambda path: path is None)
     prompt: PromptSettings = PromptSettings()
