@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -44,13 +44,25 @@ class Budget(Settings):
     folds: int | None = Field(None, ge=2)
 
 
+class Trained(Settings):
+    """A method that trains: a ``budget`` that names no ``rates`` has those of the method, not of prompts."""
+
+    @field_validator("budget", check_fields=False)
+    @classmethod
+    def _rates_of_the_method(cls, budget: Budget) -> Budget:
+        if "rates" in budget.model_fields_set:
+            return budget
+        rates = cls.model_fields["budget"].default.rates
+        return Budget.model_construct(budget.model_fields_set, **(dict(budget) | {"rates": rates}))
+
+
 class Instruction(Settings):
     """The task's words alone."""
 
     kind: Literal["instruction"] = "instruction"
 
 
-class PromptTuning(Settings):
+class PromptTuning(Trained):
     """A free prompt per task, started from the task's words or from sampled vocabulary.
 
     ``placement`` and ``length`` are for comparisons: in place of those in the prompt's settings. An ``encoder`` (two
@@ -73,7 +85,7 @@ class PromptTuning(Settings):
         return self
 
 
-class Mpt(Settings):
+class Mpt(Trained):
     """The metaprompt times factors, started from the sources' mean, the best-matching source's, or neutral ones.
 
     Rates are multiples of each part's own RMS; the factors' are ``factor_share`` of the metaprompt's.
@@ -87,7 +99,7 @@ class Mpt(Settings):
     budget: Budget = Budget()
 
 
-class Lora(Settings):
+class Lora(Trained):
     """Low-rank updates; rates are absolute."""
 
     kind: Literal["lora"] = "lora"
@@ -97,21 +109,21 @@ class Lora(Settings):
     budget: Budget = Budget(rates=(3e-3,))
 
 
-class FineTuning(Settings):
+class FineTuning(Trained):
     """Every weight; rates are absolute."""
 
     kind: Literal["fine-tuning"] = "fine-tuning"
     budget: Budget = Budget(rates=(1e-3,))
 
 
-class HardPrompt(Settings):
+class HardPrompt(Trained):
     """Every weight of an encoder, the question in full words; rates are absolute."""
 
     kind: Literal["hard-prompt"] = "hard-prompt"
     budget: Budget = Budget(rates=(1e-4,))
 
 
-class SoftPromptUnfrozen(Settings):
+class SoftPromptUnfrozen(Trained):
     """Every weight of an encoder and a soft prompt; ``rates`` are the weights', absolute, ``prompt_rate`` the prompt's.
 
     ``prompt_rate`` is a multiple of the start prompt's RMS; the rest is as in :class:`PromptTuning`.
