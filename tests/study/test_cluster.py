@@ -48,6 +48,7 @@ def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
     gangs = planned(parts_of(study), study.search)
     there, here = Archive(tmp_path / "there"), Archive(tmp_path / "here")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default, which starves on a busy machine
     here_only = {"node_ip_address": LOOPBACK, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **here_only})
     nodes = [cluster.add_node(num_cpus=1, **here_only) for _ in range(2)]
