@@ -14,7 +14,8 @@ class Settings(BaseModel):
 
 
 class Budget(Settings):
-    """How long and how fast to train. ``rates`` of prompts are multiples of the start prompt's RMS.
+    """How long and how fast to train. ``rates`` of prompts are multiples of the start prompt's RMS; left out, they are
+    those of the method.
 
     With several ``rates`` each is tried and the one with the lowest dev loss is kept: every method of a comparison gets
     the same number of tries. ``tokens_per_forward`` bounds what is run at once (null: what a processor's caches hold,
