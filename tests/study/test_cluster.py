@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from clinprompt.errors import InputError
 from clinprompt.stages.evaluate import read_scores
 from clinprompt.stages.methods import PromptTuning
 from clinprompt.study.archive import Archive
@@ -83,3 +84,10 @@ def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
             for runs, archive in (("runs-there", there), ("runs-here", here))
         ]
         assert json.dumps(scores[0]) == json.dumps(scores[1])
+
+
+def test_an_address_where_nothing_listens_is_told_at_once(tmp_path):
+    from clinprompt.study.cluster import run_on_ray
+
+    with pytest.raises(InputError, match="no Ray cluster answers there"):
+        run_on_ray([], archive=Archive(tmp_path), runs=tmp_path, address="127.0.0.1:1", say=lambda *_: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -42,15 +43,32 @@ def run_on_ray(
     variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     alone: dict[str, Any] = {"address": "local", "include_dashboard": False}
     where = {"address": address} if address else alone
+    if address:
+        _answers(address)
     try:
         ray.init(**where, runtime_env={"env_vars": variables}, log_to_driver=False)
     except ConnectionError:
-        raise InputError("no Ray cluster answers there", where=f"--address {address}", fix="see `ray status`") from None
+        raise _no_cluster(address) from None
     try:
         gaps = _gaps(ray, [one for one in gangs if finished(one, archive, runs) is None], archive, runs, say)
     finally:
         ray.shutdown()
     return sum(finished(one, archive, runs) is not None for one in gangs), gaps
+
+
+def _answers(address: str) -> None:
+    """Raise at once when nothing listens at ``host:port``, which Ray would wait minutes for."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError:
+        raise _no_cluster(address) from None
+
+
+def _no_cluster(address: str | None) -> InputError:
+    return InputError("no Ray cluster answers there", where=f"--address {address}", fix="see `ray status`")
 
 
 def _gaps(ray: ModuleType, left: Sequence[PlannedGang], archive: Archive, runs: Path, say: Say) -> list[Gap]:

@@ -134,6 +134,8 @@ def curve(
                 [point.x for point in own], [point.low for point in own], [point.high for point in own],
                 color=style.colour, linewidth=1.1,
             )  # fmt: skip
+    if not log and len(places := sorted({point.x for point in points})) <= 8:
+        axes.set_xticks(places)
     axes.set_xlabel(axis, fontsize=8, color=INK)
     axes.set_ylabel("mean score, %", fontsize=8, color=INK)
     axes.grid(axis="y", color=GRID, linewidth=0.7)
