@@ -137,3 +137,11 @@ def test_the_posture_is_set_before_a_command_is_imported(clinprompt, command):
     command(lambda: seen.update(os.environ))
     clinprompt("probe")
     assert {name: seen[name] for name in main.POSTURE} == main.POSTURE
+
+
+@pytest.mark.parametrize(
+    "words", [("run",), ("study", "plan"), ("study", "run"), ("study", "report"), ("adapt", "-c")], ids=" ".join
+)
+def test_a_file_of_settings_that_is_not_there_is_told_in_a_paragraph(clinprompt, words):
+    ended = clinprompt(*words, "nowhere.yaml")
+    assert ended.code == 2 and ended.err == "error: this file does not exist (nowhere.yaml). Check the path.\n"

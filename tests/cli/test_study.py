@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,8 +94,6 @@ def test_killed_in_the_middle_and_resumed_it_ends_as_a_straight_one(study, clinp
 def opens_quietly(page):
     """The page in a real browser: no error on the console, nothing asked of any network."""
     sync = pytest.importorskip("playwright.sync_api")
-    import shutil
-
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("no browser on this machine")
@@ -118,7 +117,8 @@ def test_what_fails_is_a_gap_and_the_rest_goes_on(study, clinprompt, tmp_path, m
     study.write_text("\n".join(line for line in study.read_text().splitlines() if not line.startswith("metaprompts")))
     ended = clinprompt("study", "run", str(study), *at(tmp_path), "--json")
     found = json.loads(ended.out)
-    assert ended.code == 0 and found["done"] == 1, ended.err
+    assert ended.code == 3 and found["done"] == 1, ended.err
+    assert "1 of 2 gangs done, 1 failed, 0 cells of others lost; reasons in" in ended.err.replace("\n", " ")
     [gap] = found["gaps"]
     assert gap["method"] == "mpt" and "prompts in every layer are for encoders" in gap["reason"]
     ended = clinprompt("study", "report", str(study), *at(tmp_path), "--json")
@@ -135,6 +135,22 @@ def test_what_fails_is_a_gap_and_the_rest_goes_on(study, clinprompt, tmp_path, m
     monkeypatch.setattr(adapt_stage, "adapt_prompts", secret)
     [gap] = json.loads(clinprompt("study", "run", str(study), *at(tmp_path), "--json").out)["gaps"]
     assert gap["error"] == "ValueError" and "text of a note" not in (tmp_path / "out" / "gaps.jsonl").read_text()
+
+
+def test_a_study_whose_runs_are_gone_knows_what_they_took_and_can_fail_again(study, clinprompt, tmp_path, monkeypatch):
+    one = [line for line in STUDY.splitlines() if not line.startswith(("metaprompts", "compare", "  mpt"))]
+    study.write_text("\n".join(one).replace("*b", "{steps: 2, batch: 2, dev_limit: 2}"))
+    ended = clinprompt("study", "run", str(study), *at(tmp_path), "--json")
+    assert ended.code == 0, ended.err
+    shutil.rmtree(tmp_path / "runs")
+    [line] = json.loads(clinprompt("study", "plan", str(study), *at(tmp_path), "--json").out)["lines"]
+    assert (line["done"], line["rests_on"]) == (0, "1 finished gang(s)") and line["seconds"] > 0
+
+    monkeypatch.setattr(adapt_stage, "adapt_prompts", lambda *_, **__: 1 / 0)
+    ended = clinprompt("study", "run", str(study), *at(tmp_path), "--json")
+    assert ended.code == 3 and [gap["error"] for gap in json.loads(ended.out)["gaps"]] == ["ZeroDivisionError"]
+    planned = json.loads(clinprompt("study", "plan", str(study), *at(tmp_path), "--json").out)
+    assert [line["failed"] for line in planned["lines"]] == [1] and len(planned["gaps"]) == 1
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b"])

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from clinprompt.errors import InputError
 from clinprompt.stages.evaluate import read_scores
 from clinprompt.stages.methods import PromptTuning
 from clinprompt.study.archive import Archive
@@ -19,6 +20,10 @@ from tests.made_backbones import tiny_folder
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+LOOPBACK = "127.0.0.2"
+"""Ray takes 127.0.0.1 for "the address that others see"."""
 
 
 @pytest.fixture
@@ -43,8 +48,11 @@ def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, ("src", os.environ.get("PYTHONPATH")))))
     gangs = planned(parts_of(study), study.search)
     there, here = Archive(tmp_path / "there"), Archive(tmp_path / "here")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default, which starves on a busy machine
+    here_only = {"node_ip_address": LOOPBACK, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **here_only})
+    nodes = [cluster.add_node(num_cpus=1, **here_only) for _ in range(2)]
     killed = []
 
     def kill():  # as soon as two gangs are under way, one on each node
@@ -59,13 +67,15 @@ def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
     killer.start()
     said = []
     done, gaps = run_on_ray(
-        study, gangs, archive=there, runs=tmp_path / "runs-there", address=cluster.address,
+        gangs, archive=there, runs=tmp_path / "runs-there", address=cluster.address,
         say=lambda *words: said.append(words),
     )  # fmt: skip
     killer.join(timeout=60)
     cluster.shutdown()
     assert killed and killed[0] < len(gangs), "the node was killed too late"
     assert (done, gaps) == (len(gangs), [])
+    begun = [tmp_path / "runs-there" / there.gang(one.key).adapt / "environment.json" for one in gangs]
+    assert max(len(json.loads(file.read_text())["sessions"]) for file in begun) == 2, "no gang was lost and resumed"
 
     run_gangs(gangs, Worker(tmp_path / "runs-here", here))
     for one in gangs:
@@ -74,3 +84,10 @@ def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
             for runs, archive in (("runs-there", there), ("runs-here", here))
         ]
         assert json.dumps(scores[0]) == json.dumps(scores[1])
+
+
+def test_an_address_where_nothing_listens_is_told_at_once(tmp_path):
+    from clinprompt.study.cluster import run_on_ray
+
+    with pytest.raises(InputError, match="no Ray cluster answers there"):
+        run_on_ray([], archive=Archive(tmp_path), runs=tmp_path, address="127.0.0.1:1", say=lambda *_: None)

@@ -61,18 +61,23 @@ def test_cosines_and_the_nearest_other_source():
 def test_a_gap_closes_when_its_gang_finishes_and_half_a_line_is_passed_over(tmp_path):
     archive = Archive(tmp_path)
     for reason in ("first", "second"):
-        archive.add_gap(Gap("k", "part", "mpt", 1, reason, "InputError"))
-    archive.add_gap(Gap("k", "part", "mpt", 1, "diverged", "diverged", target="t", shots="5"))
+        archive.add_gap(Gap("k", "part", "mpt", 1, reason, "InputError", when="2026-01-01T10:00:00.000+00:00"))
+    lost = Gap(
+        "k", "part", "mpt", 1, "diverged", "diverged", target="t", shots="5", when="2026-01-01T10:05:00.000+00:00"
+    )
+    archive.add_gap(lost)
     with (tmp_path / "gaps.jsonl").open("a") as stream:
         stream.write('{"key": "half')
     assert [gap.reason for gap in archive.gaps()] == ["second", "diverged"]
     (tmp_path / "gangs").mkdir()
     (tmp_path / "gangs" / "k.json").write_text(
         '{"key": "k", "part": "p", "method": "mpt", "seed": 1, "adapt": "a", "evaluate": "e", "elsewhere": [],'
-        ' "rates": []}'
+        ' "rates": [], "began": "2026-01-01T10:04:00.000+00:00"}'
     )
     assert [gap.reason for gap in archive.gaps()] == ["diverged"]
     assert "t, 5 shots, draw 0: diverged" in str(archive.gaps()[0])
+    archive.add_gap(Gap("k", "part", "mpt", 1, "later", "InputError", when="2026-01-01T11:00:00.000+00:00"))
+    assert [gap.reason for gap in archive.gaps()] == ["later", "diverged"]  # done once, gone and run again
 
 
 def test_latex_shows_special_signs():

@@ -9,9 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+FAILED = 3
+"""Exit code of a command that has done all but what failed, and says where that is listed."""
+
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 Force = Annotated[bool, typer.Option("--force", help="Start anew even when the same run is there.")]
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file of settings.", exists=True)]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file of settings.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Override one setting, such as method.budget.steps=300.")]
 Backbone = Annotated[
     str | None, typer.Option("--backbone", "-b", help="`embedded`, a model folder, or a cached hub id.")

@@ -21,6 +21,7 @@ from clinprompt.cli.batch_options import (
 )  # fmt: skip
 from clinprompt.cli.console import console
 from clinprompt.cli.options import (
+    FAILED,
     AllowRemote,
     Backbone,
     Checkpoint,
@@ -33,9 +34,6 @@ from clinprompt.cli.options import (
     Grounded,
     Sets,
 )
-
-FAILED = 3
-"""Exit code of a run that is done but for notes that failed."""
 
 
 def predict(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file; see the folder recipes/.", exists=True)],
+    recipe: Annotated[Path, typer.Argument(help="Recipe file; see the folder recipes/.")],
     data_root: Annotated[Path | None, typer.Option(help="Folder that holds the corpora.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of table and report.", show_default="results/NAME")] = None,
     backbone: Backbone = None,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.options import Runs, Sets, overrides
+from clinprompt.cli.options import FAILED, Runs, Sets, overrides
 
 if TYPE_CHECKING:
     from clinprompt.study.archive import Archive, Gap
@@ -30,7 +30,7 @@ class Executor(StrEnum):
 
 app = typer.Typer(help="A grid of comparisons: plan it, run it, report it.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file; see recipes/study-example.yaml.", exists=True)]
+File = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file; see recipes/study-example.yaml.")]
 DataRoot = Annotated[Path | None, typer.Option(help="Folder that holds the corpora.")]
 Out = Annotated[Path | None, typer.Option(help="Folder of records and reports.", show_default="results/NAME")]
 
@@ -63,8 +63,8 @@ def plan(
     missing = missing_data(parts)
     if measure:
         effort.measure(gangs, Worker(runs, archive, console.progress, console.stage))
-    times = effort.times(gangs, archive, effort.read_measured(archive.folder))
     done = {one.key: finished(one, archive, runs) is not None for one in gangs}
+    times = effort.times(gangs, archive, effort.read_measured(archive.folder), done=done)
     answer = settings.score.answer_tokens
     memory = {one.key: effort.memory_of(one, tokens=tokens, answer=answer) for one in _first_of_each(gangs)}
     lines = plan_lines(gangs, archive, done=done, times=times, memory=memory)
@@ -124,28 +124,34 @@ def run(
 ) -> None:
     """Run the gangs that are not done, one after the other; what fails is recorded as a gap and the rest goes on.
 
-    Kill it when you like: the same command goes on where it stopped. Gangs that failed are tried again.
+    Kill it when you like: the same command goes on where it stopped. Gangs that failed are tried again. The exit code
+    is 3 when all is done but for gaps.
     """
+    from clinprompt.study.archive import GAPS
     from clinprompt.study.expansion import shard_of
     from clinprompt.study.plan import open_gaps, refuse_without_data
     from clinprompt.study.running import Worker, finished, run_gangs
     from clinprompt.study.search import tuned
 
-    settings, _, gangs, archive = _opened(study, sets, data_root, out)
+    _, _, gangs, archive = _opened(study, sets, data_root, out)
     number, of = _shard(shard)
     own = shard_of(gangs, number=number, of=of)
     refuse_without_data([one for one in own if finished(one, archive, runs) is None])
     if executor is Executor.ray:
         from clinprompt.study.cluster import run_on_ray
 
-        done, failed = run_on_ray(settings, own, archive=archive, runs=runs, address=address, say=console.stage)
+        done, failed = run_on_ray(own, archive=archive, runs=runs, address=address, say=console.stage)
     else:
         records, failed = run_gangs(own, Worker(runs, archive, console.progress, console.stage), tuned=tuned)
         done = len(records)
-    console.line(f"{done} of {len(own)} gangs done, {len(failed)} failed; records in {archive.folder}")
     gaps = open_gaps(archive, own)
     _tell_gaps(gaps)
+    lost = sum(bool(gap.target) for gap in gaps)
+    gone = f"{len(failed)} failed, {lost} cells of others lost; reasons in" if gaps else "no gap; records in"
+    console.line(f"{done} of {len(own)} gangs done, {gone} {archive.folder / GAPS if gaps else archive.folder}")
     console.result({"folder": archive.folder, "gangs": len(own), "done": done, "gaps": [asdict(gap) for gap in gaps]})
+    if gaps:
+        raise typer.Exit(FAILED)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
@@ -14,7 +14,8 @@ class Settings(BaseModel):
 
 
 class Budget(Settings):
-    """How long and how fast to train. ``rates`` of prompts are multiples of the start prompt's RMS.
+    """How long and how fast to train. ``rates`` of prompts are multiples of the start prompt's RMS; left out, they are
+    those of the method.
 
     With several ``rates`` each is tried and the one with the lowest dev loss is kept: every method of a comparison gets
     the same number of tries. ``tokens_per_forward`` bounds what is run at once (null: what a processor's caches hold,
@@ -49,6 +50,18 @@ def needs_teachers(weight: float, start: str) -> bool:
     return weight > 0 or start == "teachers"
 
 
+class Trained(Settings):
+    """A method that trains: a ``budget`` that names no ``rates`` has those of the method, not of prompts."""
+
+    @field_validator("budget", check_fields=False)
+    @classmethod
+    def _rates_of_the_method(cls, budget: Budget) -> Budget:
+        if "rates" in budget.model_fields_set:
+            return budget
+        rates = cls.model_fields["budget"].default.rates
+        return Budget.model_construct(budget.model_fields_set, **(dict(budget) | {"rates": rates}))
+
+
 class Instruction(Settings):
     """The task's words alone."""
 
@@ -65,7 +78,7 @@ class InContext(Settings):
     fit: int | None = Field(None, ge=1)
 
 
-class PromptTuning(Settings):
+class PromptTuning(Trained):
     """A free prompt per task, started from the task's words or from sampled vocabulary.
 
     ``placement`` and ``length`` are for comparisons: in place of those in the prompt's settings. An ``encoder`` (two
@@ -88,7 +101,7 @@ class PromptTuning(Settings):
         return self
 
 
-class Mpt(Settings):
+class Mpt(Trained):
     """The metaprompt times factors, started from the sources' mean, the best-matching source's, or neutral ones.
 
     Rates are multiples of each part's own RMS; the factors' are ``factor_share`` of the metaprompt's.
@@ -119,7 +132,7 @@ class Mpt(Settings):
         return self
 
 
-class Spot(Settings):
+class Spot(Trained):
     """A free prompt per task, started from the one source's prompt that makes its training examples likeliest.
 
     Without training examples there is nothing to choose by, and it is the task's words. Rates are multiples of the
@@ -130,7 +143,7 @@ class Spot(Settings):
     budget: Budget = Budget()
 
 
-class Attention(Settings):
+class Attention(Trained):
     """A prompt of the task's own plus a weighted sum of the sources' prompts, which stay as they are.
 
     ``start`` is the own prompt's: nothing, the task's words or sampled vocabulary. ``weights`` start even or by how
@@ -146,7 +159,7 @@ class Attention(Settings):
     budget: Budget = Budget()
 
 
-class Routing(Settings):
+class Routing(Trained):
     """A mixture of low-rank prompts with gates of its own for each of so many ``segments`` of the prompt's vectors.
 
     ``experts`` are the factor pairs of the metaprompt's ``sources``, which stay as they are while the metaprompt and
@@ -171,7 +184,7 @@ class Routing(Settings):
         return self
 
 
-class Lora(Settings):
+class Lora(Trained):
     """Low-rank updates; rates are absolute."""
 
     kind: Literal["lora"] = "lora"
@@ -181,21 +194,21 @@ class Lora(Settings):
     budget: Budget = Budget(rates=(3e-3,))
 
 
-class FineTuning(Settings):
+class FineTuning(Trained):
     """Every weight; rates are absolute."""
 
     kind: Literal["fine-tuning"] = "fine-tuning"
     budget: Budget = Budget(rates=(1e-3,))
 
 
-class HardPrompt(Settings):
+class HardPrompt(Trained):
     """Every weight of an encoder, the question in full words; rates are absolute."""
 
     kind: Literal["hard-prompt"] = "hard-prompt"
     budget: Budget = Budget(rates=(1e-4,))
 
 
-class SoftPromptUnfrozen(Settings):
+class SoftPromptUnfrozen(Trained):
     """Every weight of an encoder and a soft prompt; ``rates`` are the weights', absolute, ``prompt_rate`` the prompt's.
 
     ``prompt_rate`` is a multiple of the start prompt's RMS; the rest is as in :class:`PromptTuning`.

@@ -20,7 +20,8 @@ class GangRecord:
     """A finished gang: where its runs are (relative to the folder of runs) and what it took.
 
     ``seconds`` are of adapting and of scoring, empty where an interrupted run was resumed or a finished one reused and
-    the time is not known; ``peak_bytes`` is the most memory in use at once, of the device or of the process.
+    the time is not known; ``peak_bytes`` is the most memory in use at once, of the device or of the process. ``began``
+    tells gaps of this run and later ones from those that it closed.
     """
 
     key: str
@@ -37,6 +38,7 @@ class GangRecord:
     dtype: str = ""
     versions: Mapping[str, str] = field(default_factory=dict, hash=False)
     rates: tuple[float, ...] = ()
+    began: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +109,26 @@ class Archive:
         write_json(self.folder / "parts" / f"{slug}.json", asdict(record))
 
     def add_gap(self, gap: Gap) -> None:
-        """Append a gap; lines of several workers do not mix."""
+        """Append a gap; lines of several workers do not mix, and half a line that a kill left stays by itself."""
         self.folder.mkdir(parents=True, exist_ok=True)
         line = json.dumps(asdict(gap), ensure_ascii=False) + "\n"
-        handle = os.open(self.folder / GAPS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        handle = os.open(self.folder / GAPS, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(handle, line.encode())
+            size = os.fstat(handle).st_size
+            whole = size == 0 or os.pread(handle, 1, size - 1) == b"\n"
+            os.write(handle, (line if whole else f"\n{line}").encode())
         finally:
             os.close(handle)
 
     def gaps(self) -> list[Gap]:
-        """The gaps that are still open: the last of each gang that has not finished since, and lost cells."""
+        """The gaps that are still open: the last of each gang that has not finished since, and cells that it lost.
+
+        A gang that was done is run again when its run folders were removed; what fails then is a gap again.
+        """
         last: dict[tuple[str, str, str, int], Gap] = {}
         for gap in self._gap_lines():
             last[gap.key, gap.target, gap.shots, gap.draw] = gap
-        return [gap for gap in last.values() if gap.target or self.gang(gap.key) is None]
+        return [gap for gap in last.values() if (record := self.gang(gap.key)) is None or gap.when >= record.began]
 
     def _gap_lines(self) -> Iterator[Gap]:
         file = self.folder / GAPS
@@ -129,7 +136,7 @@ class Archive:
         for line in whole.splitlines():
             try:
                 yield Gap(**json.loads(line))
-            except (ValueError, TypeError):  # half a line that a kill left, with the next one behind it
+            except (ValueError, TypeError):  # half a line that a kill left
                 continue
 
     def _read(self, file: Path) -> dict[str, Any] | None:

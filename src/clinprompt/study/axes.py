@@ -32,9 +32,9 @@ def axis_drawings(has: Sequence[PartResult]) -> list[Drawing]:
                 continue
             for shots in _shots(family):
                 points = [_point(line, at(one)) for one in family for line in _means(one, shots)]
-                where = "" if len(families) == 1 else f"{family[0].part.title}: "
-                title = f"{where}mean score by {axis}, {shots_title(shots)}"
-                file = f"{name}-{family[0].part.slug}-{shots}"
+                where = _where(family) if len(families) > 1 else ""
+                title = f"{where}{': ' if where else ''}mean score by {axis}, {shots_title(shots)}"
+                file = "-".join(filter(None, (name, slug(where), slug(shots))))
                 found.append(curve(points, looks, name=file, title=title, axis=axis, log=log))
     for one in has:
         for shots in _shots([one]):
@@ -53,8 +53,16 @@ def _others(part: Part, name: str) -> tuple:
     return tuple(value for axis, value in at.items() if axis != name)
 
 
+def _where(family: Sequence[PartResult]) -> str:
+    """What the titles of all parts of a family say: where they stand on the axes that do not vary among them."""
+    first, *others = ([*one.part.title.split(", ")] for one in family)
+    return ", ".join(words for words in first if all(words in other for other in others))
+
+
 def _shots(family: Sequence[PartResult]) -> list[str]:
-    return shot_order(line.shots for one in family for line in _all(one) if line.method != TRIVIAL)
+    """The shot counts, without 0 where there are more: what needs none is drawn beside each of the others."""
+    found = shot_order(line.shots for one in family for line in _all(one) if line.method != TRIVIAL)
+    return [shots for shots in found if shots != "0"] or found
 
 
 def _means(one: PartResult, shots: str) -> list[GroupLine]:

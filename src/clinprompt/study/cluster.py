@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from clinprompt.errors import InputError
 from clinprompt.study.archive import Archive, Gap
-from clinprompt.study.expansion import PlannedGang, parts_of, planned
+from clinprompt.study.expansion import PlannedGang
 from clinprompt.study.ingredients import Say
 from clinprompt.study.running import Worker, finished, gap_of, run_gangs
 from clinprompt.study.search import tuned
-from clinprompt.study.study_file import Study
 
 RETRIES = 3
 """How often a gang is given to another worker when its own was lost."""
@@ -23,7 +24,7 @@ _workers: dict[tuple[str, str], Worker] = {}
 
 
 def run_on_ray(
-    study: Study, gangs: Sequence[PlannedGang], *, archive: Archive, runs: Path, address: str | None, say: Say
+    gangs: Sequence[PlannedGang], *, archive: Archive, runs: Path, address: str | None, say: Say
 ) -> tuple[int, list[Gap]]:
     """Run what is not done, a gang per task; returns how many are done, and this run's gaps of gangs.
 
@@ -38,43 +39,66 @@ def run_on_ray(
             "the executor ray needs the package ray", where="--executor", allowed="local",
             fix="pip install 'clinprompt[cluster]'",
         ) from None  # fmt: skip
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing about a run is sent anywhere
     variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    alone: dict[str, Any] = {"address": "local", "include_dashboard": False}
+    where = {"address": address} if address else alone
+    if address:
+        _answers(address)
     try:
-        ray.init(
-            address=address, runtime_env={"env_vars": variables}, log_to_driver=False, ignore_reinit_error=True,
-            include_dashboard=False if address is None else None,
-        )  # fmt: skip
+        ray.init(**where, runtime_env={"env_vars": variables}, log_to_driver=False)
     except ConnectionError:
-        raise InputError("no Ray cluster answers there", where=f"--address {address}", fix="see `ray status`") from None
-    gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
-    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(run_one)
-    left = [one for one in gangs if finished(one, archive, runs) is None]
-    content, place = study.model_dump_json(exclude_unset=True), (str(archive.folder.resolve()), str(runs.resolve()))
-    waiting: dict[Any, PlannedGang] = {task.remote(content, one.key, *place, os.getcwd()): one for one in left}
-    gaps: list[Gap] = []
-    while waiting:
-        [ready], _ = ray.wait(list(waiting), num_returns=1)
-        one = waiting.pop(ready)
-        title = f"{one.part.title}: {one.gang.method}, seed {one.gang.seed}"
-        try:
-            own = [Gap(**gap) for gap in ray.get(ready)]
-        except ray.exceptions.RayError as error:
-            lost = gap_of(one, f"the worker was lost {RETRIES + 1} times", type(error).__name__)
-            archive.add_gap(lost)
-            own = [lost]
-        gaps += own
-        say("gap" if own else "done", str(own[0]) if own else f"{title}; {len(waiting)} left")
-    ray.shutdown()
+        raise _no_cluster(address) from None
+    try:
+        gaps = _gaps(ray, [one for one in gangs if finished(one, archive, runs) is None], archive, runs, say)
+    finally:
+        ray.shutdown()
     return sum(finished(one, archive, runs) is not None for one in gangs), gaps
 
 
-def run_one(content: str, key: str, folder: str, runs: str, here: str) -> list[dict[str, Any]]:
-    """One gang in a worker process: the study as JSON, the gang's key; returns its gaps as plain values."""
-    from dataclasses import asdict
+def _answers(address: str) -> None:
+    """Raise at once when nothing listens at ``host:port``, which Ray would wait minutes for."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError:
+        raise _no_cluster(address) from None
 
+
+def _no_cluster(address: str | None) -> InputError:
+    return InputError("no Ray cluster answers there", where=f"--address {address}", fix="see `ray status`")
+
+
+def _gaps(ray: ModuleType, left: Sequence[PlannedGang], archive: Archive, runs: Path, say: Say) -> list[Gap]:
+    gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(run_one)
+    place = str(archive.folder.resolve()), str(runs.resolve()), os.getcwd()
+    waiting = {task.remote(one, *place): one for one in left}
+    found: list[Gap] = []
+    while waiting:
+        [ready], _ = ray.wait(list(waiting), num_returns=1)
+        one = waiting.pop(ready)
+        try:
+            own = ray.get(ready)
+        except ray.exceptions.RayError as error:
+            own = [gap_of(one, *_reason(ray, error))]
+            archive.add_gap(own[0])
+        found += own
+        title = f"{one.part.title}: {one.gang.method}, seed {one.gang.seed}"
+        say("gap" if own else "done", str(own[0]) if own else f"{title}; {len(waiting)} left")
+    return found
+
+
+def _reason(ray: ModuleType, error: Exception) -> tuple[str, str]:
+    if isinstance(error, ray.exceptions.RayTaskError):  # raised before the gang began: what a gang raises is its gap
+        return "a worker cannot run gangs; is the same clinprompt on every node?", type(error.cause).__name__
+    return f"the worker was lost {RETRIES + 1} times", type(error).__name__
+
+
+def run_one(one: PlannedGang, folder: str, runs: str, here: str) -> list[Gap]:
+    """One gang in a worker process; returns its gaps."""
     os.chdir(here)  # paths of the study file are relative to where the command was given
-    study = Study.model_validate_json(content)
     worker = _workers.setdefault((folder, runs), Worker(Path(runs), Archive(Path(folder))))
-    [own] = [one for one in planned(parts_of(study), study.search) if one.key == key]
-    _, gaps = run_gangs([own], worker, tuned=tuned)
-    return [asdict(gap) for gap in gaps]
+    return run_gangs([one], worker, tuned=tuned)[1]

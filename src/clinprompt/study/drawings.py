@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from clinprompt.metrics.rankings import cliques
 from clinprompt.study.difference import Difference
 from clinprompt.study.figures import GRID, INK, Panel, Style, line_style, svg_text
 from clinprompt.study.rank_table import RankLine
@@ -76,20 +77,43 @@ def forest(differences: Sequence[Difference], *, name: str, title: str) -> Drawi
 
 
 def ranks(own: Sequence[RankLine], *, name: str) -> Drawing:
-    """A critical-difference diagram: mean ranks on a line, bars over methods that cannot be told apart (Demšar)."""
-    place = f"{own[0].group}, {shots_title(own[0].shots)}"
-    title = f"Mean ranks, {place}: critical difference {own[0].critical_difference:.2f}"
-    figure, axes = _axes(6.4, 1.0 + 0.26 * len(own))
-    for row, line in enumerate(own):
-        axes.plot([line.rank], [row], "o", color="#0072b2", markersize=4.5)
-        alike = [other.rank for other in own if other.method in line.alike]
-        if alike and max(alike) > line.rank:
-            axes.hlines(row + 0.28, line.rank, max(alike), color=INK, linewidth=2.4)
-    axes.set_yticks(range(len(own)), [f"{line.method} ({line.rank:.2f})" for line in own], fontsize=7, color=INK)
-    axes.set_xlim(0.8, own[0].methods + 0.2)
-    axes.invert_yaxis()
-    axes.set_xlabel("mean rank, 1 is best; bars join what cannot be told apart", fontsize=8, color=INK)
-    return Drawing(name, title, title + ". " + "; ".join(f"{line.method} {line.rank:.2f}" for line in own), figure)
+    """A critical-difference diagram: mean ranks on a line, bars over methods that cannot be told apart.
+
+    Figure 1 of Demšar, Statistical comparisons of classifiers over multiple data sets (JMLR 7, 2006).
+    """
+    wide, methods = own[0].critical_difference, own[0].methods
+    title = f"Mean ranks, {own[0].group}, {shots_title(own[0].shots)}: critical difference {wide:.2f}"
+    alike = cliques([line.rank for line in own], distance=wide)
+    bars = [(own[found[0]].rank, own[found[-1]].rank) for found in alike if len(found) > 1]
+    half = (len(own) + 1) // 2
+    sides = own[:half], own[half:][::-1]  # the best on the left from the top, the worst on the right
+    first = 0.55 + 0.4 * len(bars)
+    bottom = first + half - 0.5
+    figure, axes = _axes(6.4, 0.75 + 0.2 * bottom)
+    axes.set_xlim(0.75, methods + 0.25)
+    axes.set_ylim(bottom, -0.1)
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xticks(range(1, methods + 1))
+    axes.set_xlabel(f"mean rank, 1 is best; bars join what is less than {wide:.2f} apart", fontsize=8, color=INK)
+    for name_of_side, spine in axes.spines.items():
+        spine.set_visible(name_of_side == "top")
+    axes.spines["top"].set(color=INK, linewidth=0.8)
+    other = axes.twinx()
+    other.set_ylim(bottom, -0.1)
+    other.set_frame_on(False)
+    for edge, side, labels in zip(axes.get_xlim(), sides, (axes, other), strict=True):
+        rows = [first + row for row in range(len(side))]
+        for row, line in zip(rows, side, strict=True):
+            axes.plot([line.rank, line.rank, edge], [-0.1, row, row], color=INK, linewidth=0.8, solid_joinstyle="miter")
+        labels.set_yticks(rows, [f"{line.method} ({line.rank:.2f})" for line in side], fontsize=8, color=INK)
+        labels.tick_params(axis="y", length=0)
+    for place, (best, worst) in enumerate(bars):
+        axes.hlines(0.3 + 0.4 * place, best - 0.04, worst + 0.04, color="#0072b2", linewidth=3)
+    words = "; ".join(
+        f"{line.method} {line.rank:.2f}, not told apart from {', '.join(line.alike) or 'none'}" for line in own
+    )
+    return Drawing(name, title, f"{title}. {words}", figure)
 
 
 def curve(
@@ -110,6 +134,8 @@ def curve(
                 [point.x for point in own], [point.low for point in own], [point.high for point in own],
                 color=style.colour, linewidth=1.1,
             )  # fmt: skip
+    if not log and len(places := sorted({point.x for point in points})) <= 8:
+        axes.set_xticks(places)
     axes.set_xlabel(axis, fontsize=8, color=INK)
     axes.set_ylabel("mean score, %", fontsize=8, color=INK)
     axes.grid(axis="y", color=GRID, linewidth=0.7)

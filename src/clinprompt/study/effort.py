@@ -86,23 +86,23 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int) -> int | None:
 
 
 def times(
-    gangs: Sequence[PlannedGang], archive: Archive, measured: Mapping[Kind, Rate]
+    gangs: Sequence[PlannedGang], archive: Archive, measured: Mapping[Kind, Rate], *, done: Mapping[str, bool]
 ) -> dict[str, tuple[float, str]]:
-    """By key of a gang that is not done the seconds it may take and what that rests on.
+    """By key of a gang that is not ``done`` the seconds it may take and what that rests on.
 
-    The mean of finished gangs of the same part and method, which differ in their seed only, goes before what was
-    measured; without either there is no entry.
+    The mean of what gangs of the same part and method took, which differ in their seed only, goes before what was
+    measured; without either there is no entry. A record tells the time also when the folders of its runs are gone.
     """
-    done: dict[tuple[str, str], list[GangRecord]] = {}
+    taken: dict[tuple[str, str], list[GangRecord]] = {}
     for planned in gangs:
         if record := archive.gang(planned.key):
-            done.setdefault((planned.part.title, planned.gang.method), []).append(record)
+            taken.setdefault((planned.part.title, planned.gang.method), []).append(record)
     found = {}
     for planned in gangs:
-        if archive.gang(planned.key):
+        if done[planned.key]:
             continue
         same = [
-            record for record in done.get((planned.part.title, planned.gang.method), ()) if len(record.seconds) == 2
+            record for record in taken.get((planned.part.title, planned.gang.method), ()) if len(record.seconds) == 2
         ]
         rate = measured.get((planned.part.backbone, planned.gang.method))
         if same:

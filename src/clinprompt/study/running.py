@@ -104,7 +104,7 @@ class Worker:
         method = recipe.methods[planned.gang.method]
         given = self.ingredients(planned.part, sources=from_sources(method), variant=variant_of(method))
         opened = self.opened(recipe.backbone)
-        peak = Peak(opened.backbone.device)
+        began, peak = now(), Peak(opened.backbone.device)
         found = run_gang(
             recipe,
             planned.gang,
@@ -121,7 +121,7 @@ class Worker:
             self.archive.add_gap(
                 gap_of(planned, cell.failed, "diverged", target=cell.task, shots=cell.shots, draw=cell.draw)
             )
-        record = self._gang_record(planned, recipe, found, opened, peak.bytes())
+        record = replace(self._gang_record(planned, recipe, found, opened, peak.bytes()), began=began)
         if world().leads:
             self.archive.write_gang(record, planned.configuration.model_dump(mode="json"))
         return record
@@ -237,9 +237,13 @@ def given_of(record: PartRecord, runs: Path) -> Ingredients:
 
 def gap_of(planned: PlannedGang, reason: str, error: str, *, target: str = "", shots: str = "", draw: int = 0) -> Gap:
     """The gap of a gang, or of one of its cells, now."""
-    when = datetime.now(UTC).isoformat(timespec="seconds")
     gang = planned.gang
-    return Gap(planned.key, planned.part.title, gang.method, gang.seed, reason, error, target, shots, draw, when)
+    return Gap(planned.key, planned.part.title, gang.method, gang.seed, reason, error, target, shots, draw, now())
+
+
+def now() -> str:
+    """The time, as records and gaps keep it: in an order that texts have too."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def reason_of(error: Exception) -> tuple[str, str]:

@@ -151,7 +151,9 @@ def _state(folder: Path, one: PartResult) -> dict:
     missing = len(one.missing)
     return {
         "title": one.part.title,
-        "sources": f"{one.part.sources} sources" if one.part.sources else "a file, or none",
+        "sources": f"{one.part.sources} source{'s' * (one.part.sources > 1)}"
+        if one.part.sources
+        else "a file, or none",
         "length": one.part.length,
         "gangs": len(one.gangs),
         "done": len(one.records),

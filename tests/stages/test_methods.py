@@ -1,0 +1,28 @@
+"""Methods as a person writes them: what a budget leaves out is the method's own."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import TypeAdapter
+
+from clinprompt.stages.methods import Budget, MethodSettings
+from clinprompt.study.study_file import own_rates
+
+OWN = {
+    "prompt-tuning": 0.3, "mpt": 0.3, "lora": 3e-3, "fine-tuning": 1e-3, "hard-prompt": 1e-4,
+    "soft-prompt-unfrozen": 1e-4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "rate"), OWN.items())
+def test_a_budget_without_rates_has_those_of_its_method(kind, rate):
+    def made(**fields):
+        return TypeAdapter(MethodSettings).validate_python({"kind": kind, **fields})
+
+    assert made().budget.rates == (rate,)
+    for budget in ({"steps": 7}, Budget(steps=7)):
+        found = made(budget=budget)
+        assert found.budget == Budget(steps=7, rates=(rate,))
+        assert own_rates(found) == ()  # a search may still choose
+        assert found == made(**{**found.model_dump(), "kind": kind})  # what a run folder keeps says the same
+    assert made(budget={"rates": (0.02,)}).budget.rates == (0.02,)
