@@ -8,6 +8,7 @@ For comparisons by size (``recipes/reading-sizes.yaml``) where only one pretrain
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -42,13 +43,13 @@ def write(model: PreTrainedModel, source: Path, folder: Path) -> None:
     AutoTokenizer.from_pretrained(source, local_files_only=True).save_pretrained(folder)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("encoder", type=Path, help="folder of a pretrained BERT or relative")
     parser.add_argument("out", type=Path, help="folder for the shortened ones")
     parser.add_argument("--layers", type=int, nargs="+", default=[2, 4, 6])
     parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     for layers in chosen.layers:
         model = AutoModel.from_pretrained(chosen.encoder, local_files_only=True, add_pooling_layer=False)
         write(shortened(model, layers), chosen.encoder, chosen.out / f"layers-{layers}")

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import torch
+from transformers import AutoModel
 
 from benchmarks.case import TOLERANCE, Case, Variant, compare, fastest, measure
 from benchmarks.command import aim
@@ -20,6 +21,7 @@ from benchmarks.plots import Sweep, draw
 from benchmarks.rows import batches_of, by_length, long_tailed_lengths, rows_of_lengths, tokens
 from benchmarks.timing import interleaved, ratio
 from benchmarks.work import step_operations
+from clinprompt.backbones.tiny import write_tiny
 from tests.house.sources import REPOSITORY
 
 NAMES = (
@@ -41,14 +43,29 @@ NAMES = (
     "statistics",
 )
 AUDIT = "audit"
+CUT = "cut_encoder"
 """Files and threads, no network: it has nothing to compare ways by."""
 
 
 def test_every_benchmark_is_listed():
     with_main = {path.stem for path in (REPOSITORY / "benchmarks").glob("*.py") if "def main(" in path.read_text()}
-    assert with_main == {*NAMES, AUDIT}
+    assert with_main == {*NAMES, AUDIT, CUT}
     page = (REPOSITORY / "benchmarks" / "README.md").read_text()
     assert all(f"`{name}`" in page for name in with_main)
+
+
+def test_the_first_layers_of_an_encoder_are_one_of_its_own(capsys, tmp_path):
+    write_tiny(tmp_path / "tiny", family="bert")
+    importlib.import_module(f"benchmarks.{CUT}").main([str(tmp_path / "tiny"), str(tmp_path / "cut"), "--layers", "1"])
+    assert capsys.readouterr().out.startswith("1 layers: ")
+    whole, cut = (AutoModel.from_pretrained(folder).eval() for folder in (tmp_path / "tiny", tmp_path / "cut/layers-1"))
+    ids = torch.arange(5, 15)[None]
+    with torch.no_grad():
+        after_one = whole(ids, output_hidden_states=True).hidden_states[1]
+        assert torch.equal(cut(ids).last_hidden_state, after_one)
+    [other] = (tmp_path / "cut").glob("random-*")
+    assert not torch.equal(AutoModel.from_pretrained(other).embeddings.word_embeddings.weight,
+                           whole.embeddings.word_embeddings.weight)  # fmt: skip
 
 
 def test_lines_of_the_audit_log_are_written_and_verified(capsys, tmp_path):

@@ -204,7 +204,7 @@ def test_mpt_without_a_metaprompt_and_with_one_that_is_not_there(data, refused):
         "-b",
         "tiny",
         shows=(
-            "takes a `metaprompt`",
+            "take a `metaprompt`",
             "prompt-tuning",
         ),
     )

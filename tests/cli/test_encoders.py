@@ -96,7 +96,7 @@ def test_a_bank_holds_prompts_of_several_backbones_and_none_is_mistaken(here, cl
         ("llama", "hard-prompt", (), "is a method for encoders"),
         ("llama", "soft-prompt-unfrozen", (), "is a method for encoders"),
         ("llama", "prompt-tuning", ("--set", "method.layers=every"), "prompts in every layer are for encoders"),
-        ("bert", "mpt", (), "takes a `metaprompt`"),
+        ("bert", "mpt", (), "take a `metaprompt`"),
         ("bert", "prompt-tuning", ("--set", "backbone.template=chat"), "no template named 'chat'"),
         ("bert", "prompt-tuning", ("--set", "method.layers=every", "--set", "method.encoder=lstm"), "leave it out"),
         ("bert", "prompt-tuning", ("--set", "prompt.length=250"), "more than the backbone's context"),

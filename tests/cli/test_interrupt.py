@@ -17,6 +17,12 @@ from tests.made_servers import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 
+# A shell may have started the tests in the background, where interrupts are ignored, and that is inherited.
+HEARING = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from clinprompt.cli.main import run; run(sys.argv[1:])"
+)
+
 
 def children(pid):
     """The processes that a process has started, and theirs."""
@@ -44,7 +50,7 @@ def test_an_interrupt_ends_all_processes_in_one_line(tmp_path, moment):
     said = tmp_path / "said"
     with said.open("w") as stream:
         run = subprocess.Popen(
-            [sys.executable, "-m", "clinprompt", *words], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            [sys.executable, "-c", HEARING, *words], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             env=environment, start_new_session=True,
         )  # fmt: skip
     try:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import given
 
+from clinprompt.backbones.protocol import Placement, PromptVectors
 from clinprompt.backbones.tiny_encoders import write_tiny_encoder
 from clinprompt.errors import InputError
+from clinprompt.prompts.prompt_file import load_prompt
 from clinprompt.schema.document import Span
-from clinprompt.schema.example import Answer, Example
+from clinprompt.schema.example import Answer, Example, Split
+from clinprompt.stages.adapt import adapt
 from clinprompt.stages.cells import Cell, candidates
-from clinprompt.stages.configs import BackboneSettings
-from clinprompt.stages.methods import Budget
+from clinprompt.stages.configs import AdaptSettings, BackboneSettings, PromptSettings
+from clinprompt.stages.methods import Budget, FineTuning, PromptTuning
 from clinprompt.stages.opened import open_backbone
+from clinprompt.stages.prepared import write_prepared
 from clinprompt.tasks.formulations.unaskable import Unaskable
 from tests.annotated import ENTITIES, entity_examples, example
 from tests.made_backbones import tiny_folder
 
 
 @pytest.fixture(scope="module", params=["bert", "roberta"])
-def opened(request, tmp_path_factory):
-    folder = write_tiny_encoder(tmp_path_factory.mktemp("encoder") / request.param, family=request.param)
+def folder(request, tmp_path_factory):
+    return write_tiny_encoder(tmp_path_factory.mktemp("encoder") / request.param, family=request.param)
+
+
+@pytest.fixture(scope="module")
+def opened(folder):
     return open_backbone(BackboneSettings(path=str(folder)))
 
 
@@ -86,3 +95,72 @@ def test_a_span_inside_a_word_and_one_in_parts_cannot_be_asked(opened):
     spans = tuple(Span("Drug", place, id=f"{n}") for n, place in enumerate(places))
     found = opened.unaskable([example("took aspirin daily", Answer(spans=spans))], ENTITIES)
     assert found == Unaskable(answers=3, parts=1, borders=1)
+
+
+def _prompts(heads, rows):
+    own = {name: value[None] for name, value in heads.items()}
+    return PromptVectors(torch.zeros(1, 0, 32), Placement.prefix, owner=(0,) * len(rows), heads=own)
+
+
+def _found(opened, heads, rows):
+    return [{(span.first, span.last) for span in spans} for spans in opened.backbone.read(rows, _prompts(heads, rows))]
+
+
+def _heads(opened, seed):
+    """Scorers whose logits spread, all below one half."""
+    heads = {name: value[0] for name, value in opened.heads([seed]).items()}
+    heads["match_out_bias"] = heads["match_out_bias"] + 0.02
+    return heads | {"edges": heads["edges"] * 20, "edge_bias": torch.tensor([-9.0, -8.0])}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_of_pairs_say_what_is_answered_at_every_border(opened, seed):
+    rows, heads = opened.rows(cell().dev, ENTITIES, reserve=0), _heads(opened, seed)
+    scores, right = opened.backbone.pair_scores(rows, _prompts(heads, rows))
+    assert len(scores) and not right.all()
+    between = scores.unique().quantile(torch.tensor([0.1, 0.5, 0.9])) + 1e-3  # on no score, whose last digit may differ
+    for border in (*between.tolist(), 50.0):
+        moved = heads | {"edge_bias": heads["edge_bias"] - border}
+        # Of pairs at one place only the best is answered; these texts have a token for each place.
+        found = _found(opened, moved, rows)
+        assert sum(map(len, found)) == (scores > border).sum()
+        hits = sum(len(pairs & set(row.gold)) for pairs, row in zip(found, rows, strict=True))
+        assert hits == right[scores > border].sum()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_settled_border_is_the_best_of_all_and_moves_nothing_else(opened, seed):
+    rows, heads = opened.rows(cell().dev, ENTITIES, reserve=0), _heads(opened, seed)
+    answers = sum(len(row.gold) for row in rows)
+
+    def f1(scorers):
+        found = _found(opened, scorers, rows)
+        hits = sum(len(pairs & set(row.gold)) for pairs, row in zip(found, rows, strict=True))
+        return 2 * hits / (sum(map(len, found)) + answers)
+
+    settled = opened.settled(torch.zeros(0, 32), heads, rows, placement="prefix")
+    scores, right = opened.backbone.pair_scores(rows, _prompts(heads, rows))
+    tried = [f1(heads | {"edge_bias": heads["edge_bias"] - border}) for border in (scores - 1e-4).tolist()]
+    assert f1(settled) == pytest.approx(max([*tried, f1(heads)]))
+    assert (f1(settled) > 0) == bool(right.any())
+    assert all(torch.equal(settled[name], heads[name]) for name in heads if name != "edge_bias")
+
+
+@pytest.mark.parametrize("method", ["prompt-tuning", "fine-tuning"])
+def test_a_trained_prompt_has_the_border_of_its_dev_part_or_one_half(folder, method, tmp_path):
+    examples = [(part, one) for part in (Split.train, Split.dev) for one in cell().train]
+    write_prepared(tmp_path / "data", ENTITIES, examples, reader="made")
+    kinds = {"prompt-tuning": PromptTuning, "fine-tuning": FineTuning}
+    biases = []
+    for threshold in ("half", "dev"):
+        budget = Budget(steps=2, batch=4, rates=(1e-3,), keep="best", threshold=threshold)
+        settings = AdaptSettings(
+            backbone=BackboneSettings(path=str(folder)), targets=(tmp_path / "data",),
+            method=kinds[method](budget=budget), prompt=PromptSettings(length=2, placement="prefix"),
+        )  # fmt: skip
+        run = adapt(settings, runs=tmp_path / "runs", opened=open_backbone(settings.backbone))
+        [file] = run.outputs.rglob("prompt.safetensors")
+        biases.append(load_prompt(file).heads["edge_bias"])
+    half, dev = biases
+    moved = (half - dev).tolist()
+    assert moved[0] == pytest.approx(moved[1], abs=1e-6) and abs(moved[0]) > 1e-3

@@ -83,6 +83,8 @@ def test_every_public_task_states_licence_data_and_description(name):
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_parts_read_with_the_published_sizes_and_a_gold_answer_goes_there_and_back(name):
     task = load_task(name)
+    if task.data.obtain and not (DATA / task.data.root).is_dir():
+        pytest.skip(f"{task.data.root} is not among the public corpora that are here")
     sizes = {}
     for part, options in task.data.parts.items():
         rest = {key: value for key, value in options.items() if key != "path"}

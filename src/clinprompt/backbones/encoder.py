@@ -16,7 +16,7 @@ from clinprompt.backbones.heads import edge_logits, match_logits, question_losse
 from clinprompt.backbones.layer_prompts import inputs_changed, layers_of
 from clinprompt.backbones.protocol import PromptVectors, ReadingOutput, ReadingRow, TokenSpan
 from clinprompt.backbones.question_row import PairLayout, context_tokens, question_row, spelled
-from clinprompt.maths.span_decoding import candidates, decode
+from clinprompt.maths.span_decoding import candidates, decode, likely_pairs
 from clinprompt.schema.document import Fragment
 from clinprompt.schema.formulated import Piece, SpanQuestion
 
@@ -150,6 +150,35 @@ class EncoderBackbone:
             for b, found in zip(part, self._read([rows[b] for b in part], chosen, flat=flat), strict=True):
                 answers[b] = found
         return answers
+
+    @torch.no_grad()
+    def pair_scores(self, rows: Sequence[ReadingRow], prompts: PromptVectors) -> tuple[Tensor, Tensor]:
+        """Of the likely pairs of all rows that match, the lower of the two edge logits, and which of them are answers.
+
+        An answer is given where that logit is above 0 (:mod:`clinprompt.maths.span_decoding`). Likely ones are those of
+        the ``LIKELY`` likeliest first and last tokens of each row.
+        """
+        scores, right = [], []
+        owners = prompts.owners(len(rows))
+        for part in self._parts(rows, owners, prompts):
+            chosen = PromptVectors(
+                prompts.vectors, prompts.placement, tuple(owners[b] for b in part), prompts.lengths, prompts.heads
+            )
+            some = [rows[b] for b in part]
+            batch, states, _ = self._states(some, chosen, ())
+            edges = self._edges(states, batch, chosen.owners(len(some)), chosen)
+            start = 0
+            for row, owner in zip(some, chosen.owners(len(some)), strict=True):
+                own = slice(start, start + row.last - row.first)
+                logits = edges[own].masked_fill(~batch.counted[own, None], -torch.inf)
+                pairs = likely_pairs(logits)
+                member = torch.full((len(pairs),), owner, device=self.device)
+                pairs = pairs[match_logits(states[own], pairs, member, self._heads(chosen)) > 0]
+                scores.append(torch.minimum(logits[pairs[:, 0], 0], logits[pairs[:, 1], 1]).cpu())
+                gold = set(row.gold)
+                right.append(torch.tensor([tuple(pair) in gold for pair in pairs.tolist()], dtype=torch.bool))
+                start = own.stop
+        return torch.cat(scores), torch.cat(right)
 
     def _read(self, rows: Sequence[ReadingRow], prompts: PromptVectors, *, flat: bool) -> list[list[TokenSpan]]:
         batch, states, _ = self._states(rows, prompts, ())

@@ -21,6 +21,7 @@ EXTRAS = {
     "cluster": "predictions and studies on a Ray cluster",
     "search": "learning rates of a study searched by Optuna",
     "dev": "tests, style checks and the scorers they compare with",
+    "gguf": "backbones that lie in one GGUF file",
     "hub": "data sets of the Hugging Face library `datasets`",
     "quantised": "backbones whose frozen weights are kept in 8 or 4 bits",
 }

@@ -45,7 +45,7 @@ def _doccano(record: Any) -> bool:
     )
 
 
-SUFFIX_SHAPES = {".ann": "brat", ".con": "i2b2_2010", ".entries": "i2b2_2009"}
+SUFFIX_SHAPES = {".ann": "brat", ".con": "i2b2_2010", ".entries": "i2b2_2009", ".pipe": "share"}
 """By files of an ending that only one format has."""
 
 XML_SHAPES: tuple[Shape, ...] = (

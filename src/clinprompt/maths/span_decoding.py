@@ -15,6 +15,9 @@ from torch import Tensor
 Scored = tuple[int, int, float]
 """First token, last token (inclusive) and match logit of a span."""
 
+LIKELY = 24
+"""First and last tokens of a question that are looked at where the border of yes and no is chosen."""
+
 
 def pairs_of(first: Bool[Tensor, " T"], last: Bool[Tensor, " T"]) -> Int[Tensor, "K 2"]:
     """Every pair i <= j of a marked first and a marked last token, in the order of i, then of j.
@@ -31,6 +34,15 @@ def candidates(edges: Float[Tensor, "T 2"], counted: Bool[Tensor, " T"]) -> Int[
     """The pairs i <= j whose first and last logits are both above 0, among the tokens that are ``counted``."""
     likely = (edges > 0) & counted[:, None]
     return pairs_of(likely[:, 0], likely[:, 1])
+
+
+def likely_pairs(edges: Float[Tensor, "T 2"], *, most: int = LIKELY) -> Int[Tensor, "K 2"]:
+    """The pairs i <= j of the ``most`` likeliest first and as many last tokens, without those at -inf."""
+    marked = torch.zeros_like(edges, dtype=torch.bool)
+    best = edges.topk(min(most, len(edges)), dim=0).indices
+    marked.scatter_(0, best, True)
+    marked &= edges > -torch.inf
+    return pairs_of(marked[:, 0], marked[:, 1])
 
 
 def decode(pairs: Int[Tensor, "K 2"], match: Float[Tensor, " K"], *, flat: bool = False) -> list[Scored]:

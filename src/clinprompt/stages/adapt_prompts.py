@@ -151,12 +151,15 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             file=f"{plan.cell.name}/prompt.safetensors",
             fold_losses=recorded(means[i]),
         )
+        heads = member_heads(gang.source, n)
+        if learns and heads and given.budget.threshold == "dev" and gang.members[n].dev:
+            heads = given.opened.settled(folded[n], heads, gang.members[n].dev, placement=given.placement)
         card = prompt_card(
             given.opened,
             plan.prepared,
             method=method.kind,
             vectors=folded[n],
-            heads=member_heads(gang.source, n),
+            heads=heads,
             placement=given.placement,
             trainable=adapted.trainable,
             run=given.run.id,
@@ -166,7 +169,7 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             sources=tuple(filter(None, [adapted.source])) if gang.start.chosen else given.sources,
         )
         if given.run.writes:
-            prompt = SoftPrompt(folded[n], card, member_heads(gang.source, n))
+            prompt = SoftPrompt(folded[n], card, heads)
             save_prompt(given.run.outputs / adapted.file, prompt)
         done.append(adapted)
     return done

@@ -108,7 +108,7 @@ def _cell(given: _Given, plan: Plan, folds: Sequence[Cell]) -> Adapted:
             if run.writes:
                 made.weights.save(scratch / str(number) / name)
                 if isinstance(made.source, Headed):
-                    prompt = _prompt(made.source, settings, plan, given.opened, run=run, trainable=trainable)
+                    prompt = _prompt(given, made, plan, trainable=trainable)
                     save_prompt(scratch / str(number) / BESIDE, prompt)
         members.append(made.member)
         together.losses |= made.result.losses
@@ -213,11 +213,13 @@ def _placement(settings: AdaptSettings) -> Placement:
     return Placement(getattr(settings.method, "placement", None) or settings.prompt.placement)
 
 
-def _prompt(
-    source: Headed, settings: AdaptSettings, plan: Plan, opened: Opened, *, run: RunFolder, trainable: int
-) -> SoftPrompt:
+def _prompt(given: _Given, made: _Trained, plan: Plan, *, trainable: int) -> SoftPrompt:
     """What belongs to the trained weights: scorers and prompt (of no vectors for methods without one)."""
-    vectors, heads, placement = source.folded()[0], member_heads(source, 0), _placement(settings)
+    assert isinstance(made.source, Headed)
+    settings, opened, placement = given.settings, given.opened, _placement(given.settings)
+    vectors, heads = made.source.folded()[0], member_heads(made.source, 0)
+    if made.member.dev and given.budget.threshold == "dev":
+        heads = opened.settled(vectors, heads, made.member.dev, placement=placement.value)
     card = prompt_card(
         opened,
         plan.prepared,
@@ -226,7 +228,7 @@ def _prompt(
         heads=heads,
         placement=placement.value,
         trainable=trainable,
-        run=run.id,
+        run=given.run.id,
         seed=settings.seed,
         shots=None if plan.shots == "full" else int(plan.shots),
     )

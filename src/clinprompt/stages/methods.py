@@ -28,6 +28,9 @@ class Budget(Settings):
     more. ``impossible`` keeps at most that many questions without an answer for each with one, in training rows only
     (null: all of them). ``folds`` judges ``rates`` by cross-validation in place of the dev part: by the mean loss over
     so many folds of the training examples, of each at most ``dev_limit``; then the best one trains on all of them.
+
+    ``threshold`` ``dev`` moves the border above which an adapted encoder answers to where the dev examples have the
+    highest F1, if they were looked at in training; ``half`` leaves it at a probability of one half.
     """
 
     steps: int = Field(200, ge=1)
@@ -43,6 +46,7 @@ class Budget(Settings):
     head_rate: float = Field(1e-3, gt=0)
     impossible: float | None = Field(None, ge=0)
     folds: int | None = Field(None, ge=2)
+    threshold: Literal["dev", "half"] = "dev"
 
 
 def needs_teachers(weight: float, start: str) -> bool:

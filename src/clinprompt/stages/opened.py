@@ -100,6 +100,12 @@ class Opened:
             )
         return self.rows(examples, task, reserve=reserve)
 
+    def settled(
+        self, vectors: Tensor, heads: Mapping[str, Tensor], rows: Sequence[Row], *, placement: str
+    ) -> Mapping[str, Tensor]:
+        """The scorers of a trained prompt, their border of yes and no where ``rows`` say; a decoder has none."""
+        return heads
+
     def unaskable(self, examples: Sequence[Example], task: Task) -> Unaskable | None:
         """What of the answers no question can have as its answer; ``None``: a decoder writes answers."""
         return None
