@@ -73,6 +73,10 @@ def test_without_data_and_models_the_plan_has_cells_memory_and_what_is_missing(c
     for backbone, weights in (("llama", 15), ("meditron", 15), ("gpt-oss", 39)):  # bfloat16 weights alone
         assert weights < memory[backbone, "instruction"] / GIB < memory[backbone, "mpt"] / GIB < 80
         assert memory[backbone, "lora"] is None
+    ended = clinprompt("study", "plan", str(RECIPES / "paper-few-shot.yaml"), *place, "--device", "cuda", "--json")
+    on_gpu = {(line["part"], line["kind"]): line["memory"] for line in json.loads(ended.out)["lines"]}
+    assert memory["llama", "mpt"] < on_gpu["llama", "mpt"]  # more tokens at once
+    assert clinprompt("study", "plan", str(RECIPES / "paper-few-shot.yaml"), *place, "--device", "warp").code == 2
     plan = STUDIES["paper-few-shot"].tasks
     assert set(found["missing_data"]) == {*plan.sources, *plan.targets}
     assert all("of your data root" in text and "\n" not in text for text in found["missing_data"].values())

@@ -7,9 +7,9 @@ import httpx
 import openai
 import pytest
 
-from clinprompt.backbones.protocol import Generation
+from clinprompt.backbones.protocol import Generation, RawAnswer
 from clinprompt.inference.engines.unanswered import Cancelled, Closed, Expired
-from clinprompt.serving.relay import Relay
+from clinprompt.serving.relay import Relay, _Telling
 from clinprompt.serving.server import open_server
 from clinprompt.serving.settings import ServeSettings
 from clinprompt.stages.banked import add_prompts, open_bank
@@ -111,6 +111,27 @@ def test_what_is_given_up_is_not_sent(gateway, server):  # noqa: F811
     with pytest.raises(Expired):
         relay.session(deadline=time.monotonic() - 1).answers([None], generation)
     assert len(server.asked) == before
+
+
+@pytest.mark.parametrize(
+    ("stops", "came", "text", "told"),
+    [
+        ((), ["Foo", " bar"], "Foo bar", "Foo bar"),
+        ((), ["Foo", " bar"], " Foo bar", "Foo bar"),  # a blank in front was left out of the stream
+        ((), ["Foo", " bar"], "Foo<x> bar", "Foo bar"),  # a special token within it
+        ((), [], "Foo", "Foo"),  # no stream at all
+        (("END",), ["Foo E", "ND and more"], "Foo ", "Foo "),
+        (("END",), ["Foo E", "N"], "Foo EN", "Foo EN"),
+    ],
+)
+def test_the_end_of_a_stream_repeats_and_loses_nothing(stops, came, text, told):
+    heard = []
+    telling = _Telling(stops, heard.append)
+    for piece in came:
+        telling.go_on(piece)
+    telling.end(RawAnswer(text, 2, False))
+    assert "".join(one.text for one in heard) == told
+    assert [one.done for one in heard] == [False] * (len(heard) - 1) + [True] and heard[-1].tokens == 2
 
 
 def test_only_so_many_rows_wait(gateway):

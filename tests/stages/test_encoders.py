@@ -121,21 +121,35 @@ def test_an_interrupted_run_ends_as_a_straight_one(name, adapted, backbones, dat
     class Killed(Exception):
         pass
 
+    saves = []
+
     @contextmanager
     def dying(stage, total):
         def advance(count=1, **values):
-            raise Killed
+            if saved := list(tmp_path.glob("adapt/*/checkpoints/**/*.safetensors")):
+                saves.extend(saved)
+                raise Killed
 
         yield advance
 
-    monkeypatch.setattr("clinprompt.training.loop.train.__kwdefaults__", {**train.__kwdefaults__, "save_every": 0.0})
+    seen, totals = [], []
+
+    @contextmanager
+    def counting(stage, total):
+        totals.append(total)
+        yield lambda count=1, **values: seen.append(count)
+
+    for stage in ("adapt_prompts", "adapt_weights"):
+        often = lambda *given, **named: train(*given, **{**named, "save_every": 0.0})  # noqa: E731
+        monkeypatch.setattr(f"clinprompt.stages.{stage}.train", often)
     settings, opened = backbones["bert"]
     given = AdaptSettings(
         backbone=settings, method=METHODS[name], prompt=PROMPT, targets=(data / "links", data / "meds")
     )
     with pytest.raises(Killed):
         adapt(given, runs=tmp_path, opened=opened, progress=dying)
-    resumed = adapt(given, runs=tmp_path, opened=opened)
+    resumed = adapt(given, runs=tmp_path, opened=opened, progress=counting)
+    assert saves and len(seen) < sum(totals), "it began anew"
     straight = adapted("bert", name)
     assert read_adapted(resumed.outputs) == read_adapted(straight.outputs)
     files = [path.relative_to(resumed.outputs) for path in resumed.outputs.rglob("*.safetensors")]

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError
 from clinprompt.schema.document import Document, Span
 from clinprompt.schema.example import Answer, Example, Split
@@ -153,6 +154,16 @@ def test_earlier_examples_are_practised_beside_the_corrections(given, monkeypatc
         assert set(dev) <= notes and not set(dev) & set(train)
     assert {note for train, dev in trained[-1:] for note in [*train, *dev]} == notes | {"Slept well.", "No pain."}
     open_bank(settings.bank).remove(made.prompt)
+
+
+def test_two_at_once_do_not_take_each_others_files(given):
+    settings, opened, kept, task = given
+    work = kept.folder / stage.WORK
+    with Lock(work / f".{task.name}.lock").waited_for(0):
+        (work / "meds@1").mkdir()
+        with pytest.raises(InputError, match="is working on a new version of meds"):
+            renew(settings, opened=opened)
+        assert (work / "meds@1").exists()
 
 
 def test_what_cannot_be_replayed_is_refused(given, tmp_path):

@@ -212,6 +212,19 @@ def devices(device: str) -> list[torch.device]:
     return [found]
 
 
+def accelerated(device: str) -> bool:
+    """Whether a setting as of :func:`devices` names an accelerator; one that is named need not be in this machine.
+
+    Raises :class:`InputError` for what is no device.
+    """
+    if device in ("auto", "spread"):
+        return devices(device)[0].type == "cuda"
+    try:
+        return torch.device(device).type == "cuda"
+    except RuntimeError:
+        raise InputError(f"there is no device {device!r}", allowed=_DEVICES) from None
+
+
 def _placing(places: list[torch.device]) -> dict[str, Any]:
     if len(places) == 1:
         return {"device_map": {"": places[0]}}

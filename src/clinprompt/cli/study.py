@@ -45,6 +45,13 @@ def plan(
     study: File,
     measure: Annotated[bool, typer.Option("--measure", help="Run a few steps of each method first.")] = False,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note, for the memory.")] = 1024,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where it shall run, for the memory: cpu, cuda …; need not be in this machine.",
+            show_default="the study's; auto is this machine",
+        ),
+    ] = None,
     data_root: DataRoot = None,
     out: Out = None,
     sets: Sets = None,
@@ -66,7 +73,10 @@ def plan(
     done = {one.key: finished(one, archive, runs) is not None for one in gangs}
     times = effort.times(gangs, archive, effort.read_measured(archive.folder), done=done)
     answer = settings.score.answer_tokens
-    memory = {one.key: effort.memory_of(one, tokens=tokens, answer=answer) for one in _first_of_each(gangs)}
+    memory = {
+        one.key: effort.memory_of(one, tokens=tokens, answer=answer, device=device or "")
+        for one in _first_of_each(gangs)
+    }
     lines = plan_lines(gangs, archive, done=done, times=times, memory=memory)
     axes = grid(parts)
     console.table(
@@ -89,7 +99,7 @@ def plan(
         "trials",
         "left",
         "from",
-        f"GiB at {tokens} tokens",
+        f"GiB at {tokens} tokens" + (f", {device}" if device else ""),
     )
     console.table(columns, rows, title="Gangs: a method with one seed on every target, shot count and draw")
     for name, trials in unequal(gangs).items():

@@ -127,7 +127,7 @@ class RelaySession:
 
     def likelihoods(self, requests: Sequence[Request], choices: Sequence[Sequence[str]]) -> list[list[float]]:
         """Log-probability in nats of each request's possible answers."""
-        return self._asked(lambda: self.relay.engine.likelihoods(requests, choices))
+        return self._asked(lambda: self.relay.engine.likelihoods(requests, choices, terms=self._terms()))
 
     def _asked(self, ask: Callable[[], Value]) -> Value:
         """What the engine says, unless nobody wants to know any more.
@@ -154,20 +154,26 @@ class _Telling:
 
     def __init__(self, stops: Sequence[str], heard: Heard) -> None:
         self.stops, self.heard = stops, heard
-        self.text, self.told, self.pieces = "", 0, 0
+        self.text, self.told, self.pieces = "", "", 0
 
     def go_on(self, text: str) -> None:
         """Hear of more text."""
         self.text += text
         self.pieces += bool(text)
-        places = [place for stop in self.stops if (place := self.text.find(stop)) >= 0]
-        self._tell(self.text[: min(places)] if places else sure(self.text, self.stops), done=False)
+        whole = self._stopped()
+        new = (whole if whole != self.text else sure(whole, self.stops))[len(self.told) :]
+        if new:
+            self.told += new
+            self.heard(Written(new, self.pieces, None, 0.0))
 
     def end(self, answer: RawAnswer) -> None:
         """Tell what was held back; what was told already cannot be taken back."""
-        self._tell(answer.text, done=True, tokens=answer.tokens)
+        # Some servers leave blanks and special tokens out of texts, which the answer's tokens have.
+        whole = answer.text if self.told in answer.text else self._stopped()
+        rest = whole[whole.find(self.told) + len(self.told) :]
+        self.heard(Written(rest, answer.tokens, None, 0.0, done=True))
 
-    def _tell(self, text: str, *, done: bool, tokens: int | None = None) -> None:
-        new, self.told = text[self.told :], max(self.told, len(text))
-        if new or done:
-            self.heard(Written(new, self.pieces if tokens is None else tokens, None, 0.0, done=done))
+    def _stopped(self) -> str:
+        """The text up to a stop text."""
+        places = [place for stop in self.stops if (place := self.text.find(stop)) >= 0]
+        return self.text[: min(places)] if places else self.text

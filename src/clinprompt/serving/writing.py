@@ -75,8 +75,9 @@ class AnswerWriting:
 
     async def whole(self) -> tuple[str, list[Token], RawAnswer]:
         """The finished text, its tokens, and the engine's record of it."""
-        steps = [step async for step in self.steps()]
-        return "".join(step.text for step in steps), [step.token for step in steps if step.token], await self.answer
+        tokens = [step.token async for step in self.steps() if step.token]
+        answer = await self.answer
+        return answer.text.removeprefix(self.joint), tokens, answer
 
     def _ended(self, answer: asyncio.Future[RawAnswer]) -> None:
         """End the steps; how an answer ended is taken note of even where nobody waits for it any more."""

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from clinprompt.data.chance import draw_number
+from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError
 from clinprompt.evaluation.score import score_task
 from clinprompt.metrics import METRICS
@@ -128,14 +129,15 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
     if len(parts) == 1 and not seen:  # nothing would be left to train on
         parts = []
     work = private(private(settings.corrections) / WORK) / before.reference
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        prompts = _trained(settings, opened, before, task, notes, parts, replay, private(work), progress)
-        compared = _compared(settings, opened, bank, before, task, parts, prompts, progress) if parts else None
-        made = _added(bank, before, prompts[-1], compared, work)
-    finally:
+    with Lock(work.with_name(f".{task.name}.lock"), what=f"a new version of {before.name}").waited_for(0):
         shutil.rmtree(work, ignore_errors=True)
-    corrections.tell_seen(task.name, made.reference, [*seen.union(notes)])
+        try:
+            prompts = _trained(settings, opened, before, task, notes, parts, replay, private(work), progress)
+            compared = _compared(settings, opened, bank, before, task, parts, prompts, progress) if parts else None
+            made = _added(bank, before, prompts[-1], compared, work)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        corrections.tell_seen(task.name, made.reference, [*seen.union(notes)])
     unseen = len(set(notes) - seen)
     return Renewed(made.reference, before.reference, len(notes), len(everything), unseen, len(replay), compared)
 

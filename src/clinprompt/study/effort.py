@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from clinprompt.backbones.loading import DTYPES, blueprint, devices
+from clinprompt.backbones.loading import DTYPES, accelerated, blueprint
 from clinprompt.backbones.memory import Work, estimate
 from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.published import ENCODER_TYPES
@@ -47,10 +47,11 @@ class Rate:
         return self.fixed + steps * self.step + looks * self.look + examples * self.example
 
 
-def memory_of(planned: PlannedGang, *, tokens: int, answer: int) -> int | None:
+def memory_of(planned: PlannedGang, *, tokens: int, answer: int, device: str = "") -> int | None:
     """Bytes that training a gang takes on notes of so many tokens; ``None`` where no formula is known.
 
-    Weights that train are known for encoders only.
+    Weights that train are known for encoders only. ``device`` takes the place of the one of the study; what it names
+    need not be in this machine, on which ``auto`` depends.
     """
     recipe, gang = planned.part.recipe, planned.gang
     own, settings = recipe.methods[gang.method], recipe.backbone
@@ -59,11 +60,11 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int) -> int | None:
     encodes = model.config.model_type in ENCODER_TYPES
     if row.weights != "frozen" and not (encodes and row.weights == "all"):
         return None
-    place = devices(settings.device)[0]
+    accelerator = accelerated(device or settings.device)
     budget: Budget | None = getattr(own, "budget", None)
     members = len(planned.cells) * len(budget.rates) if budget and row.gangs else 1
     length = getattr(own, "length", None) or recipe.prompt.length
-    at_once = (budget.tokens_per_forward if budget else None) or (2048 if place.type == "cpu" else 8192)
+    at_once = (budget.tokens_per_forward if budget else None) or (8192 if accelerator else 2048)
     rows = members * budget.batch if budget else 8
     if isinstance(own, InContext):
         tokens += room_of(own, context_length(model.config.get_text_config()))
@@ -79,9 +80,7 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int) -> int | None:
         unfrozen=encodes and row.weights == "all",
         head_width=settings.head_width,
     )
-    found = estimate(
-        model, work, dtype=DTYPES[settings.dtype], weights=settings.weights, accelerator=place.type == "cuda"
-    )
+    found = estimate(model, work, dtype=DTYPES[settings.dtype], weights=settings.weights, accelerator=accelerator)
     return found.total
 
 

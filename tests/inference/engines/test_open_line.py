@@ -76,12 +76,39 @@ def test_a_server_that_knows_no_streams_is_asked_for_the_whole():
 
     wire = Wire(URL, transport=httpx.MockTransport(answer))
     for _ in range(2):
-        [made] = wire.several([{"prompt": "x"}], terms=Terms())
+        [made] = wire.several([{"prompt": "x"}], terms=Terms(), heard=lambda piece: None)
         assert made["choices"][0]["text"] == "ok"
     assert ["stream" in one for one in sent] == [True, False, False]
     # One that pays no heed to it answers as always.
     [made] = asked(httpx.Response(200, json=piece("ok", "stop")))
     assert made["choices"][0]["text"] == "ok"
+
+
+def test_what_is_cut_is_not_sent_again_and_shares_no_connection():
+    gone, sent = threading.Event(), []
+
+    def answer(request):
+        sent.append(request.headers["connection"])
+        gone.set()
+        return httpx.Response(503, headers={"retry-after": "0.3"})
+
+    wire = Wire(URL, transport=httpx.MockTransport(answer))
+    with pytest.raises(Cancelled):
+        wire.several([{"prompt": "x"}], terms=Terms(None, gone), heard=lambda piece: None)
+    time.sleep(0.6)
+    assert sent == ["close"]
+
+
+def test_scores_are_waited_for_no_longer_than_they_are_wanted(checkpoint, server, url):
+    _, theirs = both(checkpoint, url)
+    request = theirs.request(questions(checkpoint)[0])
+    [known] = theirs.engine.likelihoods([request], [["a", "b"]], terms=Terms())
+    assert known == pytest.approx(theirs.engine.likelihoods([request], [["a", "b"]])[0])
+    server.delay, begun = 1.0, time.monotonic()
+    with pytest.raises(Expired):
+        theirs.engine.likelihoods([request], [["a", "b"]], terms=Terms(begun + 0.2))
+    assert time.monotonic() - begun < 0.9
+    wait_until(lambda: server.under_way == 0)
 
 
 def test_comments_and_other_fields_of_events_are_passed_over():

@@ -1,12 +1,12 @@
 """Several processes: the same bytes as one, and what happens when one dies."""
 
 from collections import Counter
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 import pytest
 
 from clinprompt.errors import InputError
-from clinprompt.stages.batch.cluster import on_cluster
+from clinprompt.stages.batch.cluster import _cluster, on_cluster
 from clinprompt.stages.batch.executors import in_processes
 from clinprompt.stages.batch.job import Job
 from clinprompt.stages.predict import predict
@@ -59,6 +59,15 @@ def test_ray_writes_the_same_bytes(models, tiny, notes, tmp_path, monkeypatch):
     two = batch_settings(models, notes, tmp_path / "two" / "o.jsonl", batch={"executor": "ray"})
     assert predict(two).notes == COUNT
     assert files_of(one.out.parent) == files_of(two.out.parent)
+
+
+def test_a_cluster_that_nobody_named_is_never_joined(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray = MagicMock()
+    ray.is_initialized.return_value = False
+    with _cluster(ray, 2):
+        assert ray.init.call_args.kwargs["address"] == "local"
+    ray.shutdown.assert_called_once_with()
 
 
 def test_without_ray_a_paragraph_says_what_to_install(models, notes, tmp_path):

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from clinprompt.errors import InputError
+from clinprompt.inference.engines.unanswered import Cancelled
 
 if TYPE_CHECKING:
     import httpx
@@ -23,6 +24,11 @@ class OpenLine:
 
     def __init__(self) -> None:
         self._lock, self._answer, self._cut = Lock(), None, False
+
+    def check(self) -> None:
+        """Raise :class:`Cancelled` when it was cut: nobody waits for the answer any more."""
+        if self._cut:
+            raise Cancelled("the answer was cancelled")
 
     def hold(self, answer: httpx.Response) -> None:
         """From now on this is the answer's connection."""

@@ -80,7 +80,7 @@ class OpenAIEngine:
             for i, ids in zip(order, sent, strict=True)
         )
         found: dict[int, RawAnswer] = {}
-        tell = lambda piece: heard(text_of(piece))  # noqa: E731
+        tell = None if terms is None else lambda piece: heard(text_of(piece))
         contents = self.wire.several(bodies, watch=watch, terms=terms, heard=tell)
         for i, ids, content in zip(order, sent, contents, strict=True):
             said = self.asking.read(content)
@@ -88,10 +88,13 @@ class OpenAIEngine:
             found[i] = self._answer(said, generation)
         return [found[i] for i in range(len(requests))]
 
-    def likelihoods(self, requests: Sequence[Request], choices: Sequence[Sequence[str]]) -> list[list[float]]:
+    def likelihoods(
+        self, requests: Sequence[Request], choices: Sequence[Sequence[str]], *, terms: Terms | None = None
+    ) -> list[list[float]]:
         """Log-probability in nats of each request's possible answers, each with its end token.
 
-        Raises :class:`InputError` for a server that gives none.
+        When they are not wanted any more by the ``terms``, nothing more is sent and the reason is raised. Raises
+        :class:`InputError` for a server that gives none.
         """
         backbone = self.checkpoint.backbone
         given = [
@@ -99,7 +102,7 @@ class OpenAIEngine:
             for one, texts in zip(requests, choices, strict=True)
             for text in texts
         ]
-        values = iter(likelihoods(self.asking, given))
+        values = iter(likelihoods(self.asking, given, terms=terms))
         return [[next(values) for _ in texts] for texts in choices]
 
     def close(self) -> None:

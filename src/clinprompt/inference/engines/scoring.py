@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from clinprompt.errors import InputError
 from clinprompt.inference.engines.asking import REFERENCE, Asking, Scoring, spread, tolerance
 from clinprompt.inference.engines.completion import Completion
+from clinprompt.inference.engines.ticket import Terms
 from clinprompt.inference.engines.wire import AGAIN, Refused
 from clinprompt.prompts.exports.token_map import TokenPrompt
 
@@ -64,16 +65,20 @@ def scores_as_recorded(asking: Asking, prompt: TokenPrompt, *, clearly: bool = F
 
 
 def likelihoods(
-    asking: Asking, given: Sequence[Given], *, watch: Callable[[int], None] = lambda rows: None
+    asking: Asking,
+    given: Sequence[Given],
+    *,
+    watch: Callable[[int], None] = lambda rows: None,
+    terms: Terms | None = None,
 ) -> list[float]:
-    """Log-probability in nats of each answer behind its request.
+    """Log-probability in nats of each answer behind its request; raises the reason when ``terms`` are broken.
 
     Raises :class:`InputError` for a server that does not say.
     """
     if asking.scoring == "echo":
-        return _echoed(asking, given, watch)
+        return _echoed(asking, given, watch, terms)
     if asking.scoring == "forced":
-        return _forced(asking, given, watch)
+        return _forced(asking, given, watch, terms)
     raise InputError(
         "this engine gives no log-probabilities of given answers, which the choice between several answers needs",
         where=asking.wire.url,
@@ -82,10 +87,10 @@ def likelihoods(
     )
 
 
-def _echoed(asking: Asking, given: Sequence[Given], watch: Callable[[int], None]) -> list[float]:
+def _echoed(asking: Asking, given: Sequence[Given], watch: Callable[[int], None], terms: Terms | None) -> list[float]:
     """The server reads request and answer, and says how likely each token of both was."""
     bodies = (asking.body([*one.ids, *one.answer], tokens=1, where=one.where, echo=True, logprobs=1) for one in given)
-    found = [asking.read(content) for content in asking.wire.several(bodies, watch=watch)]
+    found = [asking.read(content) for content in asking.wire.several(bodies, watch=watch, terms=terms)]
     values = []
     for one, said in zip(given, found, strict=True):
         chances = said.chances[len(one.ids) : len(one.ids) + len(one.answer)]
@@ -95,7 +100,7 @@ def _echoed(asking: Asking, given: Sequence[Given], watch: Callable[[int], None]
     return values
 
 
-def _forced(asking: Asking, given: Sequence[Given], watch: Callable[[int], None]) -> list[float]:
+def _forced(asking: Asking, given: Sequence[Given], watch: Callable[[int], None], terms: Terms | None) -> list[float]:
     """One request per token, in which the token is given so much weight that it is written; equal ones only once."""
     steps: dict[tuple[tuple[int, ...], int], str] = {}
     for one in given:
@@ -105,7 +110,7 @@ def _forced(asking: Asking, given: Sequence[Given], watch: Callable[[int], None]
         asking.body(ids, tokens=1, where=where, logprobs=1, logit_bias={str(token): BIAS})
         for (ids, token), where in steps.items()
     )
-    found = [asking.read(content) for content in asking.wire.several(bodies)]
+    found = [asking.read(content) for content in asking.wire.several(bodies, terms=terms)]
     values = {
         step: _first(asking, step[1], said, where) for (step, where), said in zip(steps.items(), found, strict=True)
     }

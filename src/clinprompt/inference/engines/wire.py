@@ -134,17 +134,17 @@ class Wire:
         *,
         watch: Callable[[int], None] = lambda rows: None,
         terms: Terms | None = None,
-        heard: Callable[[Mapping[str, Any]], None] = lambda piece: None,
+        heard: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> list[dict[str, Any]]:
         """The answers to many requests in their order; the first failure ends them all.
 
-        With ``terms`` answers come as streams, where the server has them: ``heard`` hears each piece, and when they are
-        not wanted any more the connections are cut, so that the server need not finish them, and the reason is raised.
+        When the ``terms`` are broken, nothing more is sent and the reason is raised. With ``heard``, which hears each
+        piece, they come as streams, where the server has them; their connections are then cut, so that it may stop.
         """
         lines: list[OpenLine] = []
 
         def asked(body: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
-            if terms is None:
+            if heard is None:
                 return lambda: self.complete(body)
             lines.append(OpenLine())
             return lambda line=lines[-1]: self._streamed(body, line, heard)
@@ -178,10 +178,11 @@ class Wire:
         """The answer as one, each piece of it told when it comes; in one piece from a server that has no streams."""
         import httpx
 
+        line.check()
         if not self.streams:
             return self.complete(body)
         more = {"stream": True, "stream_options": {"include_usage": True}}
-        answer = self._send("POST", "completions", {**body, **more}, streams=True)
+        answer = self._send("POST", "completions", {**body, **more}, line=line)
         try:
             line.hold(answer)
             if answer.is_success and answer.headers.get("content-type", "").startswith("text/event-stream"):
@@ -199,21 +200,27 @@ class Wire:
             answer.close()
         if answer.status_code not in NOT_STREAMED:
             return self._content(answer, "completions")
+        line.check()
         whole = self.complete(body)
         self.streams = False
         return whole
 
     def _send(
-        self, method: str, route: str, body: Mapping[str, Any] | None, *, first: bool = False, streams: bool = False
-    ) -> httpx.Response:
-        """What the server answers, after as many attempts as it takes; with ``streams`` only its beginning is read."""
+        self, method: str, route: str, body: Mapping[str, Any] | None, *, first: bool = False,
+        line: OpenLine | None = None,
+    ) -> httpx.Response:  # fmt: skip
+        """What the server answers, after as many attempts as it takes; for a ``line`` only its beginning is read."""
         import httpx
 
+        # Another request must not get the connection of one that is cut the moment it ends.
+        headers = {"Connection": "close"} if line else {}
         for sent in range(self.retries + 1):
             last = sent == self.retries
+            if line is not None:
+                line.check()
             try:
-                request = self.client.build_request(method, f"{self.url}/{route}", json=body)
-                answer = self.client.send(request, stream=streams)
+                request = self.client.build_request(method, f"{self.url}/{route}", json=body, headers=headers)
+                answer = self.client.send(request, stream=line is not None)
             except httpx.TimeoutException as error:
                 if isinstance(error, httpx.ConnectTimeout) and not (first or last):
                     self._pause(sent, "")

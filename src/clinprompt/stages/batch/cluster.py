@@ -57,7 +57,8 @@ def _cluster(ray: Any, actors: int) -> Iterator[None]:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=False)
     else:
-        ray.init(num_cpus=actors + 1, include_dashboard=False, log_to_driver=False)  # one core for Ray's own reading
+        # One core for Ray's own reading; never a cluster of somebody else that happens to run here.
+        ray.init(address="local", num_cpus=actors + 1, include_dashboard=False, log_to_driver=False)
     try:
         yield
     finally:
