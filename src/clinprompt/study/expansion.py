@@ -177,7 +177,8 @@ def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tu
     sources = None
     if study.sources and needs:
         # As they are, not dumped: of a variant those fields count that it gives, its defaults among them.
-        sources = Sources(tasks=tasks, **{name: getattr(study.sources, name) for name in study.sources.model_fields_set})
+        own = {name: getattr(study.sources, name) for name in study.sources.model_fields_set}
+        sources = Sources(tasks=tasks, **own)
     return Recipe(
         name=f"{study.name}: {title}",
         description=study.description,
