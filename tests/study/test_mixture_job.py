@@ -106,6 +106,16 @@ def test_the_metaprompt_is_the_same_with_a_method_that_needs_teachers_and_withou
         (Recipe, {"methods": {"r": {"kind": "routing"}}}, "so does routing, unless `experts` is a number"),
         (Recipe, {"methods": {"r": {"kind": "routing", "experts": 0}}}, "experts"),
         (Study, {"methods": {"a": {"kind": "attention"}}}, "spot and attention need `sources`"),
+        (
+            Recipe,
+            {"methods": {"s": {"kind": "spot"}}, "sources": {"tasks": SOURCES}, "metaprompt": "m"},
+            "does not hold these prompts, and is left out",
+        ),
+        (
+            Study,
+            {"methods": {"s": {"kind": "spot"}}, "sources": {}, "metaprompts": {"tiny": "m"}},
+            "do not hold these prompts, and are left out",
+        ),
         (Study, {"methods": {"r": {"kind": "routing"}}}, "so does routing, unless `experts` is a number"),
     ],
 )
