@@ -55,6 +55,12 @@ def test_experts_of_ones_own_need_no_metaprompt(here, clinprompt):
     assert re.search(weights, plain(made.out + made.err))
 
 
+def test_sources_in_words_have_the_embedded_metaprompt_too(tmp_path, monkeypatch, clinprompt):
+    monkeypatch.chdir(tmp_path)
+    failed = clinprompt("adapt", "nowhere", "--method", "routing", "--set", "method.experts=sources")
+    assert failed.code == 2 and "nowhere" in failed.err and "metaprompt" not in failed.err
+
+
 def test_what_is_missing_is_said_in_one_paragraph(here, clinprompt):
     for arguments, said in (
         (("attention",), "the run in which `clinprompt teach` made the sources' prompts"),

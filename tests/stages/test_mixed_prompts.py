@@ -89,6 +89,7 @@ def test_cells_become_plain_prompts_with_what_they_weigh(name, made, family, bac
         prompt = load_prompt(run.outputs / cell.file, backbone=opened.identity)
         assert prompt.vectors.shape == (P, H) and prompt.card.method == METHODS[name].kind
         assert sorted(prompt.card.lineage.sources) == ([] if "experts" in name else list(SOURCES))
+        assert prompt.card.rank == (1 if METHODS[name].kind == "routing" and "experts" not in name else None)
         assert sorted(cell.weights) == names
         assert torch.tensor(list(cell.weights.values())).sum(dim=0).tolist() == pytest.approx([1.0] * segments)
     assert all(values == pytest.approx([1 / len(names)] * segments) for values in start.weights.values())
@@ -204,6 +205,8 @@ def test_what_a_method_lacks_is_said(made, family, backbones, data, tmp_path):
         asked(Routing(experts=2), metaprompt=metaprompt)
     with pytest.raises(ValidationError, match="are for `experts: sources`"):
         Routing(experts=2, weights="loss")
+    with pytest.raises(ValidationError, match="the sources' have theirs"):
+        Routing(rank=2)
     for method, said in (
         (Routing(segments=5), "cannot have 5 segments"),
         (Routing(experts=2, rank=5), "cannot have 5 components"),

@@ -141,6 +141,17 @@ def test_names_of_variants_are_not_part_of_a_gangs_key(tmp_path):
     assert {name for name in first if first[name] != changed[name]} == {"decomposition"}
 
 
+def test_a_variant_goes_back_to_what_is_usual(tmp_path):
+    unusual = "distill_start: vocabulary\n  decomposed: false\n  placement: prefix"
+    back = "{decomposed: true, placement: null, weight: 0}"
+    text = STUDY.replace("distill_start: vocabulary", unusual).replace(
+        "undistilled: {weight: 0}", f"undistilled: {back}"
+    )
+    made_of = {one.gang.method: one.configuration.sources for one in planned(parts_of(made(tmp_path, text)))}
+    assert (made_of["both"].decomposed, made_of["both"].placement) == (False, "prefix")
+    assert (made_of["decomposition"].decomposed, made_of["decomposition"].placement) == (True, None)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -9,9 +9,12 @@ import pytest
 from clinprompt.errors import InputError
 from clinprompt.prompts.prompt_file import load_prompt
 from clinprompt.stages.adapted import read_adapted
+from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.overrides import load_config
+from clinprompt.stages.progress import silent
 from clinprompt.study.archive import Archive
 from clinprompt.study.expansion import parts_of, planned
+from clinprompt.study.ingredients import make_metaprompt, prepare_all
 from clinprompt.study.job import run_job
 from clinprompt.study.recipe import Recipe
 from clinprompt.study.running import Worker, run_gangs
@@ -77,6 +80,21 @@ def test_a_study_of_the_same_runs_the_same(job, same, folder, tmp_path):
     }
 
 
+def test_the_metaprompt_is_the_same_with_a_method_that_needs_teachers_and_without(same, folder, job):
+    runs, _ = job
+    undistilled = {"tasks": SOURCES, "teach": SHORT, "distill": SHORT, "weight": 0, "distill_start": "vocabulary"}
+    found = {}
+    for name, methods in (("with", METHODS), ("without", {"routing": METHODS["routing"]})):
+        recipe = Recipe(
+            **same | {"methods": methods}, backbone={"path": str(folder)}, targets=("lab-flag",), sources=undistilled
+        )
+        _, sources = prepare_all(recipe, runs=runs, progress=silent, say=lambda *_: None)
+        given = {"runs": runs, "opened": open_backbone(recipe.backbone), "progress": silent, "say": lambda *_: None}
+        found[name] = make_metaprompt(recipe, sources, **given)
+    (taught, one), (none, other) = found["with"], found["without"]
+    assert taught is not None and none is None and one.path == other.path
+
+
 @pytest.mark.parametrize(
     "kind, changes, said",
     [
@@ -88,6 +106,16 @@ def test_a_study_of_the_same_runs_the_same(job, same, folder, tmp_path):
         (Recipe, {"methods": {"r": {"kind": "routing"}}}, "so does routing, unless `experts` is a number"),
         (Recipe, {"methods": {"r": {"kind": "routing", "experts": 0}}}, "experts"),
         (Study, {"methods": {"a": {"kind": "attention"}}}, "spot and attention need `sources`"),
+        (
+            Recipe,
+            {"methods": {"s": {"kind": "spot"}}, "sources": {"tasks": SOURCES}, "metaprompt": "m"},
+            "does not hold these prompts, and is left out",
+        ),
+        (
+            Study,
+            {"methods": {"s": {"kind": "spot"}}, "sources": {}, "metaprompts": {"tiny": "m"}},
+            "do not hold these prompts, and are left out",
+        ),
         (Study, {"methods": {"r": {"kind": "routing"}}}, "so does routing, unless `experts` is a number"),
     ],
 )

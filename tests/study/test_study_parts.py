@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from clinprompt.study.ablation import EFFECTS, ablations
-from clinprompt.study.archive import Archive, Gap
+from clinprompt.study.archive import Archive, GangRecord, Gap
 from clinprompt.study.group_table import GroupLine, GroupTable
 from clinprompt.study.paper_table import escaped
 from clinprompt.study.replicates import resampled
@@ -78,6 +78,14 @@ def test_a_gap_closes_when_its_gang_finishes_and_half_a_line_is_passed_over(tmp_
     assert "t, 5 shots, draw 0: diverged" in str(archive.gaps()[0])
     archive.add_gap(Gap("k", "part", "mpt", 1, "later", "InputError", when="2026-01-01T11:00:00.000+00:00"))
     assert [gap.reason for gap in archive.gaps()] == ["later", "diverged"]  # done once, gone and run again
+
+
+def test_a_record_that_does_not_say_when_it_began_closes_the_gap_of_its_gang(tmp_path):
+    archive = Archive(tmp_path)
+    for target in ("", "t"):
+        archive.add_gap(Gap("k", "p", "mpt", 1, "failed", "InputError", target, when="2026-01-01T10:00:00+00:00"))
+    archive.write_gang(GangRecord("k", "p", "mpt", 1, "a", "e"), {})
+    assert [gap.target for gap in archive.gaps()] == ["t"]
 
 
 def test_latex_shows_special_signs():

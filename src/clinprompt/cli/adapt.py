@@ -67,7 +67,8 @@ def adapt(
 
 def _takes_metaprompt(method: str, sets: Sequence[str] | None) -> bool:
     """Whether a method starts from a metaprompt: routing does unless it is given a number of experts."""
-    return method == "mpt" or (method == "routing" and not any(one.startswith("method.experts=") for one in sets or ()))
+    experts = [one.partition("=")[2] for one in sets or () if one.startswith("method.experts=")]
+    return method == "mpt" or (method == "routing" and experts in ([], ["sources"]))
 
 
 def _report(run: RunFolder, out: Path | None) -> None:

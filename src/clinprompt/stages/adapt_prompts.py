@@ -96,6 +96,13 @@ class _Given:
             return self.teachers.names
         return self.metaprompt.card.tasks if self.metaprompt else ()
 
+    @property
+    def rank(self) -> int | None:
+        """The rank of the factors that the prompts are made of; those of a mixture are the metaprompt's own."""
+        if self.metaprompt is None or not self.metaprompt.factors:
+            return None
+        return self.method.rank if isinstance(self.method, Mpt) else self.metaprompt.card.rank
+
 
 @dataclass(frozen=True, slots=True)
 class _Gang:
@@ -164,7 +171,7 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             trainable=adapted.trainable,
             run=given.run.id,
             seed=settings.seed,
-            rank=method.rank if given.metaprompt and given.metaprompt.factors else None,
+            rank=given.rank,
             shots=None if plan.shots == "full" else int(plan.shots),
             sources=tuple(filter(None, [adapted.source])) if gang.start.chosen else given.sources,
         )

@@ -185,6 +185,8 @@ class Routing(Trained):
     def _nothing_without_effect(self) -> Routing:
         if self.experts != "sources" and (self.weights == "loss" or not self.train_metaprompt):
             raise ValueError("`weights: loss` and `train_metaprompt: false` are for `experts: sources`; leave them out")
+        if self.experts == "sources" and self.rank != type(self).model_fields["rank"].default:
+            raise ValueError("`rank` is that of experts of the task's own, the sources' have theirs; leave it out")
         return self
 
 

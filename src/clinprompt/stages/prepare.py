@@ -26,7 +26,7 @@ from clinprompt.tasks.catalog import load_task
 from clinprompt.tasks.mention import mention_words
 from clinprompt.tasks.task import DataSource, Task
 
-STAGE, VERSION = "prepare", 2
+STAGE, VERSION = "prepare", 3
 LEFT_OUT = "left out"
 """The entry of a finished run that counts what was left out because a target's test part holds it."""
 

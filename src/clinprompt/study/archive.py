@@ -128,7 +128,7 @@ class Archive:
         last: dict[tuple[str, str, str, int], Gap] = {}
         for gap in self._gap_lines():
             last[gap.key, gap.target, gap.shots, gap.draw] = gap
-        return [gap for gap in last.values() if (record := self.gang(gap.key)) is None or gap.when >= record.began]
+        return [gap for gap in last.values() if (record := self.gang(gap.key)) is None or _since(gap, record)]
 
     def _gap_lines(self) -> Iterator[Gap]:
         file = self.folder / GAPS
@@ -148,3 +148,8 @@ class Archive:
             raise InputError(
                 "this record of the study cannot be read", where=str(file), fix="remove it; the gang is reused"
             ) from error
+
+
+def _since(gap: Gap, record: GangRecord) -> bool:
+    """Whether the gap is of the run of this record or of a later one; records of before do not say when they began."""
+    return gap.when >= record.began if record.began else bool(gap.target)

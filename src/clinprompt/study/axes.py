@@ -67,7 +67,9 @@ def _shots(family: Sequence[PartResult]) -> list[str]:
 
 def _means(one: PartResult, shots: str) -> list[GroupLine]:
     """The means over all targets at one shot count, of methods without shots at every one."""
-    return [line for line in _all(one) if line.method != TRIVIAL and line.shots in (shots, "0")]
+    has = [line for line in _all(one) if line.method != TRIVIAL]
+    shot = {line.method for line in has if line.shots != "0"}
+    return [line for line in has if line.shots == shots or (line.shots == "0" and line.method not in shot)]
 
 
 def _all(one: PartResult) -> list[GroupLine]:

@@ -174,8 +174,11 @@ def _cells(whole: Configuration, inputs: Mapping[str, Path], contents: Mapping[s
 
 def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tuple[str, ...], length: int) -> Recipe:
     needs = any(map(from_sources, study.methods.values()))
-    # A variant's fields are those that it gives: what it does not give must not be written out.
-    sources = Sources(tasks=tasks, **study.sources.model_dump(exclude_unset=True)) if study.sources and needs else None
+    sources = None
+    if study.sources and needs:
+        # As they are, not dumped: of a variant those fields count that it gives, its defaults among them.
+        own = {name: getattr(study.sources, name) for name in study.sources.model_fields_set}
+        sources = Sources(tasks=tasks, **own)
     return Recipe(
         name=f"{study.name}: {title}",
         description=study.description,

@@ -48,7 +48,7 @@ class GangRuns:
 
 
 def gangs_of(recipe: Recipe) -> list[Gang]:
-    """The gangs of a recipe, method by method; what does not train has the first seed only."""
+    """The gangs of a recipe, method by method; the bare instruction, which no seed changes, has the first only."""
     return [
         Gang(name, seed, place)
         for name, method in recipe.methods.items()

@@ -68,8 +68,9 @@ def make_metaprompt(
     paths = tuple(item.path for item in sources.values())
     prompt = recipe.prompt.model_copy(update={"placement": given.placement or recipe.prompt.placement})
     taught = None
+    needed = needs_teachers(given.weight, given.distill_start)
     asked = not variant and any(map(from_teachers, recipe.methods.values()))  # as the start of their own prompts
-    if asked or needs_teachers(given.weight, given.distill_start):
+    if asked or needed:
         say("teach", f"{len(paths)} teachers, {given.teach.steps} steps side by side")
         taught = teach(
             TeachSettings(
@@ -90,8 +91,9 @@ def make_metaprompt(
     distilled = distill(
         DistillSettings(
             backbone=recipe.backbone,
-            teachers=taught.path if taught else None,
-            prompt=None if taught else prompt,
+            # Not those that only other methods ask for: the metaprompt is the same with these methods and without.
+            teachers=taught.path if taught and needed else None,
+            prompt=None if needed else prompt,
             sources=paths,
             rank=given.rank if given.decomposed else 1,
             shift=given.shift if given.decomposed else "product",

@@ -155,9 +155,9 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _teachers_where_they_are_needed(self) -> Recipe:
-        if any(map(from_teachers, self.methods.values())) and self.sources is None:
+        if any(map(from_teachers, self.methods.values())) and (self.sources is None or self.metaprompt is not None):
             raise ValueError(
                 "methods spot and attention start from the prompts of the sources, and need `sources`; a `metaprompt` "
-                "file does not hold these prompts"
+                "file does not hold these prompts, and is left out"
             )
         return self

@@ -106,10 +106,10 @@ class Study(Settings):
                 )
             if self.metaprompts and set(self.metaprompts) != set(self.backbones):
                 raise ValueError("`metaprompts` needs one file for each of the `backbones`, under the same name")
-        if any(map(from_teachers, self.methods.values())) and self.sources is None:
+        if any(map(from_teachers, self.methods.values())) and (self.sources is None or self.metaprompts):
             raise ValueError(
                 "spot and attention need `sources` (how to make the prompts that they start from); `metaprompts` do "
-                "not hold these prompts"
+                "not hold these prompts, and are left out"
             )
         if self.metaprompts and (self.lengths or self.source_counts):
             raise ValueError("`metaprompts` have their length and sources: leave out `lengths`, `source_counts`")
