@@ -50,3 +50,8 @@ def test_faulty_methods_are_told_of_by_themselves(tmp_path):
     path.write_text("name: a\ntargets: [lab-flag]\nmethods: {a: {kind: lorra}}\ncompare: {a: [b]}\n")
     with pytest.raises(InputError, match="lorra"):
         load_config(path, Recipe)
+
+
+def test_a_target_that_taught_the_metaprompt_is_refused(tmp_path):
+    with pytest.raises(InputError, match="source and target of the same recipe: lab-flag"):
+        load(tmp_path, "sources: {tasks: [medications, lab-flag]}\n")

@@ -143,6 +143,12 @@ class Recipe(Settings):
         return compare
 
     @model_validator(mode="after")
+    def _sources_are_no_targets(self) -> Recipe:
+        if both := sorted(set(self.sources.tasks) & set(self.targets)) if self.sources else []:
+            raise ValueError(f"a task cannot be source and target of the same recipe: {', '.join(both)}")
+        return self
+
+    @model_validator(mode="after")
     def _a_metaprompt_for_mpt(self) -> Recipe:
         needs = any(map(from_metaprompt, self.methods.values()))
         if needs and (self.sources is None) == (self.metaprompt is None):
