@@ -88,6 +88,9 @@ def test_silenced_prompts_and_damaged_scorers_are_noticed(adapted, backbones):
         damaged = prompt.heads | {"edges": prompt.heads["edges"].flip(0)}
         with pytest.raises(InputError, match="does not act as it did"):
             check_reference(opened.backbone, SoftPrompt(prompt.vectors, prompt.card, damaged), where="x")
+        moved = prompt.heads | {"edge_bias": prompt.heads["edge_bias"] + 1.0}
+        with pytest.raises(InputError, match="does not act as it did"):
+            check_reference(opened.backbone, SoftPrompt(prompt.vectors, prompt.card, moved), where="x")
         matcher = prompt.heads | {"match_out": prompt.heads["match_out"] + 1.0}
         with pytest.raises(InputError, match="does not act as it did"):
             check_reference(opened.backbone, SoftPrompt(prompt.vectors, prompt.card, matcher), where="x")

@@ -19,7 +19,7 @@ name: two
 metaprompt: none.safetensors
 targets: [{root}/target.yaml]
 methods: {{lora: {{kind: lora}}}}
-sources: {{exclude_overlap: {exclude}, tasks: [{root}/source.yaml, {root}/target.yaml]}}
+sources: {{exclude_overlap: {exclude}, tasks: [{root}/source.yaml]}}
 """
 
 
@@ -87,7 +87,7 @@ def test_a_recipe_says_what_it_leaves_out(root, exclude):
     targets, sources = prepare_all(
         recipe, runs=root / "runs", progress=silent, say=lambda stage, text: said.append(text)
     )
-    assert list(targets) == ["target"] and list(sources) == ["source", "target"]
+    assert list(targets) == ["target"] and list(sources) == ["source"]
     count = len(sources["source"].part(Split.train))
     told = [text for text in said if "left out" in text]
     assert (count, len(told)) == ((10, 1) if exclude == "true" else (13, 0))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.encoder import EncoderBackbone
-from clinprompt.backbones.heads import EDGE_START, match_logits
+from clinprompt.backbones.heads import match_logits
 from clinprompt.backbones.protocol import Placement, PromptVectors, ReadingRow
 from clinprompt.errors import InputError
 from clinprompt.prompts.card import Reference
@@ -28,8 +28,9 @@ def reference(
 ) -> Reference:
     """The strongest logits on the fixed sentence, and the same without the prompt.
 
-    Of a decoder those of the next token; of an encoder those of the sentence's tokens as borders of an answer, and as
-    both of its borders, so that every scorer is heard. ``tokens`` are places in these lists, one behind the other.
+    Of a decoder those of the next token; of an encoder those of the sentence's tokens as borders of an answer, as both
+    of its borders, and the biases, so that every scorer is heard. ``tokens`` are places in these lists, one
+    behind the other.
     """
     prompted, bare = _logits(backbone, vectors, placement, heads or {})
     strongest = prompted.topk(min(STRONGEST, prompted.shape[1]), dim=1).indices
@@ -46,8 +47,8 @@ def check_reference(
 ) -> None:
     """Raise :class:`InputError` when the prompt no longer does what it did when it was made.
 
-    ``tolerance`` is relative to the largest of the recorded logits (rounding differs between machines and dtypes:
-    half precision is allowed 5 times as much).
+    ``tolerance`` is relative to the largest of the recorded logits of a kind (rounding differs between machines and
+    dtypes: half precision is allowed 5 times as much).
     """
     recorded = prompt.card.reference
     if recorded is None:
@@ -56,10 +57,13 @@ def check_reference(
     if prompt.vectors.numel() and torch.equal(prompted, bare):
         what = "the prompt has no effect on this backbone"
     else:
-        expected = torch.tensor(recorded.with_prompt)
-        worst = float(
-            (prompted.flatten()[list(recorded.tokens)] - expected).abs().max() / expected.abs().max().clamp_min(1.0)
-        )
+        places, T = list(recorded.tokens), prompted.shape[1]
+        expected = torch.zeros_like(prompted).flatten()
+        expected[places] = torch.tensor(recorded.with_prompt)
+        changed = torch.zeros_like(expected)
+        changed[places] = (prompted.flatten()[places] - expected[places]).abs()
+        largest = expected.view(-1, T).abs().amax(1).clamp_min(1.0)
+        worst = float((changed.view(-1, T).amax(1) / largest).max())
         exact = backbone.embeddings.dtype in (torch.float32, torch.float64) and backbone.autocast is None
         if worst <= (tolerance if exact else 5 * tolerance):
             return
@@ -73,7 +77,7 @@ def check_reference(
 def _logits(
     backbone: CausalBackbone | EncoderBackbone, vectors: Tensor, placement: Placement, heads: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Logits on the fixed sentence with and without the prompt ``[P, H]``: ``[1, V]``, of an encoder ``[3, T]``."""
+    """Logits on the fixed sentence with and without the prompt ``[P, H]``: ``[1, V]``, of an encoder ``[5, T]``."""
     if isinstance(backbone, EncoderBackbone):
         asked = backbone.ask(
             SpanQuestion("drug", "drug", SENTENCE), name="reference sentence", reserve=vectors.shape[-2]
@@ -90,13 +94,14 @@ def _logits(
 
 
 def _scores(backbone: EncoderBackbone, row: ReadingRow, prompts: PromptVectors) -> Tensor:
-    """Of each token of a context the logits of being a first one, a last one, and both: ``[3, T]``.
+    """Of each token of a context the logits of being a first one, a last one, and both, and their biases: ``[5, T]``.
 
-    The first two are counted from where training starts, else that constant would drown what a prompt changes.
+    The first two are counted from their biases, which stand by themselves: else these would drown what a prompt does.
     """
     output = backbone.forward([row], prompts, hidden_layers=(-1,))
     assert output.hidden is not None
     alone = torch.arange(len(output.edges), device=output.edges.device)
     heads = {name: tensor.to(output.edges.device) for name, tensor in prompts.heads.items()}
     both = match_logits(output.hidden, torch.stack([alone, alone], dim=1), torch.zeros_like(alone), heads)
-    return torch.cat([output.edges.T - EDGE_START, both[None]]).float().cpu()
+    bias = heads["edge_bias"][0, :, None].expand(2, len(alone))
+    return torch.cat([output.edges.T - bias, both[None], bias]).float().cpu()

@@ -70,7 +70,9 @@ def cosines(moved: Mapping[str, Tensor], sources: tuple[str, ...]) -> NDArray[np
 def _targets(found: PartResult) -> dict[str, Tensor]:
     assert found.result is not None
     methods = [
-        name for name, method in found.part.recipe.methods.items() if from_metaprompt(method) and not variant_of(method)
+        name
+        for name, method in found.part.recipe.methods.items()
+        if from_metaprompt(method) and not variant_of(method) and not getattr(method, "random_metaprompt", False)
     ]
     prompts: dict[str, Tensor] = {}
     for target in found.part.recipe.targets:
