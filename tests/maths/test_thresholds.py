@@ -19,7 +19,7 @@ def _f1(scores, right, answers, threshold):
 def test_no_border_is_better(pairs, missed):
     scores, right = [s / 2 for s, _ in pairs], [r for _, r in pairs]
     answers = sum(right) + missed
-    found = best_threshold(torch.tensor(scores), torch.tensor(right, dtype=torch.bool), answers=answers)
+    found = best_threshold(torch.tensor(scores), torch.tensor(right, dtype=torch.bool), answers=answers, least=0.0)
     best = max((_f1(scores, right, answers, t / 4 - 5) for t in range(44)), default=0.0)
     assert _f1(scores, right, answers, found) == pytest.approx(best)
 
@@ -29,3 +29,13 @@ def test_without_anything_to_choose_by_it_stays():
     assert best_threshold(torch.tensor([]), none, answers=3) == 0.0
     assert best_threshold(torch.tensor([-1.0]), torch.tensor([False]), answers=3) == 0.0
     assert best_threshold(torch.tensor([1.0, 0.5]), torch.tensor([True, True]), answers=2) == 0.0
+
+
+def test_a_flood_of_false_answers_is_not_taken():
+    scores = -torch.arange(1.0, 31.0)
+    right = torch.zeros(30, dtype=torch.bool)
+    right[[19, 29]] = True
+    assert best_threshold(scores, right, answers=2) == 0.0
+    right[0] = True
+    assert best_threshold(scores, right, answers=3) == -1.5
+    assert best_threshold(scores[19:], right[19:], answers=3) == -20.5

