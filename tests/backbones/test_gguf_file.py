@@ -100,10 +100,11 @@ def test_what_is_no_gguf_file_is_refused_and_nothing_is_written(tmp_path):
 def test_a_broken_file_is_refused_in_one_paragraph(tmp_path):
     _write(write_tiny(tmp_path / "tiny"), tmp_path / "tiny.gguf")
     whole = (tmp_path / "tiny.gguf").read_bytes()
-    (tmp_path / "tiny.gguf").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="cannot be read"):
-        unpack(tmp_path / "tiny.gguf", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    for length in (8, 100, len(whole) // 2):
+        (tmp_path / "tiny.gguf").write_bytes(whole[:length])
+        with pytest.raises(InputError, match="cannot be read"):
+            unpack(tmp_path / "tiny.gguf", tmp_path / "out")
+        assert not (tmp_path / "out").exists()
 
 
 def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -142,11 +143,7 @@ class EncoderBackbone:
         Any number of rows: they are run by length, at most ``tokens_at_once`` tokens together.
         """
         answers: list[list[TokenSpan]] = [[] for _ in rows]
-        owners = prompts.owners(len(rows))
-        for part in self._parts(rows, owners, prompts):
-            chosen = PromptVectors(
-                prompts.vectors, prompts.placement, tuple(owners[b] for b in part), prompts.lengths, prompts.heads
-            )
+        for part, chosen in self._parts(rows, prompts):
             for b, found in zip(part, self._read([rows[b] for b in part], chosen, flat=flat), strict=True):
                 answers[b] = found
         return answers
@@ -159,16 +156,12 @@ class EncoderBackbone:
         the ``LIKELY`` likeliest first and last tokens of each row.
         """
         scores, right = [], []
-        owners = prompts.owners(len(rows))
-        for part in self._parts(rows, owners, prompts):
-            chosen = PromptVectors(
-                prompts.vectors, prompts.placement, tuple(owners[b] for b in part), prompts.lengths, prompts.heads
-            )
-            some = [rows[b] for b in part]
+        for part, chosen in self._parts(rows, prompts):
+            some, owners = [rows[b] for b in part], chosen.owners(len(part))
             batch, states, _ = self._states(some, chosen, ())
-            edges = self._edges(states, batch, chosen.owners(len(some)), chosen)
+            edges = self._edges(states, batch, owners, chosen)
             start = 0
-            for row, owner in zip(some, chosen.owners(len(some)), strict=True):
+            for row, owner in zip(some, owners, strict=True):
                 own = slice(start, start + row.last - row.first)
                 logits = edges[own].masked_fill(~batch.counted[own, None], -torch.inf)
                 pairs = likely_pairs(logits)
@@ -202,15 +195,17 @@ class EncoderBackbone:
             start += row.last - row.first
         return answers
 
-    def _parts(self, rows: Sequence[ReadingRow], owners: Sequence[int], prompts: PromptVectors) -> list[list[int]]:
-        """Numbers of rows of similar length, at most ``tokens_at_once`` tokens with padding in a part."""
+    def _parts(self, rows: Sequence[ReadingRow], prompts: PromptVectors) -> Iterator[tuple[list[int], PromptVectors]]:
+        """Numbers of rows of similar length, at most ``tokens_at_once`` tokens with padding, and the prompts of them."""
+        owners = prompts.owners(len(rows))
         lengths = [row.length + prompts.length(owner) for row, owner in zip(rows, owners, strict=True)]
         parts: list[list[int]] = []
         for b in sorted(range(len(rows)), key=lambda b: -lengths[b]):  # so the first of a part is its longest
             if not parts or lengths[parts[-1][0]] * (len(parts[-1]) + 1) > self.tokens_at_once:
                 parts.append([])
             parts[-1].append(b)
-        return parts
+        for part in parts:
+            yield part, replace(prompts, owner=tuple(owners[b] for b in part))
 
     def _states(
         self, rows: Sequence[ReadingRow], prompts: PromptVectors, hidden_layers: Sequence[int]

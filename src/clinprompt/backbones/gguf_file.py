@@ -14,7 +14,7 @@ from clinprompt.errors import InputError
 MAGIC = b"GGUF"
 
 
-def unpack(file: Path, out: Path, *, dtype: str = "bfloat16", overwrite: bool = False) -> int:
+def unpack(file: Path, out: Path, *, dtype: str = "bfloat16") -> int:
     """Write the model and tokenizer of ``file`` to the folder ``out``; the number of parameters.
 
     Quantised weights are written out in ``dtype``: they keep the rounding that they have, and take its bytes. The
@@ -30,9 +30,10 @@ def unpack(file: Path, out: Path, *, dtype: str = "bfloat16", overwrite: bool = 
     try:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, **place)
         read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **place)
-    except (ValueError, KeyError, NotImplementedError, OSError) as fault:
+    except Exception as fault:  # a damaged file makes the parser fail anywhere, with errors of any kind
+        said = " ".join(str(fault).split())[:200]
         raise InputError(
-            f"this GGUF file cannot be read as a decoder: {type(fault).__name__}: {str(fault).splitlines()[0][:200]}",
+            f"this GGUF file cannot be read as a decoder: {type(fault).__name__}: {said}",
             where=str(file),
             fix="use the model's folder with safetensors instead",
         ) from fault
@@ -43,7 +44,7 @@ def unpack(file: Path, out: Path, *, dtype: str = "bfloat16", overwrite: bool = 
     model = type(read)(config).to(torch.float32)
     model.load_state_dict(read.state_dict())
     model.generation_config = read.generation_config
-    with whole_folder(out, overwrite=overwrite) as folder:
+    with whole_folder(out) as folder:
         model.to(getattr(torch, dtype)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return model.num_parameters()
