@@ -196,7 +196,7 @@ class EncoderBackbone:
         return answers
 
     def _parts(self, rows: Sequence[ReadingRow], prompts: PromptVectors) -> Iterator[tuple[list[int], PromptVectors]]:
-        """Numbers of rows of similar length, at most ``tokens_at_once`` tokens with padding, and the prompts of them."""
+        """Numbers of rows of similar length, at most ``tokens_at_once`` tokens with padding, and their prompts."""
         owners = prompts.owners(len(rows))
         lengths = [row.length + prompts.length(owner) for row, owner in zip(rows, owners, strict=True)]
         parts: list[list[int]] = []
