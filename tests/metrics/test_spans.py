@@ -11,7 +11,7 @@ from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
 from clinprompt.metrics.metric import Metric
-from clinprompt.metrics.spans import lenient_counts, span_f1, span_f1_lenient, strict_counts
+from clinprompt.metrics.spans import lenient_counts, nested_counts, span_f1, span_f1_lenient, span_f1_nested, strict_counts
 from clinprompt.schema.document import Span
 from clinprompt.schema.example import Answer
 
@@ -85,6 +85,32 @@ def test_lenient_finds_the_best_of_all_pairings(right, said):
         for order in itertools.permutations(long, len(short))
     )
     assert lenient_counts(right, said)[0] == best
+
+
+def test_nested_by_hand():
+    # Gold nested: the first three; flat: B 20-22, and C with a gap that holds D without sharing a character.
+    right = answer(("A", 0, 9), ("B", 0, 4), ("A", 3, 6), ("B", 20, 22), ("C", 30, 32, 34, 36), ("D", 32, 34))
+    said = answer(("A", 0, 9), ("B", 0, 4), ("B", 20, 22), ("C", 21, 23), ("D", 32, 34))
+    assert nested_counts(right, said) == (2, 4, 3)
+    assert value(span_f1_nested(), [(right, said)]) == pytest.approx(100 * 4 / 7)
+    assert value(span_f1_nested(), [(right, answer(("A", 0, 9), ("D", 32, 34)))]) == 0.0
+
+
+def test_one_place_with_two_labels_is_nested():
+    assert nested_counts(answer(("A", 0, 4), ("B", 0, 4)), answer(("A", 0, 4))) == (0, 0, 2)
+
+
+@given(small_spans, small_spans)
+def test_nested_counts_what_pairs_of_spans_say(right, said):
+    def nested(spans):
+        shared = set()
+        for one, other in itertools.combinations({span.key: span for span in spans}.values(), 2):
+            if set(range(one.start, one.end)) & set(range(other.start, other.end)):
+                shared |= {one.key, other.key}
+        return shared
+
+    expected, given_ = nested(right.spans), nested(said.spans)
+    assert nested_counts(right, said) == (len(expected & given_), len(given_), len(expected))
 
 
 @given(small_spans, small_spans)

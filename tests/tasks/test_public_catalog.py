@@ -32,6 +32,7 @@ SIZES = {
     "ddi-entities": {"train": 6976, "test": 665},
     "ddi-relations": {"train": 6976, "test": 1299},
     "e3c-entities": {"train": 669, "test": 851},
+    "e3c-nested": {"all": 84},
     "evidence-inference": {"train": 111, "dev": 231, "test": 250},
     "headqa": {"train": 2657, "dev": 1366, "test": 2742},
     "maccrobat-assertion-of-finding": {"all": 200},

@@ -8,6 +8,7 @@ METRICS = MetricTable(
     {
         "span-f1": "clinprompt.metrics.spans:span_f1",
         "span-f1-lenient": "clinprompt.metrics.spans:span_f1_lenient",
+        "span-f1-nested": "clinprompt.metrics.spans:span_f1_nested",
         "span-f1:n2c2-2018": "clinprompt.metrics.n2c2_2018:concepts",
         "span-f1:n2c2-2018-macro": "clinprompt.metrics.n2c2_2018:concepts_macro",
         "span-f1-lenient:n2c2-2018": "clinprompt.metrics.n2c2_2018:concepts_lenient",

@@ -22,6 +22,11 @@ def span_f1_lenient(labels: Sequence[str] = ()) -> Metric:
     return MicroF1("span-f1-lenient", lenient_counts)
 
 
+def span_f1_nested(labels: Sequence[str] = ()) -> Metric:
+    """Strict, of nested and overlapping spans alone: those that share a character with another of the same answer."""
+    return MicroF1("span-f1-nested", nested_counts)
+
+
 def strict_counts(gold: Answer, predicted: Answer) -> tuple[int, int, int]:
     """Hits, predicted spans, gold spans."""
     expected, given = _keys(gold), _keys(predicted)
@@ -34,6 +39,15 @@ def lenient_counts(gold: Answer, predicted: Answer) -> tuple[int, int, int]:
     return matched(sorted(expected), sorted(given), same_label_and_overlap), len(given), len(expected)
 
 
+def nested_counts(gold: Answer, predicted: Answer) -> tuple[int, int, int]:
+    """As :func:`strict_counts`, of the spans of each side that share a character with another span of that side.
+
+    Who finds one of two spans that lie in each other has found nothing here: that one is nested on the gold side only.
+    """
+    expected, given = _nested(_keys(gold)), _nested(_keys(predicted))
+    return len(expected & given), len(given), len(expected)
+
+
 def same_label_and_overlap(one: Key, other: Key) -> bool:
     """Whether two spans have the same label and share a character."""
     return one[0] == other[0] and overlap(one[1], other[1])
@@ -41,3 +55,7 @@ def same_label_and_overlap(one: Key, other: Key) -> bool:
 
 def _keys(answer: Answer) -> set[Key]:
     return {span.key for span in answer.spans}
+
+
+def _nested(keys: set[Key]) -> set[Key]:
+    return {one for one in keys if any(one is not other and overlap(one[1], other[1]) for other in keys)}
