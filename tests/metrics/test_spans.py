@@ -11,7 +11,14 @@ from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
 from clinprompt.metrics.metric import Metric
-from clinprompt.metrics.spans import lenient_counts, nested_counts, span_f1, span_f1_lenient, span_f1_nested, strict_counts
+from clinprompt.metrics.spans import (
+    lenient_counts,
+    nested_counts,
+    span_f1,
+    span_f1_lenient,
+    span_f1_nested,
+    strict_counts,
+)
 from clinprompt.schema.document import Span
 from clinprompt.schema.example import Answer
 
