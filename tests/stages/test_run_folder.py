@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from clinprompt.errors import InputError
+from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.run_folder import RunFolder, open_run
 
 
@@ -75,6 +76,15 @@ def test_the_same_inputs_give_the_same_folder_and_a_done_run_is_reused(tmp_path)
 def test_any_other_input_gives_another_folder(tmp_path, changes):
     with begin(tmp_path) as first, begin(tmp_path, **changes) as other:
         assert first.path != other.path
+
+
+def test_what_is_kept_where_renames_no_run(tmp_path):
+    plain = BackboneSettings()
+    first = finish(begin(tmp_path, config=plain))
+    for changes in ({"note_memory": 7000}, {"note_folder": tmp_path / "notes"}):
+        again = begin(tmp_path, config=plain.model_copy(update=changes))
+        assert again.done and again.path == first.path
+    assert not begin(tmp_path, config=plain.model_copy(update={"dtype": "bfloat16"})).done
 
 
 def test_content_counts_and_place_does_not(tmp_path):
