@@ -35,15 +35,15 @@ def test_a_gate_and_its_gradients_are_those_of_finite_differences():
 def test_they_stand_in_only_while_rows_are_packed_and_weights_frozen(tmp_path, monkeypatch, family, norms, gates):
     backbone = tiny_backbone(tmp_path, family=family)
     seen = []
-    for name, function in (("norm", frozen_layers._Norm), ("gate", frozen_layers._Gate)):
-        apply = function.apply
-        monkeypatch.setattr(function, "apply", lambda *a, name=name, apply=apply: seen.append(name) or apply(*a))
+    for name in ("_normed", "_multiplied"):
+        own = getattr(frozen_layers, name)
+        monkeypatch.setattr(frozen_layers, name, lambda *a, name=name, own=own: seen.append(name) or own(*a))
     ids = torch.tensor([[5, 6, 7]])
 
     def counted():
         seen.clear()
         backbone.states([(5, 6, 7)])
-        return seen.count("norm"), seen.count("gate")
+        return seen.count("_normed"), seen.count("_multiplied")
 
     backbone.model(input_ids=ids)
     assert not seen

@@ -72,9 +72,13 @@ def _attention(
 AttentionInterface.register(NAME, _attention)
 
 
-def is_routed(model: Any) -> bool:
-    """Whether the model's layers call the layout's attention now."""
-    return model.config.get_text_config()._attn_implementation == NAME
+_ROUTED: set[int] = set()
+"""Configurations whose networks are routed now. To ask a configuration itself takes longer than a norm of one token."""
+
+
+def is_routed(config: Any) -> bool:
+    """Whether the layers of the network with this text configuration call the layout's attention now."""
+    return id(config) in _ROUTED
 
 
 @contextlib.contextmanager
@@ -82,10 +86,14 @@ def routed(model: Any) -> Iterator[None]:
     """Let the model's layers call the layout's attention while inside."""
     config = model.config.get_text_config()
     before, config._attn_implementation = config._attn_implementation, NAME
+    outermost = id(config) not in _ROUTED
+    _ROUTED.add(id(config))
     try:
         yield
     finally:
         config._attn_implementation = before
+        if outermost:
+            _ROUTED.discard(id(config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,8 @@ def _attend_in_parts(
     """The same by plain products: for trunks, and for sinks, which no fused kernel of torch knows."""
     B, T, heads, D = query.shape
     U, k = key.shape[1], key.shape[2]
+    if trunk is not None and T == 1 and len(trunk.key) == B and terms.sinks is None:
+        return _attend_one(query, key, value, terms, seen=seen, trunk=trunk)
     g = heads // k
     if causal and seen is None:
         seen = torch.ones(T, U, dtype=torch.bool, device=query.device).tril().expand(B, T, U)
@@ -170,6 +180,23 @@ def _attend_in_parts(
         part = weights[..., :at].reshape(G, R, k, g, T, S).transpose(1, 2).reshape(G, k, R * g * T, S)
         found = found + (part @ trunk.value).view(G, k, R, g, T, D).transpose(1, 2).reshape(B, k, g, T, D)
     return found.permute(0, 3, 1, 2, 4).reshape(B, T, heads, D)
+
+
+def _attend_one(
+    query: Tensor, key: Tensor, value: Tensor, terms: AttentionTerms, *, seen: Tensor | None, trunk: Trunk
+) -> Tensor:
+    """The same for one token per row, each on a trunk of its own: half as many calls, which are most of the time."""
+    B, _, heads, D = query.shape
+    S, k = trunk.key.shape[2], key.shape[2]
+    one = query.view(B, k, heads // k, D) * terms.scaling
+    far, own = one @ trunk.key.transpose(2, 3), one @ key.permute(0, 2, 3, 1)
+    if trunk.seen is not None:
+        far = _hide(far.unsqueeze(3), trunk.seen).squeeze(3)
+    if seen is not None:
+        own = _hide(own.unsqueeze(3), seen).squeeze(3)
+    weights = torch.cat([far, own], dim=-1).softmax(dim=-1).to(value.dtype)
+    found = weights[..., S:] @ value.transpose(1, 2)
+    return (found + weights[..., :S] @ trunk.value).view(B, 1, heads, D)
 
 
 def _hide(scores: Tensor, seen: Tensor | None) -> Tensor:

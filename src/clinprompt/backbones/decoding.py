@@ -57,7 +57,7 @@ class Decoding:
         self.lines: list[Line] = []
         self.bundles: list[_Bundle] = []
         self.count: list[int] = []
-        self.seen: dict[int | None, Tensor] = {}
+        self.seen: dict[int | None, Tensor | None] = {}
         self.trunk_seen: dict[tuple[int, int | None], Tensor | None] = {}
         self.order = self._lay(lines)
         self.bundled = len(self.bundles)
@@ -134,10 +134,13 @@ class Decoding:
     def attend(self, query: Tensor, key: Tensor, value: Tensor, terms: AttentionTerms) -> Tensor:
         """Attention of one new token per line; see :class:`Layout`."""
         keys, values = self.own[terms.layer, 0], self.own[terms.layer, 1]  # [B, heads, U, D]
-        keys[self.rows, :, self.written] = key.to(keys.dtype)
-        values[self.rows, :, self.written] = value.to(values.dtype)
+        for kept, new in ((keys, key), (values, value)):
+            if self.level:
+                kept[: len(self.lines), :, self.count[0]] = new
+            else:
+                kept[self.rows, :, self.written] = new.to(kept.dtype)
         seen = self._seen(terms.window)
-        U = seen.shape[1]
+        U = max(self.count) + 1
         found = []
         for i, bundle in enumerate(self.bundles):
             chosen = slice(bundle.first, bundle.end)
@@ -148,11 +151,11 @@ class Decoding:
                     keys[chosen, :, :U].transpose(1, 2),
                     values[chosen, :, :U].transpose(1, 2),
                     terms,
-                    seen=seen[chosen, None],
+                    seen=None if seen is None else seen[chosen, None],
                     trunk=trunk,
                 )
             )
-        return torch.cat(found)[:, 0]
+        return (torch.cat(found) if len(found) > 1 else found[0])[:, 0]
 
     def advance(self) -> None:
         """Count the tokens of the step that was run."""
@@ -169,9 +172,17 @@ class Decoding:
         """A line as it stands now, by its number in this layout."""
         return Line(self.lines[b].trunk, self.own[:, :, b, :, : self.count[b]].clone())
 
-    def _seen(self, window: int | None) -> Tensor:
-        """Which of their own tokens the lines see in this step, the new one included: bool ``[B, U]``."""
+    @property
+    def level(self) -> bool:
+        """Whether all lines have written equally many tokens."""
+        return min(self.count) == max(self.count)
+
+    def _seen(self, window: int | None) -> Tensor | None:
+        """Which of their own tokens, the new one included, the lines see now: bool ``[B, U]``, ``None`` for all."""
         if window not in self.seen:
+            if self.level and (window is None or self.count[0] < window):
+                self.seen[window] = None
+                return None
             column = torch.arange(max(self.count) + 1, device=self.device)
             mask = column <= self.written[:, None]
             if window is not None:

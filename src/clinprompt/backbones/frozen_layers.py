@@ -16,16 +16,25 @@ from torch import Tensor
 from clinprompt.backbones.attention import is_routed
 
 
+def _normed(values: Tensor, weight: Tensor, epsilon: float, late: bool) -> tuple[Tensor, Tensor]:
+    wide = values.to(torch.float32)
+    scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon)
+    wide = wide * scale
+    return (weight * wide).to(values.dtype) if late else weight * wide.to(values.dtype), scale
+
+
+def _multiplied(gate: Tensor, up: Tensor) -> Tensor:
+    return torch.nn.functional.silu(gate) * up
+
+
 class _Norm(torch.autograd.Function):
     """RMS norm (arXiv 1910.07467) with a weight that does not train; ``late`` rounds after the weight, not before."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, weight: Tensor, epsilon: float, late: bool) -> Tensor:
-        wide = values.to(torch.float32)
-        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon)
+        found, scale = _normed(values, weight, epsilon, late)
         ctx.save_for_backward(values, weight, scale)
-        wide = wide * scale
-        return (weight * wide).to(values.dtype) if late else weight * wide.to(values.dtype)
+        return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
@@ -42,7 +51,7 @@ class _Gate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
         ctx.save_for_backward(gate, up)
-        return torch.nn.functional.silu(gate) * up
+        return _multiplied(gate, up)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,14 +84,17 @@ def _lighten_norm(model: Any, module: Any) -> None:
         weight.data = torch.linspace(0.3, 2, len(weight), device=weight.device).to(weight.dtype)  # often all ones
         for late in (False, True):
             if torch.equal(_Norm.apply(probe, weight, module.variance_epsilon, late), stock(probe)):
-                module.forward = partial(_norm, model, module, stock, late)
+                module.forward = partial(_norm, model.config.get_text_config(), module, stock, late)
                 break
         weight.data = own
 
 
-def _norm(model: Any, module: Any, stock: Callable[[Tensor], Tensor], late: bool, hidden_states: Tensor) -> Tensor:
-    if module.weight.requires_grad or not is_routed(model):
+def _norm(config: Any, module: Any, stock: Callable[[Tensor], Tensor], late: bool, hidden_states: Tensor) -> Tensor:
+    if not is_routed(config) or module.weight.requires_grad:
         return stock(hidden_states)
+    if not torch.is_grad_enabled():
+        # For one token, to enter a function of autograd takes as long as the norm.
+        return _normed(hidden_states, module.weight, module.variance_epsilon, late)[0]
     return _Norm.apply(hidden_states, module.weight, module.variance_epsilon, late)
 
 
@@ -90,10 +102,11 @@ def _lighten_gate(model: Any, module: Any) -> None:
     probe = torch.linspace(-4, 4, 9)
     with torch.no_grad():
         if torch.equal(module.act_fn(probe), torch.nn.functional.silu(probe)):
-            module.forward = partial(_gated, model, module, module.forward)
+            module.forward = partial(_gated, model.config.get_text_config(), module, module.forward)
 
 
-def _gated(model: Any, module: Any, stock: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    if not is_routed(model):
+def _gated(config: Any, module: Any, stock: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if not is_routed(config):
         return stock(x)
-    return module.down_proj(_Gate.apply(module.gate_proj(x), module.up_proj(x)))
+    gated = _Gate.apply if torch.is_grad_enabled() else _multiplied
+    return module.down_proj(gated(module.gate_proj(x), module.up_proj(x)))
