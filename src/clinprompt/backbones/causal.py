@@ -241,7 +241,8 @@ class CausalBackbone(TokenizerBackbone):
     def step(self, decoding: Decoding, tokens: Tensor) -> Tensor:
         """Logits ``[B, V]`` after one more token ``[B]`` on each line."""
         decoding.prepare()
-        with self.precision(), routed(self.model):
+        # Calls are most of the time of a small network, and are shorter in this mode; nothing made in it is kept.
+        with torch.inference_mode(), self.precision(), routed(self.model):
             result = self.decoder(
                 inputs_embeds=self.model.get_input_embeddings()(tokens)[None],
                 position_ids=decoding.positions[None],
