@@ -30,7 +30,7 @@ class Kept(BaseModel):
 
 
 class KeptTask(BaseModel):
-    """The corrected notes of a task; ``unseen`` are those that the promoted version was not trained on."""
+    """The corrected notes of a task; ``unseen`` are those that the promoted version was not trained on as they are."""
 
     task: str
     promoted: str
@@ -67,8 +67,8 @@ def correction_routes(server: Server, adaptations: Adaptations) -> APIRouter:
         folder, found = kept_in(server), []
         for name, served in server.prompts.snapshot.promoted.items():
             if caller.allows(name):
-                notes = set(folder.ids(served.task.name))
-                unseen = notes - folder.seen(served.task.name, served.reference)
+                notes = folder.ids(served.task.name)
+                unseen = folder.unseen(served.task.name, served.banked)
                 running = adaptations.running_for(name)
                 found.append(KeptTask(task=name, promoted=served.reference, notes=len(notes), unseen=len(unseen),
                                       running=running))  # fmt: skip

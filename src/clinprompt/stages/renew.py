@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from clinprompt.data.chance import draw_number
+from clinprompt.data.files import file_hash
 from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError
 from clinprompt.evaluation.score import score_task
@@ -116,7 +117,8 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
     if task is None:
         raise InputError("this is a metaprompt, which answers no task by itself", where=before.reference)
     corrections = Corrections(settings.corrections)
-    notes = {name: corrections.read(task.name, name).examples(task) for name in corrections.ids(task.name)}
+    kept = {name: corrections.read(task.name, name) for name in corrections.ids(task.name)}
+    notes = {name: correction.examples(task) for name, correction in kept.items()}
     if not notes:
         raise InputError("there are no corrections of this task", where=f"{settings.corrections}, task {task.name}",
                          fix="correct notes on the page and save them first")  # fmt: skip
@@ -124,7 +126,8 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
     opened = opened.suited("prompt-tuning", [task])
     everything = [example for found in notes.values() for example in found]
     replay = replayed(settings.replay, task, corrected=everything, seed=settings.seed) if settings.replay else []
-    seen = corrections.seen(task.name, before.reference)
+    seen = corrections.seen(task.name, before)
+    # A note that was corrected again since scores nothing either: the version in use has learnt its first answer.
     parts = _folds({name: found for name, found in notes.items() if name not in seen}, settings)
     if len(parts) == 1 and not seen:  # nothing would be left to train on
         parts = []
@@ -134,11 +137,13 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
         try:
             prompts = _trained(settings, opened, before, task, notes, parts, replay, private(work), progress)
             compared = _compared(settings, opened, bank, before, task, parts, prompts, progress) if parts else None
-            made = _added(bank, before, prompts[-1], compared, work)
+            file = _written(work / "new.safetensors", before, prompts[-1], compared)
+            contents = {name: correction.content for name, correction in kept.items()}
+            corrections.tell_seen(task.name, file_hash(file), {**seen, **contents})
+            made = add_prompts(bank, [file], name=before.name)[0]
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        corrections.tell_seen(task.name, made.reference, [*seen.union(notes)])
-    unseen = len(set(notes) - seen)
+    unseen = len(set(notes) - set(seen))
     return Renewed(made.reference, before.reference, len(notes), len(everything), unseen, len(replay), compared)
 
 
@@ -249,12 +254,11 @@ def _answers(
     return notes.answers(plans)
 
 
-def _added(bank: PromptBank, before: Banked, prompt: SoftPrompt, compared: Compared | None, work: Path) -> Banked:
+def _written(file: Path, before: Banked, prompt: SoftPrompt, compared: Compared | None) -> Path:
     scores = ({"from": before.reference, **asdict(compared)},) if compared else ()
     sources = (*prompt.card.lineage.sources, before.reference)
     extent = max(before.card.extent or 0, prompt.card.extent or 0) or None
     lineage = prompt.card.lineage.model_copy(update={"sources": sources, "run": ""})
     card = prompt.card.model_copy(update={"scores": scores, "lineage": lineage, "extent": extent})
-    file = work / "new.safetensors"
     save_prompt(file, replace(prompt, card=card))
-    return add_prompts(bank, [file], name=before.name)[0]
+    return file
