@@ -17,6 +17,7 @@ from clinprompt.serving.keys import add_key
 from clinprompt.stages.corrections import Corrections
 from tests.made_findings import correcting, finding
 from tests.made_notes import CANARY
+from tests.made_servers import wait_until
 
 NOTE = f"Dr {CANARY} 😀 gave aspirin 5 mg.\r\nNo asthma."
 DRUG, DOSE = [NOTE.index("aspirin"), NOTE.index("aspirin") + 7], [NOTE.index("5 mg"), NOTE.index("5 mg") + 4]
@@ -232,6 +233,46 @@ def test_the_process_is_the_command_line_with_the_servers_own_settings(running, 
     settings = json.loads(Path(command[command.index("--config") + 1]).read_text())
     assert settings["name"] == "meds@2" and settings["backbone"] == server.settings.backbone.model_dump(mode="json")
     adaptations.close()
+    assert not list((folder / ".work").iterdir())
+
+
+LEAVING = """
+import sys, time
+from pathlib import Path
+from clinprompt.data.lock import Lock
+work = Path(sys.argv[1])
+Lock(work.with_name(".medications.lock")).take()
+(work / "data-1").mkdir(parents=True)
+(work / "data-1" / "train.jsonl").write_text("Canary")
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("way", ["closed", "killed"])
+def test_no_copy_of_a_note_stays_behind(running, monkeypatch, way):
+    server, _, folder = running
+    work = folder / ".work" / "medications"
+    command = [sys.executable, "-c", LEAVING, str(work)]
+    monkeypatch.setattr(Adaptations, "command", lambda self, folder: command)
+    adaptations = Adaptations(server)
+    begun = adaptations.start("meds")
+    wait_until(lambda: (work / "data-1" / "train.jsonl").exists(), seconds=60)
+    Adaptations(server)  # another server that starts takes nothing away from it
+    assert (work / "data-1" / "train.jsonl").exists() and adaptations.find(begun.id).state == "running"
+    if way == "closed":
+        adaptations.close()
+    else:
+        process = adaptations._jobs[begun.id].process
+        process.kill()
+        process.wait()
+        assert adaptations.find(begun.id).state == "failed"
+    assert not list((folder / ".work").iterdir())
+
+
+def test_a_server_that_starts_removes_what_the_one_before_it_left(running):
+    server, _, folder = running
+    (folder / ".work" / "medications" / "data-1").mkdir(parents=True)
+    Adaptations(server)
     assert not list((folder / ".work").iterdir())
 
 

@@ -213,10 +213,13 @@ def test_two_at_once_do_not_take_each_others_files(given):
     settings, opened, kept, task = given
     work = kept.folder / stage.WORK
     with Lock(work / f".{task.name}.lock").waited_for(0):
-        (work / "meds@1").mkdir()
+        (work / task.name).mkdir()
         with pytest.raises(InputError, match="is working on a new version of meds"):
             renew(settings, opened=opened)
-        assert (work / "meds@1").exists()
+        stage.remove_left(kept.folder)
+        assert (work / task.name).exists()
+    stage.remove_left(kept.folder)
+    assert not list(work.iterdir())
 
 
 def test_what_cannot_be_replayed_is_refused(given, tmp_path):

@@ -28,7 +28,7 @@ from clinprompt.serving.refused import Refused
 from clinprompt.serving.server import Server
 from clinprompt.serving.visit import visit_of
 from clinprompt.stages.corrections import private
-from clinprompt.stages.renew import WORK, RenewSettings
+from clinprompt.stages.renew import WORK, RenewSettings, remove_left
 
 NICENESS = 10
 """How far the process stands back behind the server's answers."""
@@ -73,12 +73,17 @@ class _Job:
 
 
 class Adaptations:
-    """The adaptations of a server, one at a time; ``close`` ends the one that runs."""
+    """The adaptations of a server, one at a time; ``close`` ends the one that runs.
+
+    No copy of a note stays behind: those of a process that was killed are removed when that is noticed, when the server
+    closes, and when one starts.
+    """
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self._jobs: dict[str, _Job] = {}
         self._changing = threading.Lock()
+        self._clean()
 
     def start(self, reference: str) -> Adaptation:
         """Begin one; :class:`Refused` when another one runs."""
@@ -90,8 +95,8 @@ class Adaptations:
             for old in list(self._jobs)[: -KEPT + 1]:
                 del self._jobs[old]
             name = uuid.uuid4().hex[:16]
-            folder = private(private(settings.corrections) / WORK) / name
-            private(folder)
+            # What begins with a dot holds no notes and is not taken for what a killed process has left.
+            folder = private(private(private(settings.corrections) / WORK) / f".{name}")
             wanted = RenewSettings(
                 name=reference,
                 **{
@@ -129,11 +134,16 @@ class Adaptations:
                         job.process.kill()
                         job.process.wait()
                 shutil.rmtree(job.folder, ignore_errors=True)
+            self._clean()
 
     def command(self, folder: Path) -> list[str]:
         """The command that makes a version as the settings in a folder say."""
         files = ["--config", str(folder / "settings.yaml"), "--status", str(folder / "status.json")]
         return [sys.executable, "-m", "clinprompt", "renew", *files, "--json"]
+
+    def _clean(self) -> None:
+        if self.server.settings.corrections is not None:
+            remove_left(self.server.settings.corrections)
 
     def _process(self, folder: Path) -> subprocess.Popen[bytes]:
         with (folder / "said.json").open("wb") as said:
@@ -152,6 +162,7 @@ class Adaptations:
                 return _running(job)
             job.ended = _ended(job, code)
             shutil.rmtree(job.folder, ignore_errors=True)
+            self._clean()
             self.server.look()
         return job.ended
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from clinprompt.stages.replay import replayed, with_replay
 from clinprompt.tasks.task import Task
 
 WORK = ".work"
-"""Where training data lie while a version is made, in the folder of corrections; removed afterwards."""
+"""Where training data lie while a version is made, by task, in the folder of corrections; removed afterwards."""
 
 
 class RenewSettings(Settings):
@@ -131,8 +132,8 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
     parts = _folds({name: found for name, found in notes.items() if name not in seen}, settings)
     if len(parts) == 1 and not seen:  # nothing would be left to train on
         parts = []
-    work = private(private(settings.corrections) / WORK) / before.reference
-    with Lock(work.with_name(f".{task.name}.lock"), what=f"a new version of {before.name}").waited_for(0):
+    work = private(private(settings.corrections) / WORK) / task.name
+    with _alone(work, what=f"a new version of {before.name}"):
         shutil.rmtree(work, ignore_errors=True)
         try:
             prompts = _trained(settings, opened, before, task, notes, parts, replay, private(work), progress)
@@ -145,6 +146,19 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
             shutil.rmtree(work, ignore_errors=True)
     unseen = len(set(notes) - set(seen))
     return Renewed(made.reference, before.reference, len(notes), len(everything), unseen, len(replay), compared)
+
+
+def remove_left(corrections: Path) -> None:
+    """Remove the copies of corrected notes of whoever was killed; those that are in use stay."""
+    for work in sorted((corrections / WORK).glob("[!.]*")):
+        # What cannot be removed now is left to the next one who tries.
+        with suppress(InputError, OSError), _alone(work, what="these notes"):
+            shutil.rmtree(work)
+
+
+def _alone(work: Path, *, what: str) -> AbstractContextManager[None]:
+    """The only one who works in a folder, for the length of a ``with``."""
+    return Lock(work.with_name(f".{work.name}.lock"), what=what).waited_for(0)
 
 
 def _folds(unseen: Mapping[str, list[Example]], settings: RenewSettings) -> list[list[Example]]:
