@@ -49,7 +49,7 @@ class RenewSettings(Settings):
     which that version has not seen are divided into, to score each part by training on the rest. Of what a prompt is
     trained on, a fourth chooses the rate and the step (of a single note: the last step is kept). ``replay`` is a
     prepared folder, usually the one that the prompt was trained on, whose training examples make up ``replay_share`` of
-    those that are trained on; corrections alone choose.
+    those that are trained on, one at least; corrections alone choose.
     """
 
     bank: Path
