@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from clinprompt.data.readers import brat
+from clinprompt.schema.example import Answer, Example, Split
 from clinprompt.serving.adaptations import Adaptations
 from clinprompt.serving.keys import add_key
 from clinprompt.stages.corrections import Corrections
+from clinprompt.stages.prepared import write_prepared
 from tests.made_findings import correcting, finding
 from tests.made_notes import CANARY
 from tests.made_servers import wait_until
@@ -56,7 +58,8 @@ def test_a_correction_becomes_training_examples_that_only_their_owner_reads(runn
     file = folder / task.name / f"{name}.json"
     assert [stat.S_IMODE(path.stat().st_mode) for path in (file, file.parent, folder)] == [0o600, 0o700, 0o700]
     told = {one["task"]: one for one in httpx.get(f"{address}/v1/corrections").json()["data"]}
-    assert told["meds"] == {"task": "meds", "promoted": "meds@1", "notes": 1, "unseen": 1, "running": None}
+    assert told["meds"] == {"task": "meds", "promoted": "meds@1", "notes": 1, "unseen": 1, "replay": False,
+                            "running": None}  # fmt: skip
 
 
 def test_relations_attributes_and_answers_are_kept(running):
@@ -211,6 +214,33 @@ def test_an_adaptation_tells_how_far_it_is_and_one_runs_at_a_time(running, monke
         time.sleep(0.02)
     assert ("Scoring", 0.25) in seen and now["result"]["prompt"] == "meds@3"
     assert not list((folder / ".work").iterdir())
+
+
+def test_earlier_examples_are_practised_too_where_the_server_has_them(running, monkeypatch, tmp_path):
+    server, address, _ = running
+    asked = []
+    told = {"prompt": "meds@3", "compared": None}
+    standing_in(monkeypatch, said=told)
+    own = Adaptations.command
+    monkeypatch.setattr(Adaptations, "command", lambda self, folder: asked.append(
+        json.loads((folder / "settings.yaml").read_text())["replay"]) or own(self, folder))  # fmt: skip
+    without = server.settings
+    refused = post(address, "adaptations", task="meds", replay=True)
+    assert refused.status_code == 409 and refused.json()["error"]["code"] == "no_replay"
+    task = server.prompts.snapshot.promoted["meds"].task
+    write_prepared(
+        tmp_path / task.name, task, [(Split.train, Example("e", {"note": "x"}, Answer(), "e"))], reader="made"
+    )
+    try:
+        server.settings = without.model_copy(update={"replay": tmp_path})
+        kept = {one["task"]: one["replay"] for one in httpx.get(f"{address}/v1/corrections").json()["data"]}
+        assert kept["meds"] and not kept["line"]
+        assert post(address, "adaptations", task="line", replay=True).status_code == 409
+        for wanted in ({"replay": True}, {}):
+            assert ended(address, post(address, "adaptations", task="meds@2", **wanted).json()["id"])["state"] == "done"
+    finally:
+        server.settings = without
+    assert asked == [str(tmp_path / task.name), None]
 
 
 def test_an_adaptation_that_fails_says_why(running, monkeypatch):

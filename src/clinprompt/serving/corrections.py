@@ -30,12 +30,16 @@ class Kept(BaseModel):
 
 
 class KeptTask(BaseModel):
-    """The corrected notes of a task; ``unseen`` are those that the promoted version was not trained on as they are."""
+    """The corrected notes of a task; ``unseen`` are those that the promoted version was not trained on as they are.
+
+    ``replay``: there is earlier data of the task to practise beside them. ``running`` is the adaptation that runs.
+    """
 
     task: str
     promoted: str
     notes: int
     unseen: int
+    replay: bool
     running: str | None
 
 
@@ -70,8 +74,9 @@ def correction_routes(server: Server, adaptations: Adaptations) -> APIRouter:
                 notes = folder.ids(served.task.name)
                 unseen = folder.unseen(served.task.name, served.banked)
                 running = adaptations.running_for(name)
+                replay = adaptations.earlier(served.task.name) is not None
                 found.append(KeptTask(task=name, promoted=served.reference, notes=len(notes), unseen=len(unseen),
-                                      running=running))  # fmt: skip
+                                      replay=replay, running=running))  # fmt: skip
         return KeptTasks(data=found)
 
     return router
