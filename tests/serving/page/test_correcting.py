@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clinprompt.stages.prepared import TASK
 from tests.made_pages import NOTE, correct, kept, needs_chromium, read, words_of
-from tests.serving.test_corrections import standing_in
+from tests.serving.test_adaptations import standing_in
 
 
 @needs_chromium
