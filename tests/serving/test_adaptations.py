@@ -55,7 +55,7 @@ def ended(address, name):
 
 def test_an_adaptation_tells_how_far_it_is_and_one_runs_at_a_time(running, monkeypatch):
     _, address, folder = running
-    standing_in(monkeypatch, seconds=1.0, said={"prompt": "meds@3", "compared": None})
+    standing_in(monkeypatch, seconds=3.0, said={"prompt": "meds@3", "compared": None})
     begun = post(address, task="meds")
     assert begun.status_code == 202 and begun.json()["state"] == "running"
     told = {one["task"]: one["running"] for one in httpx.get(f"{address}/v1/corrections").json()["data"]}
