@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import json
 import stat
-import sys
-import time
 import zipfile
 from io import BytesIO
-from pathlib import Path
 
 import httpx
 import pytest
 
 from clinprompt.data.readers import brat
-from clinprompt.serving.adaptations import Adaptations
 from clinprompt.serving.keys import add_key
 from clinprompt.stages.corrections import Corrections
 from tests.made_findings import correcting, finding
@@ -55,7 +50,8 @@ def test_a_correction_becomes_training_examples_that_only_their_owner_reads(runn
     file = folder / task.name / f"{name}.json"
     assert [stat.S_IMODE(path.stat().st_mode) for path in (file, file.parent, folder)] == [0o600, 0o700, 0o700]
     told = {one["task"]: one for one in httpx.get(f"{address}/v1/corrections").json()["data"]}
-    assert told["meds"] == {"task": "meds", "promoted": "meds@1", "notes": 1, "unseen": 1, "running": None}
+    assert told["meds"] == {"task": "meds", "promoted": "meds@1", "notes": 1, "unseen": 1, "replay": False,
+                            "running": None}  # fmt: skip
 
 
 def test_relations_attributes_and_answers_are_kept(running):
@@ -169,80 +165,3 @@ def test_findings_of_another_note_are_refused(running):
     found = finding("meds@1", NOTE, [("drug", DRUG)])
     said = post(address, "export", format="brat", id="n1", note="x" + NOTE, tasks=[found])
     assert said.status_code == 422 and CANARY not in said.text
-
-
-CHILD = """
-import json, sys, time
-folder = sys.argv[1]
-open(folder + "/status.json", "w").write(json.dumps({"name": "score", "done": 1, "total": 4}))
-time.sleep(float(sys.argv[2]))
-print(json.dumps(json.loads(sys.argv[3])))
-sys.exit(int(sys.argv[4]))
-"""
-
-
-def standing_in(monkeypatch, *, seconds=0.4, said, code=0):
-    """A quick process in the place of `clinprompt renew`."""
-
-    def command(self, folder):
-        return [sys.executable, "-c", CHILD, str(folder), str(seconds), json.dumps(said), str(code)]
-
-    monkeypatch.setattr(Adaptations, "command", command)
-
-
-def ended(address, name):
-    while (now := httpx.get(f"{address}/v1/adaptations/{name}").json())["state"] == "running":
-        time.sleep(0.05)
-    return now
-
-
-def test_an_adaptation_tells_how_far_it_is_and_one_runs_at_a_time(running, monkeypatch):
-    _, address, folder = running
-    standing_in(monkeypatch, seconds=1.0, said={"prompt": "meds@3", "compared": None})
-    begun = post(address, "adaptations", task="meds")
-    assert begun.status_code == 202 and begun.json()["state"] == "running"
-    told = {one["task"]: one["running"] for one in httpx.get(f"{address}/v1/corrections").json()["data"]}
-    assert told["meds"] == begun.json()["id"] and told["line"] is None
-    assert post(address, "adaptations", task="line").status_code == 409
-    seen = set()
-    while (now := httpx.get(f"{address}/v1/adaptations/{begun.json()['id']}").json())["state"] == "running":
-        seen.add((now["step"], now["progress"]))
-        time.sleep(0.02)
-    assert ("Scoring", 0.25) in seen and now["result"]["prompt"] == "meds@3"
-    assert not list((folder / ".work").iterdir())
-
-
-def test_an_adaptation_that_fails_says_why(running, monkeypatch):
-    _, address, _ = running
-    standing_in(monkeypatch, said={"errors": [{"what": "there are no corrections of this task"}]}, code=2)
-    now = ended(address, post(address, "adaptations", task="meds").json()["id"])
-    assert (now["state"], now["error"]) == ("failed", "there are no corrections of this task")
-    assert httpx.get(f"{address}/v1/adaptations/none").status_code == 404
-    assert post(address, "adaptations", task="nothing").status_code == 404
-
-
-def test_the_process_is_the_command_line_with_the_servers_own_settings(running, monkeypatch):
-    server, _, folder = running
-    asked = []
-    monkeypatch.setattr("subprocess.Popen", lambda command, **options: asked.append(command) or _Running())
-    adaptations = Adaptations(server)
-    adaptations.start("meds@2")
-    [command] = asked
-    assert command[1:4] == ["-m", "clinprompt", "renew"] and "--json" in command
-    settings = json.loads(Path(command[command.index("--config") + 1]).read_text())
-    assert settings["name"] == "meds@2" and settings["backbone"] == server.settings.backbone.model_dump(mode="json")
-    adaptations.close()
-    assert not list((folder / ".work").iterdir())
-
-
-class _Running:
-    pid, code = 2**22 + 1, None
-
-    def poll(self):
-        return self.code
-
-    def terminate(self):
-        self.code = -15
-
-    def wait(self, seconds=None):
-        return self.code

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from clinprompt.schema.example import Answer, Example, Split
 from clinprompt.stages import renew as stage
 from clinprompt.stages.banked import open_bank
 from clinprompt.stages.configs import BackboneSettings
-from clinprompt.stages.corrections import Correction, Corrections
+from clinprompt.stages.corrections import SEEN, Correction, Corrections
 from clinprompt.stages.methods import Budget
 from clinprompt.stages.prepared import open_prepared, write_prepared
 from clinprompt.stages.progress import silent
@@ -79,6 +80,58 @@ def test_notes_that_a_version_has_seen_never_score_it(given):
     assert (more.notes, more.unseen, more.compared.notes, more.compared.folds) == (6, 1, 1, 1)
     for one in (first, again, more):
         open_bank(settings.bank).remove(one.prompt)
+
+
+def test_a_kill_right_after_the_version_was_added_does_not_make_its_notes_new_again(given, monkeypatch):
+    settings, opened, kept, task = given
+    own = stage.add_prompts
+
+    def add_and_die(*given, **options):
+        own(*given, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "add_prompts", add_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        renew(settings, opened=opened)
+    monkeypatch.setattr(stage, "add_prompts", own)
+    found = max((one for one in open_bank(settings.bank).listed() if one.name == "meds"), key=lambda one: one.version)
+    assert found.version > 2
+    assert kept.unseen(task.name, found) == []
+    again = renew(settings.model_copy(update={"name": found.reference}), opened=opened)
+    assert again.unseen == 0 and again.compared is None
+    for one in (found.reference, again.prompt):
+        open_bank(settings.bank).remove(one)
+
+
+def test_a_note_that_is_corrected_again_meanwhile_is_new_but_scores_nothing(given, monkeypatch):
+    settings, opened, kept, task = given
+    [name, *_] = kept.ids(task.name)
+    own = stage.adapt
+
+    def adapt(config, **options):
+        old = kept.read(task.name, name)
+        kept.save(task, replace(old, document=replace(old.document, spans=old.document.spans[:1])))
+        return own(config, **options)
+
+    monkeypatch.setattr(stage, "adapt", adapt)
+    first = renew(settings, opened=opened)
+    monkeypatch.setattr(stage, "adapt", own)
+    assert kept.unseen(task.name, open_bank(settings.bank).find(first.prompt)) == [name]
+    again = renew(settings.model_copy(update={"name": first.prompt}), opened=opened)
+    assert again.unseen == 0 and again.compared is None
+    found = open_bank(settings.bank).find(again.prompt)
+    assert kept.unseen(task.name, found) == []
+    kept.save(task, kept.read(task.name, name))  # to save it once more as it is changes nothing
+    assert kept.unseen(task.name, found) == []
+    for one in (first, again):
+        open_bank(settings.bank).remove(one.prompt)
+
+
+def test_a_record_of_another_form_is_named(given):
+    settings, opened, kept, task = given
+    (kept.folder / task.name / SEEN).write_text('{"meds@1": ["0123456789abcdef"]}')
+    with pytest.raises(InputError, match=rf"{task.name}/{SEEN}.*taken for new"):
+        renew(settings, opened=opened)
 
 
 def test_a_version_is_scored_by_prompts_that_have_not_seen_the_note(given, monkeypatch):
@@ -160,10 +213,13 @@ def test_two_at_once_do_not_take_each_others_files(given):
     settings, opened, kept, task = given
     work = kept.folder / stage.WORK
     with Lock(work / f".{task.name}.lock").waited_for(0):
-        (work / "meds@1").mkdir()
+        (work / task.name).mkdir()
         with pytest.raises(InputError, match="is working on a new version of meds"):
             renew(settings, opened=opened)
-        assert (work / "meds@1").exists()
+        stage.remove_left(kept.folder)
+        assert (work / task.name).exists()
+    stage.remove_left(kept.folder)
+    assert not list(work.iterdir())
 
 
 def test_what_cannot_be_replayed_is_refused(given, tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import socket
 import threading
 import time
 
@@ -13,13 +15,14 @@ from clinprompt.errors import InputError
 from clinprompt.stages.evaluate import read_scores
 from clinprompt.stages.methods import PromptTuning
 from clinprompt.study.archive import Archive
+from clinprompt.study.cluster import _answers, run_on_ray
 from clinprompt.study.expansion import parts_of, planned
 from clinprompt.study.running import Worker, run_gangs
 from clinprompt.study.study_file import Partition, Study
 from tests.made_backbones import tiny_folder
 
-ray = pytest.importorskip("ray")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra cluster is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 LOOPBACK = "127.0.0.2"
@@ -40,10 +43,11 @@ def study(tmp_path):
     )
 
 
+@pytest.mark.slow
+@needs_ray
 def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
+    import ray
     from ray.cluster_utils import Cluster
-
-    from clinprompt.study.cluster import run_on_ray
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, ("src", os.environ.get("PYTHONPATH")))))
     gangs = planned(parts_of(study), study.search)
@@ -56,7 +60,7 @@ def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
     killed = []
 
     def kill():  # as soon as two gangs are under way, one on each node
-        while len(list((tmp_path / "runs-there" / "adapt").glob("*/inputs.json"))) < 2:
+        while len(list((tmp_path / "runs-there" / "adapt").glob("*/environment.json"))) < 2:
             time.sleep(0.02)
         driver = ray._private.worker.global_worker.node._raylet_socket_name  # killing this one ends the driver
         lost = next(node for node in nodes if node._raylet_socket_name != driver)
@@ -86,8 +90,21 @@ def test_a_lost_node_loses_no_result(study, tmp_path, monkeypatch):
         assert json.dumps(scores[0]) == json.dumps(scores[1])
 
 
+@pytest.mark.slow
+@needs_ray
 def test_an_address_where_nothing_listens_is_told_at_once(tmp_path):
-    from clinprompt.study.cluster import run_on_ray
-
     with pytest.raises(InputError, match="no Ray cluster answers there"):
         run_on_ray([], archive=Archive(tmp_path), runs=tmp_path, address="127.0.0.1:1", say=lambda *_: None)
+
+
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "[::1]")])
+def test_an_address_where_something_listens_is_left_to_ray(family, host):
+    try:
+        listener = socket.create_server((host.strip("[]"), 0), family=family)
+    except OSError:
+        pytest.skip("this machine has no such address")
+    with listener:
+        address = f"{host}:{listener.getsockname()[1]}"
+        _answers(address)
+    with pytest.raises(InputError, match="no Ray cluster answers there"):
+        _answers(address)

@@ -18,7 +18,8 @@ def renew(
     replay: Annotated[
         Path | None,
         typer.Option(
-            help="Prepared data whose training examples are practised too: half of all (--set replay_share=0.5)."
+            help="Prepared data whose training examples are practised too: half of all (--set replay_share=0.5), at "
+            "least one."
         ),
     ] = None,
     bank_key: Annotated[Path | None, typer.Option(help="Key that the bank is signed with.")] = None,

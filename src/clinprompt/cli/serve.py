@@ -40,6 +40,8 @@ def serve(
     inbox: Annotated[Path | None, typer.Option(help="Folder from which administrators may add prompt files.")] = None,
     corrections: Annotated[Path | None, typer.Option(help="Folder in which notes corrected on the page are kept, in "
                                                     "clear text, for training; without it none are.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Folder with the prepared data of tasks, FOLDER/TASK, whose "
+                                               "training examples may be practised beside corrections.")] = None,
     bank_key: Annotated[Path | None, typer.Option(help="Key that the bank must be signed with.")] = None,
     answer_tokens: Annotated[int | None, typer.Option(help="Longest answer where a request says nothing, in tokens.",
                                                       show_default="192")] = None,
@@ -70,7 +72,7 @@ def serve(
 
     flags = overrides(
         sets, bank=bank, backbone__path=backbone, host=host, port=port, hosts=allowed_host, keys=keys, audit=audit,
-        audit_secret=audit_secret, inbox=inbox, corrections=corrections, bank_key=bank_key,
+        audit_secret=audit_secret, inbox=inbox, corrections=corrections, replay=replay, bank_key=bank_key,
         answer_tokens=answer_tokens, decoding__kind=decoding, decoding__grounded=grounded, decoding__flat=flat,
         engine__kind=engine, engine__url=engine_url, engine__checkpoint=checkpoint, engine__model=engine_model,
         engine__key_file=engine_key, engine__allow_remote=allow_remote or None,

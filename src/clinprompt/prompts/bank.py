@@ -258,8 +258,8 @@ class PromptBank:
             return self.find(found.name)
 
     def _banked(self, name: str, number: int, promoted: int, version: PromptVersion) -> Banked:
-        path = self._path(name, number)
-        return Banked(name, number, number == promoted, path, version.sha256, version.bytes, version.card)
+        held = version.sha256, version.bytes, version.source, version.card
+        return Banked(name, number, number == promoted, self._path(name, number), *held)
 
     def _path(self, name: str, number: int) -> Path:
         return self.folder / f"{name}@{number}{SUFFIX}"

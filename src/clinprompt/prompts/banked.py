@@ -13,7 +13,10 @@ from clinprompt.prompts.manifest import NAME
 
 @dataclass(frozen=True, slots=True)
 class Banked:
-    """A version of a prompt in a bank: where it is, its hash and length in bytes, whether its bare name means it."""
+    """A version of a prompt in a bank: where it is, its hash and length in bytes, whether its bare name means it.
+
+    ``source`` is the hash of the file that it was added from.
+    """
 
     name: str
     version: int
@@ -21,6 +24,7 @@ class Banked:
     path: Path
     sha256: str
     bytes: int
+    source: str
     card: PromptCard
 
     @property

@@ -28,7 +28,8 @@ from clinprompt.serving.refused import Refused
 from clinprompt.serving.server import Server
 from clinprompt.serving.visit import visit_of
 from clinprompt.stages.corrections import private
-from clinprompt.stages.renew import WORK, RenewSettings
+from clinprompt.stages.prepared import TASK
+from clinprompt.stages.renew import WORK, RenewSettings, remove_left
 
 NICENESS = 10
 """How far the process stands back behind the server's answers."""
@@ -39,11 +40,15 @@ KEPT = 100
 
 
 class AdaptationRequest(BaseModel):
-    """Which prompt: a name (its promoted version is gone on from) or name@version."""
+    """Which prompt: a name (its promoted version is gone on from) or name@version.
+
+    With ``replay`` the training examples of the task's earlier data are practised too, where the server has them.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     task: Reference
+    replay: bool = False
 
 
 class Adaptation(BaseModel):
@@ -73,15 +78,25 @@ class _Job:
 
 
 class Adaptations:
-    """The adaptations of a server, one at a time; ``close`` ends the one that runs."""
+    """The adaptations of a server, one at a time; ``close`` ends the one that runs.
+
+    No copy of a note stays behind: those of a process that was killed are removed when that is noticed, when the server
+    closes, and when one starts.
+    """
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self._jobs: dict[str, _Job] = {}
         self._changing = threading.Lock()
+        self._clean()
 
-    def start(self, reference: str) -> Adaptation:
-        """Begin one; :class:`Refused` when another one runs."""
+    def earlier(self, task: str) -> Path | None:
+        """The prepared data of a task, from which there are examples to replay; ``None`` without any."""
+        place = self.server.settings.replay and self.server.settings.replay / task
+        return place if place and (place / TASK).is_file() else None
+
+    def start(self, reference: str, *, replay: Path | None = None) -> Adaptation:
+        """Begin one, with examples of ``replay``; :class:`Refused` when another one runs."""
         settings = self.server.settings
         assert settings.corrections is not None
         with self._changing:
@@ -90,10 +105,11 @@ class Adaptations:
             for old in list(self._jobs)[: -KEPT + 1]:
                 del self._jobs[old]
             name = uuid.uuid4().hex[:16]
-            folder = private(private(settings.corrections) / WORK) / name
-            private(folder)
+            # What begins with a dot holds no notes and is not taken for what a killed process has left.
+            folder = private(private(private(settings.corrections) / WORK) / f".{name}")
             wanted = RenewSettings(
                 name=reference,
+                replay=replay,
                 **{
                     one: getattr(settings, one)
                     for one in ("bank", "bank_key", "corrections", "backbone", "answer_tokens")
@@ -129,11 +145,16 @@ class Adaptations:
                         job.process.kill()
                         job.process.wait()
                 shutil.rmtree(job.folder, ignore_errors=True)
+            self._clean()
 
     def command(self, folder: Path) -> list[str]:
         """The command that makes a version as the settings in a folder say."""
         files = ["--config", str(folder / "settings.yaml"), "--status", str(folder / "status.json")]
         return [sys.executable, "-m", "clinprompt", "renew", *files, "--json"]
+
+    def _clean(self) -> None:
+        if self.server.settings.corrections is not None:
+            remove_left(self.server.settings.corrections)
 
     def _process(self, folder: Path) -> subprocess.Popen[bytes]:
         with (folder / "said.json").open("wb") as said:
@@ -152,6 +173,7 @@ class Adaptations:
                 return _running(job)
             job.ended = _ended(job, code)
             shutil.rmtree(job.folder, ignore_errors=True)
+            self._clean()
             self.server.look()
         return job.ended
 
@@ -170,10 +192,20 @@ def adaptation_routes(server: Server, adaptations: Adaptations) -> APIRouter:
                 409, "no_backbone", "a gateway has no backbone to adapt on: run `clinprompt renew` where it is"
             )
         server.may(caller, body.task)
-        if body.task.partition("@")[0] not in {one.name for one in server.prompts.snapshot.listed}:
+        cards = {one.name: one.card for one in server.prompts.snapshot.listed}
+        card = cards.get(body.task.partition("@")[0])
+        if card is None:
             raise Refused(404, "model_not_found", "there is no such prompt", param="task")
+        replay = adaptations.earlier(card.task.name) if body.replay and card.task else None
+        if body.replay and replay is None:
+            raise Refused(
+                409,
+                "no_replay",
+                "this server has no earlier data of this task (`--replay` names a folder)",
+                param="replay",
+            )
         visit_of(request).tasks = (body.task,)
-        return adaptations.start(body.task)
+        return adaptations.start(body.task, replay=replay)
 
     @router.get("/v1/adaptations/{id}", responses=refusals(403, 404), summary="How far it is")
     def find(id: str, caller: AnyCaller) -> Adaptation:

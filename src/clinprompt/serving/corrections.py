@@ -30,12 +30,16 @@ class Kept(BaseModel):
 
 
 class KeptTask(BaseModel):
-    """The corrected notes of a task; ``unseen`` are those that the promoted version was not trained on."""
+    """The corrected notes of a task; ``unseen`` are those that the promoted version was not trained on as they are.
+
+    ``replay``: there is earlier data of the task to practise beside them. ``running`` is the adaptation that runs.
+    """
 
     task: str
     promoted: str
     notes: int
     unseen: int
+    replay: bool
     running: str | None
 
 
@@ -67,11 +71,12 @@ def correction_routes(server: Server, adaptations: Adaptations) -> APIRouter:
         folder, found = kept_in(server), []
         for name, served in server.prompts.snapshot.promoted.items():
             if caller.allows(name):
-                notes = set(folder.ids(served.task.name))
-                unseen = notes - folder.seen(served.task.name, served.reference)
+                notes = folder.ids(served.task.name)
+                unseen = folder.unseen(served.task.name, served.banked)
                 running = adaptations.running_for(name)
+                replay = adaptations.earlier(served.task.name) is not None
                 found.append(KeptTask(task=name, promoted=served.reference, notes=len(notes), unseen=len(unseen),
-                                      running=running))  # fmt: skip
+                                      replay=replay, running=running))  # fmt: skip
         return KeptTasks(data=found)
 
     return router

@@ -38,8 +38,9 @@ class ServeSettings(Settings):
     ``hosts`` are names besides ``host`` by which clients may call the server. Without ``keys`` everybody on this
     machine may do everything, and the server answers no other machine unless ``open``. ``audit_secret`` (beside the log
     unless named) seals the log and is made when it is not there. Prompts are added from files in ``inbox`` only.
-    Corrected notes are kept, in clear text, in the folder ``corrections``, and nowhere without it. ``watch`` is how
-    often the bank is looked at, in seconds. ``answer_tokens`` is the longest answer where a request says nothing.
+    Corrected notes are kept, in clear text, in the folder ``corrections``, and nowhere without it; folder ``replay``
+    holds prepared data by task, which may be practised beside them. ``watch`` is how often the bank is looked at, in
+    seconds. ``answer_tokens`` is the longest answer where a request says nothing.
     """
 
     backbone: BackboneSettings = BackboneSettings()
@@ -55,6 +56,7 @@ class ServeSettings(Settings):
     audit_secret: Path | None = None
     inbox: Path | None = None
     corrections: Path | None = None
+    replay: Path | None = None
     watch: float = Field(1.0, gt=0)
     window: int | None = Field(None, ge=40)
     long_notes: LongNoteSettings = LongNoteSettings()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from clinprompt.data.files import read_text
 from clinprompt.data.projection import Tally
 from clinprompt.data.records import document_of, document_record
 from clinprompt.errors import InputError
+from clinprompt.prompts.banked import Banked
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import QUOTED, SPAN_KINDS, Answer, Example
 from clinprompt.stages.atomic import write_json
@@ -25,7 +26,7 @@ from clinprompt.tasks.codecs.quote import NO_ANSWER
 from clinprompt.tasks.task import Task
 
 SEEN = "versions.json"
-"""Beside the notes of a task: which of them each version was trained on."""
+"""Beside the notes of a task: which of them, and with which answer, each version was trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,12 @@ class Correction:
     def id(self) -> str:
         """A hash of all that was asked: to correct the same note again replaces what was said before."""
         asked = [self.document.text, dict(self.inputs or {}), self.choices]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+        return _hash(asked)
+
+    @property
+    def content(self) -> str:
+        """A hash of all that can be learnt from it: another one when the note was corrected otherwise."""
+        return _hash([document_record(self.document), self.label, self.text, dict(self.inputs or {}), self.choices])
 
     def examples(self, task: Task) -> list[Example]:
         """The training examples that it is: windows for tasks of spans and relations, else one.
@@ -139,17 +145,39 @@ class Corrections:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError("this correction has another form", where=where, fix="remove the file") from error
 
-    def seen(self, task: str, version: str) -> frozenset[str]:
-        """The corrections that a version, or one that it goes on from, was trained on."""
-        return frozenset(self._versions(task).get(version, ()))
+    def seen(self, task: str, version: Banked) -> dict[str, str]:
+        """The notes that a version, or one that it goes on from, was trained on: the content of each by its id."""
+        return self._versions(task).get(version.source, {})
 
-    def tell_seen(self, task: str, version: str, names: Sequence[str]) -> None:
-        """Note down what a new version was trained on."""
-        self._write(self._of(task) / SEEN, {**self._versions(task), version: sorted(names)})
+    def unseen(self, task: str, version: Banked) -> list[str]:
+        """The corrections that a version was not trained on as they are now."""
+        seen = self.seen(task, version)
+        return [name for name in self.ids(task) if name not in seen or seen[name] != self._content(task, name)]
 
-    def _versions(self, task: str) -> dict[str, list[str]]:
+    def tell_seen(self, task: str, source: str, contents: Mapping[str, str]) -> None:
+        """Note down what is seen by the version that is made of the file with the hash ``source``.
+
+        It is to be told before the file is added to a bank: whatever ends the process then, no version is without it.
+        """
+        self._write(self._of(task) / SEEN, {**self._versions(task), source: contents})
+
+    def _content(self, task: str, name: str) -> str:
+        try:
+            return self.read(task, name).content
+        except InputError:  # told by who trains on it
+            return ""
+
+    def _versions(self, task: str) -> dict[str, dict[str, str]]:
         path = self._of(task) / SEEN
-        return dict(json.loads(read_text(path))) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            return {source: dict(notes) for source, notes in json.loads(read_text(path)).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(
+                "the record of the notes that each version has seen has another form", where=f"{task}/{SEEN}",
+                fix="remove the file: all notes are then taken for new ones",
+            ) from error  # fmt: skip
 
     def _of(self, task: str) -> Path:
         if not task or task.startswith(".") or "/" in task or "\\" in task:
@@ -161,6 +189,10 @@ class Corrections:
         private(path.parent)
         write_json(path, record)
         path.chmod(0o600)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def private(folder: Path) -> Path:

@@ -12,9 +12,10 @@ from clinprompt.backbones.tokenizing import TokenizerBackbone
 from clinprompt.data.files import file_hash
 from clinprompt.errors import InputError
 from clinprompt.inference.checkpoint import Checkpoint, open_checkpoint
+from clinprompt.inference.engines.address import check_address, is_local
 from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.engines.openai import OpenAIEngine
-from clinprompt.inference.engines.wire import Wire, check_address, is_local
+from clinprompt.inference.engines.wire import Wire
 from clinprompt.inference.predictor import Predictor
 from clinprompt.prompts.card import BackboneIdentity
 from clinprompt.prompts.exports.token_map import FILE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from clinprompt.data.chance import draw_number
+from clinprompt.data.files import file_hash
 from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError
 from clinprompt.evaluation.score import score_task
@@ -37,7 +39,7 @@ from clinprompt.stages.replay import replayed, with_replay
 from clinprompt.tasks.task import Task
 
 WORK = ".work"
-"""Where training data lie while a version is made, in the folder of corrections; removed afterwards."""
+"""Where training data lie while a version is made, by task, in the folder of corrections; removed afterwards."""
 
 
 class RenewSettings(Settings):
@@ -47,7 +49,7 @@ class RenewSettings(Settings):
     which that version has not seen are divided into, to score each part by training on the rest. Of what a prompt is
     trained on, a fourth chooses the rate and the step (of a single note: the last step is kept). ``replay`` is a
     prepared folder, usually the one that the prompt was trained on, whose training examples make up ``replay_share`` of
-    those that are trained on; corrections alone choose.
+    those that are trained on, one at least; corrections alone choose.
     """
 
     bank: Path
@@ -116,7 +118,8 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
     if task is None:
         raise InputError("this is a metaprompt, which answers no task by itself", where=before.reference)
     corrections = Corrections(settings.corrections)
-    notes = {name: corrections.read(task.name, name).examples(task) for name in corrections.ids(task.name)}
+    kept = {name: corrections.read(task.name, name) for name in corrections.ids(task.name)}
+    notes = {name: correction.examples(task) for name, correction in kept.items()}
     if not notes:
         raise InputError("there are no corrections of this task", where=f"{settings.corrections}, task {task.name}",
                          fix="correct notes on the page and save them first")  # fmt: skip
@@ -124,22 +127,38 @@ def renew(settings: RenewSettings, *, opened: Opened | None = None, progress: Pr
     opened = opened.suited("prompt-tuning", [task])
     everything = [example for found in notes.values() for example in found]
     replay = replayed(settings.replay, task, corrected=everything, seed=settings.seed) if settings.replay else []
-    seen = corrections.seen(task.name, before.reference)
+    seen = corrections.seen(task.name, before)
+    # A note that was corrected again since scores nothing either: the version in use has learnt its first answer.
     parts = _folds({name: found for name, found in notes.items() if name not in seen}, settings)
     if len(parts) == 1 and not seen:  # nothing would be left to train on
         parts = []
-    work = private(private(settings.corrections) / WORK) / before.reference
-    with Lock(work.with_name(f".{task.name}.lock"), what=f"a new version of {before.name}").waited_for(0):
+    work = private(private(settings.corrections) / WORK) / task.name
+    with _alone(work, what=f"a new version of {before.name}"):
         shutil.rmtree(work, ignore_errors=True)
         try:
             prompts = _trained(settings, opened, before, task, notes, parts, replay, private(work), progress)
             compared = _compared(settings, opened, bank, before, task, parts, prompts, progress) if parts else None
-            made = _added(bank, before, prompts[-1], compared, work)
+            file = _written(work / "new.safetensors", before, prompts[-1], compared)
+            contents = {name: correction.content for name, correction in kept.items()}
+            corrections.tell_seen(task.name, file_hash(file), {**seen, **contents})
+            made = add_prompts(bank, [file], name=before.name)[0]
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        corrections.tell_seen(task.name, made.reference, [*seen.union(notes)])
-    unseen = len(set(notes) - seen)
+    unseen = len(set(notes) - set(seen))
     return Renewed(made.reference, before.reference, len(notes), len(everything), unseen, len(replay), compared)
+
+
+def remove_left(corrections: Path) -> None:
+    """Remove the copies of corrected notes of whoever was killed; those that are in use stay."""
+    for work in sorted((corrections / WORK).glob("[!.]*")):
+        # What cannot be removed now is left to the next one who tries.
+        with suppress(InputError, OSError), _alone(work, what="these notes"):
+            shutil.rmtree(work)
+
+
+def _alone(work: Path, *, what: str) -> AbstractContextManager[None]:
+    """The only one who works in a folder, for the length of a ``with``."""
+    return Lock(work.with_name(f".{work.name}.lock"), what=what).waited_for(0)
 
 
 def _folds(unseen: Mapping[str, list[Example]], settings: RenewSettings) -> list[list[Example]]:
@@ -249,12 +268,11 @@ def _answers(
     return notes.answers(plans)
 
 
-def _added(bank: PromptBank, before: Banked, prompt: SoftPrompt, compared: Compared | None, work: Path) -> Banked:
+def _written(file: Path, before: Banked, prompt: SoftPrompt, compared: Compared | None) -> Path:
     scores = ({"from": before.reference, **asdict(compared)},) if compared else ()
     sources = (*prompt.card.lineage.sources, before.reference)
     extent = max(before.card.extent or 0, prompt.card.extent or 0) or None
     lineage = prompt.card.lineage.model_copy(update={"sources": sources, "run": ""})
     card = prompt.card.model_copy(update={"scores": scores, "lineage": lineage, "extent": extent})
-    file = work / "new.safetensors"
     save_prompt(file, replace(prompt, card=card))
-    return add_prompts(bank, [file], name=before.name)[0]
+    return file

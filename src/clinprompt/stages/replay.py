@@ -41,13 +41,15 @@ def with_replay(
 ) -> list[tuple[Split, Example]]:
     """The examples with so many from ``replay`` that these are ``share`` of the training part, repeated if need be.
 
+    However small the share, there is one where there is any: whoever asks for replay gets some.
+
     >>> from clinprompt.schema.example import Answer
     >>> divided = [(Split.train, Example("n", {"note": ""}, Answer(), "n"))] * 3 + [(Split.dev, None)]
     >>> [split.value for split, _ in with_replay(divided, [Example("r", {"note": ""}, Answer(), "r")], share=0.25)]
     ['train', 'train', 'train', 'dev', 'train']
     """
     own = sum(split is Split.train for split, _ in divided)
-    wanted = round(own * share / (1 - share))
+    wanted = max(1, round(own * share / (1 - share)))
     turns = math.ceil(wanted / len(replay)) if replay else 0
     more = [replace(one, id=f"replay-{turn}-{one.id}") for turn in range(turns) for one in replay]
     return [*divided, *((Split.train, one) for one in more[:wanted])]

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from clinprompt.errors import InputError
+from clinprompt.stages.local_ray import imported_ray
 from clinprompt.study.archive import Archive, Gap
 from clinprompt.study.expansion import PlannedGang
 from clinprompt.study.ingredients import Say
@@ -33,13 +34,12 @@ def run_on_ray(
     GPUs every gang takes one. Raises :class:`InputError` where Ray is not installed or cannot be reached.
     """
     try:
-        import ray
+        ray = imported_ray(alone=not address)
     except ImportError:
         raise InputError(
             "the executor ray needs the package ray", where="--executor", allowed="local",
             fix="pip install 'clinprompt[cluster]'",
         ) from None  # fmt: skip
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing about a run is sent anywhere
     variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     alone: dict[str, Any] = {"address": "local", "include_dashboard": False}
     where = {"address": address} if address else alone
@@ -57,12 +57,12 @@ def run_on_ray(
 
 
 def _answers(address: str) -> None:
-    """Raise at once when nothing listens at ``host:port``, which Ray would wait minutes for."""
+    """Raise at once when nothing listens at ``host:port`` or ``[host]:port``, which Ray would wait minutes for."""
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit():
         return
     try:
-        socket.create_connection((host, int(port)), timeout=10).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except OSError:
         raise _no_cluster(address) from None
 

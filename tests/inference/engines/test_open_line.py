@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 
@@ -11,6 +12,7 @@ import pytest
 
 from clinprompt.backbones.protocol import Generation
 from clinprompt.errors import InputError
+from clinprompt.inference.engines import wire as module
 from clinprompt.inference.engines.open_line import joined, pieces
 from clinprompt.inference.engines.ticket import Terms
 from clinprompt.inference.engines.unanswered import Cancelled, Expired
@@ -30,8 +32,16 @@ def piece(text, reason=None, **more):
     return {"choices": [{"text": text, "finish_reason": reason, **more}]}
 
 
-def asked(answer, heard=lambda piece: None):
-    wire = Wire(URL, transport=httpx.MockTransport(answer if callable(answer) else lambda request: answer), retries=0)
+def asked(answer, heard=lambda piece: None, *, retries=0):
+    given = list(answer) if isinstance(answer, list) else [answer]
+
+    def give(request):
+        one = given.pop(0) if len(given) > 1 else given[0]
+        if isinstance(one, Exception):
+            raise one
+        return one(request) if callable(one) else one
+
+    wire = Wire(URL, transport=httpx.MockTransport(give), retries=retries)
     return wire.several([{"prompt": "x"}], terms=Terms(), heard=heard)
 
 
@@ -63,6 +73,80 @@ def test_a_broken_stream_is_told_without_its_words(answer, words):
     with pytest.raises(InputError, match=words) as caught:
         asked(answer)
     assert "Canary" not in str(caught.value)
+
+
+class Breaking(httpx.SyncByteStream):
+    """A body whose connection breaks after these pieces."""
+
+    def __init__(self, *told):
+        self.told = told
+
+    def __iter__(self):
+        for one in self.told:
+            yield f"data: {json.dumps(one)}\n\n".encode()
+        raise httpx.ReadError("Canary")
+
+
+def breaking(*told):
+    return httpx.Response(200, stream=Breaking(*told), headers={"content-type": "text/event-stream"})
+
+
+def test_a_stream_that_breaks_before_its_first_words_is_asked_for_again(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
+    good = stream(piece("ok", "stop"))
+    for broken in (breaking(), breaking(piece("")), stream(), stream({"choices": []}, end="")):
+        heard = []
+        [made] = asked([broken, good], heard.append, retries=1)
+        assert made["choices"][0]["text"] == "ok" and heard == [piece("ok", "stop")]
+    with pytest.raises(InputError, match="gone away"):  # as often as anything else
+        asked([breaking(), breaking(), good], retries=1)
+    [made] = asked([httpx.ConnectError("x"), breaking(), good], retries=2)
+    assert made["choices"][0]["text"] == "ok"
+
+
+def test_a_stream_that_breaks_later_is_not(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
+    heard = []
+    with pytest.raises(InputError, match="gone away") as caught:
+        asked([breaking(piece("a")), stream(piece("ok", "stop"))], heard.append, retries=3)
+    assert heard == [piece("a")] and "Canary" not in str(caught.value)
+
+
+def test_an_empty_answer_is_one():
+    [made] = asked(stream(piece("", "stop")))
+    assert made["choices"][0] == {"text": "", "finish_reason": "stop", "logprobs": None}
+
+
+def test_a_server_that_says_nothing_loses_the_connection_at_once():
+    """Not even headers: as an engine whose queue is long."""
+    gone, came, left = threading.Event(), threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def silent():
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(20)
+                while connection.recv(65536):
+                    came.set()
+                left.set()
+
+        threading.Thread(target=silent, daemon=True).start()
+        wire = Wire(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", retries=0)
+        raised = []
+
+        def ask():
+            try:
+                wire.several([{"prompt": "x"}], terms=Terms(None, gone), heard=lambda piece: None)
+            except Cancelled as reason:
+                raised.append(reason)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        assert came.wait(10)
+        gone.set()
+        assert left.wait(5)
+        thread.join(5)
+        assert raised
 
 
 def test_a_server_that_knows_no_streams_is_asked_for_the_whole():

@@ -9,8 +9,9 @@ import pytest
 
 from clinprompt.errors import InputError
 from clinprompt.inference.engines import wire as module
+from clinprompt.inference.engines.address import check_address
 from clinprompt.inference.engines.completion import parse
-from clinprompt.inference.engines.wire import Refused, Wire, check_address
+from clinprompt.inference.engines.wire import Refused, Wire
 
 URL = "http://127.0.0.1:9/v1"
 NOTE = {"prompt": "Mrs Canary takes aspirin"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from clinprompt.stages.prepared import TASK
 from tests.made_pages import NOTE, correct, kept, needs_chromium, read, words_of
-from tests.serving.test_corrections import standing_in
+from tests.serving.test_adaptations import standing_in
 
 
 @needs_chromium
@@ -68,20 +69,35 @@ def test_words_selected_with_the_pointer_become_a_span_with_attributes_or_part_o
 
 
 @needs_chromium
-def test_corrections_become_a_version_that_a_person_promotes(opened, server, monkeypatch):
+def test_corrections_become_a_version_that_a_person_promotes(opened, server, monkeypatch, tmp_path):
+    task = server[0].prompts.snapshot.promoted["meds"].task
+    (tmp_path / task.name).mkdir()
+    (tmp_path / task.name / TASK).write_text(task.model_dump_json())
+    without = server[0].settings
+    server[0].settings = without.model_copy(update={"replay": tmp_path})
     score = {"metric": "span-f1", "value": 61.0, "low": 40.0, "high": 75.0, "n": 6, "groups": 5}
     compared = {"metric": "span-f1", "notes": 5, "examples": 6, "folds": 5, "old": score, "new": {**score, "value": 70.5},
                 "difference": 9.5, "low": -1.0, "high": 20.0}  # fmt: skip
-    made = {"prompt": "meds@2", "before": "meds@1", "notes": 5, "examples": 6, "unseen": 5, "compared": compared}
+    made = {"prompt": "meds@2", "before": "meds@1", "notes": 5, "examples": 6, "unseen": 5, "replayed": 7,
+            "compared": compared}  # fmt: skip
     standing_in(monkeypatch, said=made, seconds=4)
     page = read(opened(), tasks=("meds",))
     correct(page, "meds@1")
     page.click("#save")
-    page.click("#adapt")
+    replay = page.get_by_role("checkbox", name="Replay: training examples of the earlier data are practised too")
+    assert not replay.is_checked()
+    replay.press("Space")
+    assert replay.is_checked()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "adapt"
+    with page.expect_request("**/v1/adaptations") as sent:
+        page.keyboard.press("Enter")
+    assert sent.value.post_data_json == {"task": "meds", "replay": True}
     page.wait_for_selector("progress")
     page.wait_for_selector("text=Scoring: 25 %")
     page.wait_for_selector("#promote")
     told = page.locator("#outcome").inner_text()
+    assert "made of 5 notes and replayed examples (7 to choose from)" in told
     assert "span-f1 on 5 notes (6 examples)" in told and "no difference is shown" in told
     assert page.locator(".scores tbody tr").all_inner_texts() == [
         "meds@1\t61.0\t40.0 – 75.0",
@@ -91,5 +107,6 @@ def test_corrections_become_a_version_that_a_person_promotes(opened, server, mon
     page.click("#promote")
     page.wait_for_selector("text=meds now means meds@2.")
     assert server[0].prompts.snapshot.promoted["meds"].banked.version == 2
+    server[0].settings = without
     server[0].bank.promote("meds@1")
     server[0].look()

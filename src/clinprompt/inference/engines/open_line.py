@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -19,31 +20,64 @@ END = "[DONE]"
 """What OpenAI's servers send last."""
 
 
+_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+
+
 class OpenLine:
-    """The connection on which one answer comes; any thread may cut it."""
+    """The connection on which one answer comes; any thread may cut it.
+
+    ``told`` are the pieces of the stream that has begun; ``None`` of an answer in one piece.
+    """
 
     def __init__(self) -> None:
-        self._lock, self._answer, self._cut = Lock(), None, False
+        self._lock, self._stream, self._cut = Lock(), None, False
+        self.told: Iterator[dict[str, Any]] | None = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """How it is asked for: with a connection that no other request gets, and that is held from its first moment."""
+        return {"headers": {"Connection": "close"}, "extensions": {"trace": self.follow}}
 
     def check(self) -> None:
         """Raise :class:`Cancelled` when it was cut: nobody waits for the answer any more."""
         if self._cut:
             raise Cancelled("the answer was cancelled")
 
-    def hold(self, answer: httpx.Response) -> None:
-        """From now on this is the answer's connection."""
+    def follow(self, event: str, told: Mapping[str, Any]) -> None:
+        """Hold the connection from when it is there; the form is that of httpx's request extension ``trace``."""
+        if event not in _CONNECTED:
+            return
         with self._lock:
-            self._answer = answer
+            self._stream = told["return_value"]
         if self._cut:
             self.cut()
+
+    def begin(self, answer: httpx.Response, *, where: str) -> None:
+        """Read a stream up to its first words, anything else to its end: until then it may be asked for again.
+
+        Raises :class:`httpx.TransportError` for what breaks off before, else as :func:`pieces`.
+        """
+        import httpx
+
+        with contextlib.ExitStack() as broken:
+            broken.callback(answer.close)
+            if not (answer.is_success and answer.headers.get("content-type", "").startswith("text/event-stream")):
+                answer.read()
+                return
+            first, rest = [], pieces(answer.iter_lines(), where=where)
+            for piece in rest:
+                first.append(piece)
+                if text_of(piece) or _reason(piece):
+                    break
+            else:
+                raise httpx.RemoteProtocolError("the stream has ended before it has begun")
+            self.told = chain(first, rest)
+            broken.pop_all()
 
     def cut(self) -> None:
         """End the connection, also under a thread that reads from it; one that has ended stays as it is."""
         with self._lock:
-            self._cut, answer = True, self._answer
-        if answer is None or answer.is_closed:
-            return
-        stream = answer.extensions.get("network_stream")
+            self._cut, stream = True, self._stream
         held = stream.get_extra_info("socket") if stream is not None else None
         if held is not None:
             with contextlib.suppress(OSError):  # it has just ended
@@ -85,6 +119,11 @@ def text_of(piece: Mapping[str, Any]) -> str:
     return "".join(choice.get("text") or "" for choice in (piece.get("choices") or [])[:1])
 
 
+def _reason(piece: Mapping[str, Any]) -> str | None:
+    """Why the answer ended, where a piece says it."""
+    return next((choice.get("finish_reason") for choice in (piece.get("choices") or [])[:1]), None)
+
+
 def joined(found: Sequence[Mapping[str, Any]], *, where: str) -> dict[str, Any]:
     """The pieces of a stream as the answer that the server would have given in one.
 
@@ -95,8 +134,8 @@ def joined(found: Sequence[Mapping[str, Any]], *, where: str) -> dict[str, Any]:
     for piece in found:
         usage = piece.get("usage") or usage
         text += text_of(piece)
+        reason = _reason(piece) or reason
         for choice in (piece.get("choices") or [])[:1]:
-            reason = choice.get("finish_reason") or reason
             for name, values in (choice.get("logprobs") or {}).items():
                 if isinstance(values, list):
                     told.setdefault(name, []).extend(values)

@@ -1,8 +1,7 @@
-"""The road to an OpenAI-compatible server: which addresses are allowed, what is sent again, what failures say."""
+"""The road to an OpenAI-compatible server: what is sent again, and what failures say."""
 
 from __future__ import annotations
 
-import ipaddress
 import random
 import re
 import weakref
@@ -10,10 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from threading import Event
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from clinprompt.errors import InputError
-from clinprompt.inference.engines.open_line import OpenLine, joined, pieces
+from clinprompt.inference.engines.open_line import OpenLine, joined
 from clinprompt.inference.engines.ticket import Terms
 
 if TYPE_CHECKING:
@@ -43,47 +41,8 @@ class Refused(InputError):
         super().__init__(what, where=where, fix=fix)
 
 
-def is_local(url: str) -> bool:
-    """Whether an address is on this machine.
-
-    >>> is_local("http://127.0.0.1:8000/v1"), is_local("http://[::1]:8000"), is_local("http://gpu-1:8000/v1")
-    (True, True, False)
-    """
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def check_address(url: str, *, allow_remote: bool, option: str = "--engine-url", key: str = "--engine-key") -> str:
-    """The address without a slash at its end.
-
-    Raises :class:`InputError` for what is no address of a web server, for one with a password in it, and, unless
-    ``allow_remote``, for one that is not on this machine. ``option`` and ``key`` are where address and key are given.
-    """
-    try:
-        parts = urlsplit(url)
-        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
-    except ValueError:
-        wrong = True
-    if wrong or parts.query or parts.fragment:
-        raise InputError("this is no address of a server", where=option, allowed="http://127.0.0.1:8000/v1")
-    if parts.username or parts.password:
-        raise InputError("an address with a password in it is seen by everybody on this machine", where=option,
-                         fix=f"put the key into a file and give {key} FILE")  # fmt: skip
-    if not allow_remote and not is_local(url):
-        raise InputError(
-            f"the address {parts.hostname} is not on this machine, and notes would leave it",
-            where=option,
-            allowed="127.0.0.1, ::1, localhost",
-            fix="give --allow-remote if notes may be sent there",
-        )
-    return url.rstrip("/")
-
-
 class Wire:
-    """Requests to one server, ``at_once`` of them at a time, from any number of threads.
+    """Requests to one server, ``at_once`` of them and as many streams at a time, from any number of threads.
 
     ``timeout`` is in seconds and for one answer, ``retries`` says how often a request is sent again that the server
     was too busy for or whose connection broke. Proxies are never used and redirections never followed: notes go where
@@ -104,15 +63,18 @@ class Wire:
 
         self.url, self.at_once, self.timeout, self.retries = url, at_once, timeout, retries
         self.closing, self.streams = Event(), True
-        self.client = httpx.Client(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0), pool=None),
-            limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
-            trust_env=False,
-            follow_redirects=False,
-            transport=transport,
+        self.client, self.lines = (
+            httpx.Client(
+                headers={"Authorization": f"Bearer {key}"} if key else {},
+                timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0), pool=None),
+                limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=kept),
+                trust_env=False,
+                follow_redirects=False,
+                transport=transport,
+            )
+            for kept in (at_once, 0)  # a stream has a connection of its own, which can be cut from its first moment
         )
-        weakref.finalize(self, self.client.close)  # of a wire that nobody closed
+        weakref.finalize(self, _close, self.client, self.lines)  # of a wire that nobody closed
 
     def models(self) -> list[dict[str, Any]]:
         """What the server says of its models; :class:`InputError` where there is no such server."""
@@ -170,7 +132,7 @@ class Wire:
     def close(self) -> None:
         """Close all connections; requests that wait to be sent again give up."""
         self.closing.set()
-        self.client.close()
+        _close(self.client, self.lines)
 
     def _streamed(
         self, body: Mapping[str, Any], line: OpenLine, heard: Callable[[Mapping[str, Any]], None]
@@ -183,21 +145,19 @@ class Wire:
             return self.complete(body)
         more = {"stream": True, "stream_options": {"include_usage": True}}
         answer = self._send("POST", "completions", {**body, **more}, line=line)
-        try:
-            line.hold(answer)
-            if answer.is_success and answer.headers.get("content-type", "").startswith("text/event-stream"):
-                found = []
-                for piece in pieces(answer.iter_lines(), where=self.url):
+        if line.told is not None:
+            found = []
+            try:
+                for piece in line.told:
                     found.append(piece)
                     heard(piece)
-                return joined(found, where=self.url)
-            answer.read()
-        except httpx.TimeoutException:
-            raise self._slow() from None
-        except httpx.TransportError as error:
-            raise self._away(error) from None
-        finally:
-            answer.close()
+            except httpx.TimeoutException:
+                raise self._slow() from None
+            except httpx.TransportError as error:
+                raise self._away(error) from None
+            finally:
+                answer.close()
+            return joined(found, where=self.url)
         if answer.status_code not in NOT_STREAMED:
             return self._content(answer, "completions")
         line.check()
@@ -209,18 +169,20 @@ class Wire:
         self, method: str, route: str, body: Mapping[str, Any] | None, *, first: bool = False,
         line: OpenLine | None = None,
     ) -> httpx.Response:  # fmt: skip
-        """What the server answers, after as many attempts as it takes; for a ``line`` only its beginning is read."""
+        """What the server answers, after as many attempts as it takes; for a ``line`` a stream has only begun."""
         import httpx
 
-        # Another request must not get the connection of one that is cut the moment it ends.
-        headers = {"Connection": "close"} if line else {}
+        client = self.lines if line else self.client
+        more = line.asked if line else {}
         for sent in range(self.retries + 1):
             last = sent == self.retries
             if line is not None:
                 line.check()
             try:
-                request = self.client.build_request(method, f"{self.url}/{route}", json=body, headers=headers)
-                answer = self.client.send(request, stream=line is not None)
+                request = client.build_request(method, f"{self.url}/{route}", json=body, **more)
+                answer = client.send(request, stream=line is not None)
+                if line is not None:
+                    line.begin(answer, where=self.url)
             except httpx.TimeoutException as error:
                 if isinstance(error, httpx.ConnectTimeout) and not (first or last):
                     self._pause(sent, "")
@@ -287,6 +249,11 @@ class Wire:
         if not isinstance(content, dict):
             raise InputError("the server's answer is no JSON object", where=f"{self.url}/{route}", fix=_FIX_URL)
         return content
+
+
+def _close(*clients: httpx.Client) -> None:
+    for client in clients:
+        client.close()
 
 
 _FIX_URL = "give the address that ends before /completions, such as http://127.0.0.1:8000/v1"

@@ -36,13 +36,16 @@ export class Learning {
     this.root.hidden = false;
     if (this.making === task) return; // what was asked before the button was pressed would hide the progress
     this.making = null;
+    const replay = this.task === task && this.replay.checked;
     this.task = task;
     const unseen = about.unseen === about.notes ? "" : `, ${about.unseen} of them new to ${about.promoted}`;
     this.button = el("button", { type: "button", class: "primary", id: "adapt", onclick: () => this.#adapt() }, "Adapt a new version");
+    this.replay = el("input", { type: "checkbox", id: "replay", checked: replay });
     this.outcome = el("div", { id: "outcome" });
     this.root.replaceChildren(
       el("h2", {}, `Learn from corrections: ${task}`),
       el("p", {}, `${counted(about.notes, "corrected note")} kept${unseen}. A new version goes on from ${about.promoted}; both are then scored on new notes that neither was trained on.`),
+      about.replay ? el("label", { class: "entry" }, this.replay, "Replay: training examples of the earlier data are practised too, half of all") : "",
       el("p", { class: "buttons" }, this.button), this.outcome);
     this.button.disabled = about.notes === 0;
     if (about.running) this.#follow(about.running);
@@ -52,7 +55,7 @@ export class Learning {
     this.button.disabled = true;
     this.making = this.task;
     try {
-      const begun = await ask("v1/adaptations", { method: "POST", body: { task: this.task } });
+      const begun = await ask("v1/adaptations", { method: "POST", body: { task: this.task, replay: this.replay.checked } });
       tell(`Adapting ${this.task}…`);
       await this.#follow(begun.id);
     } catch (fault) {
@@ -90,7 +93,8 @@ export class Learning {
     this.button.disabled = false;
     const { prompt, before, compared } = done.result;
     const promote = el("button", { type: "button", id: "promote", onclick: () => this.#promote(prompt) }, `Promote ${prompt}`);
-    const note = el("p", {}, `${prompt} was made of ${counted(done.result.notes, "note")} and waits: ${this.task} still means ${before}.`);
+    const replayed = done.result.replayed ? ` and replayed examples (${done.result.replayed} to choose from)` : "";
+    const note = el("p", {}, `${prompt} was made of ${counted(done.result.notes, "note")}${replayed} and waits: ${this.task} still means ${before}.`);
     this.outcome.replaceChildren(...(compared ? scores(compared, before, prompt) : [el("p", {}, "Not scored: too few notes that neither version was trained on. Correct more notes to see whether it helps.")]), note, el("p", { class: "buttons" }, promote));
     tell(`${prompt} is ready.`);
     this.changed();

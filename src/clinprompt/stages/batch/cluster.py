@@ -11,6 +11,7 @@ from typing import Any
 from clinprompt.errors import InputError, raise_all
 from clinprompt.stages.batch.executors import Parts
 from clinprompt.stages.batch.job import Job
+from clinprompt.stages.local_ray import imported_ray
 
 
 def on_cluster(job: Job, numbers: Sequence[int], *, actors: int) -> Parts:
@@ -19,9 +20,8 @@ def on_cluster(job: Job, numbers: Sequence[int], *, actors: int) -> Parts:
     Notes, prompts and backbone must have the same paths on every machine. Raises :class:`InputError` without the extra
     ``cluster``, and for what a worker refuses.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or it tells its makers of every start
     try:
-        import ray
+        imported_ray(alone=not os.environ.get("RAY_ADDRESS"))
         import ray.data
     except ModuleNotFoundError:
         raise InputError(

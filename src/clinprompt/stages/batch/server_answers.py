@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from clinprompt.data.sections import load_rules
 from clinprompt.errors import InputError
-from clinprompt.inference.engines.wire import check_address
+from clinprompt.inference.engines.address import check_address
 from clinprompt.schema.document import Document, Relation
 from clinprompt.schema.example import SPAN_KINDS, Answer, Example, TaskKind
 from clinprompt.schema.prediction import DecodeReport, Prediction
