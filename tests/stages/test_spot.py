@@ -162,6 +162,7 @@ def test_an_encoder_begins_with_the_scorers_of_the_source_too(backbones, data, t
 def test_a_recipe_teaches_the_sources_and_scores_it(settings, opened, tmp_path):
     recipe = Recipe(
         name="spot",
+    assert result.metaprompt is None and not (tmp_path / "distill").exists()  # nothing starts from one
         backbone=settings,
         prompt=PROMPT,
         sources=Sources(tasks=SOURCES[:2], teach=SHORT, distill=SHORT),

@@ -91,10 +91,8 @@ class Worker:
                 part.recipe, made.sources, variant=variant, runs=self.runs, opened=opened, progress=self.progress,
                 say=self.say,
             )  # fmt: skip
-            found = Ingredients(
-                made.targets, made.sources, made.others, distilled.outputs / METAPROMPT, taught, distilled,
-                made.backbone_name, made.backbone_parameters,
-            )  # fmt: skip
+            metaprompt = distilled and distilled.outputs / METAPROMPT
+            found = replace(made, metaprompt=metaprompt, teach=taught, distill=distilled)
             self._record(part, found, variant)
         self._metaprompts[key] = found
         return found

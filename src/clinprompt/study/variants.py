@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from clinprompt.stages.methods import Budget, MethodSettings, from_sources
-from clinprompt.study.recipe import SourceTraining, variant_of
+from clinprompt.stages.methods import Budget, MethodSettings, from_metaprompt, from_sources, from_teachers
+from clinprompt.study.recipe import Sources, SourceTraining, variant_of
 
 Making = TypeVar("Making", bound=SourceTraining)
 
 
 def variants_of(methods: Mapping[str, MethodSettings]) -> list[str]:
-    """The metaprompts that methods start from, each once; the empty name first where one of them has no variant."""
+    """The variants that methods start from, each once; the empty name first where one of them has none."""
     return sorted({variant_of(method) for method in methods.values() if from_sources(method)})
 
 
@@ -26,6 +26,14 @@ def chosen(sources: Making, variant: str) -> Making:
 def unnamed(method: MethodSettings) -> MethodSettings:
     """The method without the name of its metaprompt: what a run of it is asked for."""
     return method.model_copy(update={"metaprompt": ""}) if variant_of(method) else method
+
+
+def counted(sources: Sources, method: MethodSettings) -> Sources | None:
+    """What of the sources decides a method's results: of methods that start from teachers how these are made."""
+    if from_teachers(method):
+        taught = ("tasks", "teach", "teach_start", "placement", "seed", "exclude_overlap")
+        return Sources(**{name: getattr(sources, name) for name in taught})
+    return chosen(sources, variant_of(method)) if from_metaprompt(method) else None
 
 
 def quickened(sources: Making, budget: Budget) -> Making:
