@@ -14,6 +14,7 @@ import typer
 
 from clinprompt.cli.console import console
 from clinprompt.cli.options import FAILED, Runs, Sets, overrides
+from clinprompt.cli.run import tell_unused
 
 if TYPE_CHECKING:
     from clinprompt.study.archive import Archive, Gap
@@ -210,6 +211,7 @@ def _opened(
     parts = parts_of(study)
     return study, parts, planned(parts, study.search), Archive(out or Path("results") / study.name)
 
+    tell_unused(study.methods, study.sources)
 
 def _first_of_each(gangs: Sequence[PlannedGang]) -> list[PlannedGang]:
     """The first gang of each part and method: those of other seeds take as much."""

@@ -16,16 +16,16 @@ def variants_of(methods: Mapping[str, MethodSettings]) -> list[str]:
     return sorted({variant_of(method) for method in methods.values() if from_sources(method)})
 
 
+def unused(methods: Mapping[str, MethodSettings], sources: SourceTraining | None) -> list[str]:
+    """The variants of the sources that no method names: these metaprompts are not made."""
+    return [name for name in (sources.variants if sources else ()) if name not in map(variant_of, methods.values())]
+
+
 def chosen(sources: Making, variant: str) -> Making:
     """How the metaprompt of a variant is made: as the sources say, but for the fields that the variant has."""
     own = sources.variants[variant] if variant else None
     changes = {name: getattr(own, name) for name in own.model_fields_set} if own else {}
     return sources.model_copy(update=changes | {"variants": {}})
-
-
-def unnamed(method: MethodSettings) -> MethodSettings:
-    """The method without the name of its metaprompt: what a run of it is asked for."""
-    return method.model_copy(update={"metaprompt": ""}) if variant_of(method) else method
 
 
 def counted(sources: Sources, method: MethodSettings) -> Sources | None:
@@ -34,6 +34,11 @@ def counted(sources: Sources, method: MethodSettings) -> Sources | None:
         taught = ("tasks", "teach", "teach_start", "placement", "seed", "exclude_overlap")
         return Sources(**{name: getattr(sources, name) for name in taught})
     return chosen(sources, variant_of(method)) if from_metaprompt(method) else None
+
+
+def unnamed(method: MethodSettings) -> MethodSettings:
+    """The method without the name of its metaprompt: what a run of it is asked for."""
+    return method.model_copy(update={"metaprompt": ""}) if variant_of(method) else method
 
 
 def quickened(sources: Making, budget: Budget) -> Making:
