@@ -123,11 +123,14 @@ def partitions_of(study: Study) -> dict[str, Partition]:
 def planned(parts: Sequence[Part], search: Search | None = None) -> list[PlannedGang]:
     """The gangs of the parts, each once: of several with the same key the first."""
     found: dict[str, PlannedGang] = {}
-    for part in parts:
-        for gang in gangs_of(part.recipe):
-            one = plan_gang(part, gang, search)
-            found.setdefault(one.key, one)
+    for one in named(parts, search):
+        found.setdefault(one.key, one)
     return list(found.values())
+
+
+def named(parts: Sequence[Part], search: Search | None = None) -> list[PlannedGang]:
+    """The gangs of the parts under all their names: methods with equal settings have the same key."""
+    return [plan_gang(part, gang, search) for part in parts for gang in gangs_of(part.recipe)]
 
 
 def plan_gang(part: Part, gang: Gang, search: Search | None = None) -> PlannedGang:
