@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 import torch
 
+from clinprompt.data.fewshot import draw
 from clinprompt.data.store import read_examples
 from clinprompt.errors import InputError
 from clinprompt.prompts.prompt_file import read_card
@@ -30,8 +31,7 @@ from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.study.job import run_job
 from clinprompt.study.recipe import Recipe, Scoring
-from clinprompt.tasks.formulations.generative import formulate
-from tests.made_backbones import tiny_folder
+from clinprompt.tasks.formulations.generative import formulate, work_through
 
 NAMES = ("lab-flag", "substance-use-site-b")
 LIMITS = {"train": 5, "dev": 2, "test": 3}
@@ -138,6 +138,31 @@ def test_examples_are_taken_as_drawn_while_they_fit_and_shuffled_by_the_seed(ope
     everyone = shown_of(plan, opened, room=100_000)
     assert {one.id for one in everyone} == {one.id for one in plan.cell.train}
     assert everyone == shown_of(plan, opened, room=100_000)
+def naive(plan, opened, room):
+    """The ids of the examples that fit, each read whole."""
+    drawn, taken, used = plan.cell.train, [], 0
+    if plan.shots == "full":
+        drawn = draw(drawn, k=len(drawn), seed=plan.prepared.draw_seed, draw=0)
+    for example in drawn:
+        pieces = work_through([*taken[:1], example], plan.cell.task, opened.template)
+        own = pieces[len(work_through(taken[:1], plan.cell.task, opened.template)) :]
+        size = sum(len(opened.backbone.tokens(piece)) for piece in own)
+        if used + size <= room:
+            taken, used = [*taken, example], used + size
+    return {example.id for example in taken}
+
+
+def test_notes_are_not_read_where_nothing_more_has_room_and_what_is_taken_is_the_same(opened, plans):
+    for plan in (plan for plan in plans if plan.cell.train):
+        for room in (5, 100, 300, 700, 1000, 1500, 2500, 100_000):
+            assert {one.id for one in shown_of(plan, opened, room=room)} == naive(plan, opened, room), room
+    plan = next(plan for plan in plans if plan.cell.task.name == "lab-flag" and plan.shots == "full")
+    read, tokens = [], opened.backbone.tokens
+    with patch.object(opened.backbone, "tokens", lambda piece: read.append(piece.text) or tokens(piece)):
+        assert shown_of(plan, opened, room=5) == ()
+    assert not [one.id for one in plan.cell.train if any(one.note in text for text in read)]
+
+
     seeds = [replace(plan, cell=replace(plan.cell, seed=n)) for n in range(1, 5)]
     orders = {tuple(one.id for one in shown_of(other, opened, room=100_000)) for other in seeds}
     assert len(orders) > 1
