@@ -16,17 +16,10 @@ from clinprompt.prompts.prompt_file import read_card
 from clinprompt.schema.example import Split
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import SHOWN, Applied, plan_cells, read_adapted
-from clinprompt.stages.configs import (
-    AdaptSettings,
-    BackboneSettings,
-    DecodingSettings,
-    EvaluateSettings,
-    PrepareSettings,
-)
+from clinprompt.stages.configs import AdaptSettings, DecodingSettings, EvaluateSettings, PrepareSettings
 from clinprompt.stages.evaluate import evaluate, read_scores
 from clinprompt.stages.in_context import FILE, room_of, shown_of
 from clinprompt.stages.methods import InContext, Instruction
-from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.study.job import run_job
@@ -35,17 +28,6 @@ from clinprompt.tasks.formulations.generative import formulate, work_through
 
 NAMES = ("lab-flag", "substance-use-site-b")
 LIMITS = {"train": 5, "dev": 2, "test": 3}
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    folder = tiny_folder(tmp_path_factory.mktemp("backbone"), context=8192)
-    return BackboneSettings(path=str(folder), dtype="float64")
-
-
-@pytest.fixture(scope="module")
-def opened(settings):
-    return open_backbone(settings)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +120,24 @@ def test_examples_are_taken_as_drawn_while_they_fit_and_shuffled_by_the_seed(ope
     everyone = shown_of(plan, opened, room=100_000)
     assert {one.id for one in everyone} == {one.id for one in plan.cell.train}
     assert everyone == shown_of(plan, opened, room=100_000)
+    seeds = [replace(plan, cell=replace(plan.cell, seed=n)) for n in range(1, 5)]
+    orders = {tuple(one.id for one in shown_of(other, opened, room=100_000)) for other in seeds}
+    assert len(orders) > 1
+
+    def size(shown):
+        pair = formulate(everyone[0], plan.cell.task, opened.template, shown=shown)
+        return sum(len(opened.backbone.tokens(piece)) for piece in pair.shown)
+
+    whole = size(everyone)
+    assert len(shown_of(plan, opened, room=whole)) == len(everyone)
+    fewer = shown_of(plan, opened, room=whole - 1)
+    assert 0 < len(fewer) < len(everyone) and size(fewer) < whole
+    assert shown_of(plan, opened, room=5) == ()
+    three = next(plan for plan in plans if plan.cell.task.name == "lab-flag" and plan.shots == "3")
+    first = three.cell.train[0]
+    assert [one.id for one in shown_of(three, opened, room=size([first]))] == [first.id]
+
+
 def naive(plan, opened, room):
     """The ids of the examples that fit, each read whole."""
     drawn, taken, used = plan.cell.train, [], 0
@@ -161,24 +161,6 @@ def test_notes_are_not_read_where_nothing_more_has_room_and_what_is_taken_is_the
     with patch.object(opened.backbone, "tokens", lambda piece: read.append(piece.text) or tokens(piece)):
         assert shown_of(plan, opened, room=5) == ()
     assert not [one.id for one in plan.cell.train if any(one.note in text for text in read)]
-
-
-    seeds = [replace(plan, cell=replace(plan.cell, seed=n)) for n in range(1, 5)]
-    orders = {tuple(one.id for one in shown_of(other, opened, room=100_000)) for other in seeds}
-    assert len(orders) > 1
-
-    def size(shown):
-        pair = formulate(everyone[0], plan.cell.task, opened.template, shown=shown)
-        return sum(len(opened.backbone.tokens(piece)) for piece in pair.shown)
-
-    whole = size(everyone)
-    assert len(shown_of(plan, opened, room=whole)) == len(everyone)
-    fewer = shown_of(plan, opened, room=whole - 1)
-    assert 0 < len(fewer) < len(everyone) and size(fewer) < whole
-    assert shown_of(plan, opened, room=5) == ()
-    three = next(plan for plan in plans if plan.cell.task.name == "lab-flag" and plan.shots == "3")
-    first = three.cell.train[0]
-    assert [one.id for one in shown_of(three, opened, room=size([first]))] == [first.id]
 
 
 def test_what_does_not_fit_is_counted_and_told(settings, opened, tmp_path):
