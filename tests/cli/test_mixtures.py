@@ -39,11 +39,22 @@ def test_from_teachers_to_a_prompt_that_predicts(here, clinprompt):
     )
     assert made.code == 0, made.err
     assert re.search(r"meds/k2-d0: weights: (drugs|doses) 0\.5\d, (drugs|doses) 0\.\d\d", plain(made.out + made.err))
+    assert "among the sources" not in plain(made.out + made.err)
+    again = ("adapt", "drugs", "meds", "-b", "llama", "--method", "spot", "--teachers", run, "--shots", "0")
+    known = clinprompt(*again)
+    assert known.code == 0 and "note: drugs: among the sources of the teachers" in plain(known.err), known.err
     write_notes(here / "new", 1, annotated=False)
     told = clinprompt(
         "predict", "new", "-p", "bank/meds.safetensors", "-b", "llama", "-o", "predicted", "--set", "answer_tokens=2"
     )
     assert told.code == 0 and (here / "predicted" / "n0.ann").is_file(), told.err
+
+
+def test_a_target_that_the_metaprompt_knows_is_told_of(here, clinprompt):
+    made = clinprompt("data", "import", "notes", "-o", "medications", "--kind", "entities")
+    assert made.code == 0, made.err
+    made = clinprompt("adapt", "meds", "medications", "--shots", "0")
+    assert made.code == 0 and "note: medications: among the sources of the metaprompt" in plain(made.err), made.err
 
 
 def test_experts_of_ones_own_need_no_metaprompt(here, clinprompt):

@@ -14,6 +14,7 @@ import pytest
 
 from clinprompt.backbones.loading import embedded_metaprompt
 from clinprompt.stages import adapt as adapt_stage
+from tests.made_backbones import tiny_folder
 
 STUDY = f"""
 name: tiny
@@ -151,6 +152,40 @@ def test_a_study_whose_runs_are_gone_knows_what_they_took_and_can_fail_again(stu
     assert ended.code == 3 and [gap["error"] for gap in json.loads(ended.out)["gaps"]] == ["ZeroDivisionError"]
     planned = json.loads(clinprompt("study", "plan", str(study), *at(tmp_path), "--json").out)
     assert [line["failed"] for line in planned["lines"]] == [1] and len(planned["gaps"]) == 1
+
+
+TWINS = """
+name: twins
+backbones: {tiny: {path: FOLDER}}
+tasks: {sources: [medications], targets: [lab-flag]}
+sources: {variants: {forgotten: {weight: 0}}}
+limits: {train: 2, dev: 1, test: 2}
+methods: {one: {kind: instruction}, two: {kind: instruction}}
+score: {limit: 2, answer_tokens: 2, likelihood: false, resamples: 100}
+"""
+
+
+def test_methods_with_equal_settings_are_two_lines_and_one_gang(clinprompt, tmp_path):
+    study = tmp_path / "twins.yaml"
+    study.write_text(TWINS.replace("FOLDER", str(tiny_folder(tmp_path / "backbone", context=4096))))
+    told = clinprompt("study", "plan", str(study), *at(tmp_path))
+    seen = " ".join((told.out + told.err).split())
+    assert told.code == 0 and "as one" in seen and "1 cells in 1 gangs, 0 done" in seen, told.err
+    assert seen.count("no method names 'forgotten' of `sources.variants`") == 1
+    ended = clinprompt("study", "run", str(study), *at(tmp_path), "--json")
+    assert ended.code == 0 and json.loads(ended.out)["gangs"] == 1, ended.err
+    assert "no method names 'forgotten'" in " ".join(ended.err.split())
+    found = json.loads(clinprompt("study", "plan", str(study), *at(tmp_path), "--json").out)
+    assert [(line["method"], line["done"], line["same_as"]) for line in found["lines"]] == [
+        ("one", 1, ""), ("two", 1, "one"),
+    ]  # fmt: skip
+    assert found["lines"][0]["memory"] == found["lines"][1]["memory"] and (found["cells"], found["done"]) == (1, 1)
+    ended = clinprompt("study", "report", str(study), *at(tmp_path), "--json")
+    assert ended.code == 0 and json.loads(ended.out)["missing"] == 0, ended.err
+    rows = {row.pop("method"): row for row in table(tmp_path)}
+    assert rows["one"] == rows["two"] and rows["one"]["score"]
+    for name in ("report.html", "tripod-llm.md"):
+        assert "in our words: check them against the published list" in (tmp_path / "out" / name).read_text()
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b"])

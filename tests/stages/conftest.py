@@ -1,4 +1,4 @@
-"""Tiny encoders and what is adapted on them, made once when first asked for."""
+"""Tiny backbones and what is adapted on them, made once when first asked for."""
 
 import pytest
 
@@ -56,3 +56,15 @@ def adapted(data, backbones, tmp_path_factory):
         return made[family, name]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory):
+    """A tiny decoder with a long context, in float64 so that equalities are not blurred by rounding."""
+    folder = tiny_folder(tmp_path_factory.mktemp("decoder"), context=8192)
+    return BackboneSettings(path=str(folder), dtype="float64")
+
+
+@pytest.fixture(scope="session")
+def opened(settings):
+    return open_backbone(settings)

@@ -10,9 +10,15 @@ from clinprompt.errors import InputError
 from clinprompt.stages import adapt_prompts, adapt_weights
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import read_adapted
-from clinprompt.stages.configs import AdaptSettings, BackboneSettings, EvaluateSettings, PrepareSettings
+from clinprompt.stages.configs import (
+    AdaptSettings,
+    BackboneSettings,
+    EvaluateSettings,
+    PrepareSettings,
+    PromptSettings,
+)
 from clinprompt.stages.evaluate import evaluate, read_scores
-from clinprompt.stages.methods import Budget, Lora, PromptTuning
+from clinprompt.stages.methods import Budget, InContext, Instruction, Lora, PromptTuning, Routing
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
 from tests.made_backbones import tiny_folder
@@ -67,3 +73,40 @@ def test_when_every_cell_is_lost_it_is_an_error(opened, targets, tmp_path, monke
     settings = AdaptSettings(targets=targets, method=PromptTuning(budget=SHORT), shots=(2,))
     with pytest.raises(InputError, match="diverged with every learning rate"):
         adapt(settings, runs=tmp_path, opened=opened)
+
+
+@pytest.mark.parametrize(
+    ("method", "counted"),
+    [
+        (Instruction(), set()),
+        (InContext(), set()),
+        (Lora(), set()),
+        (PromptTuning(length=3, placement="prefix"), set()),
+        (PromptTuning(length=3), {"placement"}),
+        (PromptTuning(placement="prefix"), {"length"}),
+        (PromptTuning(), {"length", "placement"}),
+        (Routing(experts=2, rank=2), {"length", "placement"}),
+    ],
+)
+def test_what_has_no_effect_on_a_run_is_not_in_its_name(method, counted, opened, targets, tmp_path):
+    def named(**prompt):
+        settings = AdaptSettings(targets=targets[:1], method=method, shots=(0,), prompt=PromptSettings(**prompt))
+        return adapt(settings, runs=tmp_path, opened=opened).id
+
+    usual = named()
+    assert {name for name, value in {"length": 5, "placement": "both"}.items() if named(**{name: value}) != usual} == (
+        counted
+    )
+
+
+def test_a_prompt_that_one_goes_on_from_has_its_own_shape(opened, targets, tmp_path):
+    def made(**fields):
+        return adapt(
+            AdaptSettings(targets=targets[:1], method=PromptTuning(), shots=(0,), **fields),
+            runs=tmp_path,
+            opened=opened,
+        )
+
+    first = made(prompt=PromptSettings(length=3))
+    begun = first.outputs / read_adapted(first.outputs)[0].file
+    assert len({made(start_from=begun, prompt=PromptSettings(length=length)).id for length in (4, 5)}) == 1

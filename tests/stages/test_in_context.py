@@ -9,43 +9,25 @@ from unittest.mock import patch
 import pytest
 import torch
 
+from clinprompt.data.fewshot import draw
 from clinprompt.data.store import read_examples
 from clinprompt.errors import InputError
 from clinprompt.prompts.prompt_file import read_card
 from clinprompt.schema.example import Split
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import SHOWN, Applied, plan_cells, read_adapted
-from clinprompt.stages.configs import (
-    AdaptSettings,
-    BackboneSettings,
-    DecodingSettings,
-    EvaluateSettings,
-    PrepareSettings,
-)
+from clinprompt.stages.configs import AdaptSettings, DecodingSettings, EvaluateSettings, PrepareSettings
 from clinprompt.stages.evaluate import evaluate, read_scores
 from clinprompt.stages.in_context import FILE, room_of, shown_of
 from clinprompt.stages.methods import InContext, Instruction
-from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.study.job import run_job
 from clinprompt.study.recipe import Recipe, Scoring
-from clinprompt.tasks.formulations.generative import formulate
-from tests.made_backbones import tiny_folder
+from clinprompt.tasks.formulations.generative import formulate, work_through
 
 NAMES = ("lab-flag", "substance-use-site-b")
 LIMITS = {"train": 5, "dev": 2, "test": 3}
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    folder = tiny_folder(tmp_path_factory.mktemp("backbone"), context=8192)
-    return BackboneSettings(path=str(folder), dtype="float64")
-
-
-@pytest.fixture(scope="module")
-def opened(settings):
-    return open_backbone(settings)
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +136,31 @@ def test_examples_are_taken_as_drawn_while_they_fit_and_shuffled_by_the_seed(ope
     three = next(plan for plan in plans if plan.cell.task.name == "lab-flag" and plan.shots == "3")
     first = three.cell.train[0]
     assert [one.id for one in shown_of(three, opened, room=size([first]))] == [first.id]
+
+
+def naive(plan, opened, room):
+    """The ids of the examples that fit, each read whole."""
+    drawn, taken, used = plan.cell.train, [], 0
+    if plan.shots == "full":
+        drawn = draw(drawn, k=len(drawn), seed=plan.prepared.draw_seed, draw=0)
+    for example in drawn:
+        pieces = work_through([*taken[:1], example], plan.cell.task, opened.template)
+        own = pieces[len(work_through(taken[:1], plan.cell.task, opened.template)) :]
+        size = sum(len(opened.backbone.tokens(piece)) for piece in own)
+        if used + size <= room:
+            taken, used = [*taken, example], used + size
+    return {example.id for example in taken}
+
+
+def test_notes_are_not_read_where_nothing_more_has_room_and_what_is_taken_is_the_same(opened, plans):
+    for plan in (plan for plan in plans if plan.cell.train):
+        for room in (5, 100, 300, 700, 1000, 1500, 2500, 100_000):
+            assert {one.id for one in shown_of(plan, opened, room=room)} == naive(plan, opened, room), room
+    plan = next(plan for plan in plans if plan.cell.task.name == "lab-flag" and plan.shots == "full")
+    read, tokens = [], opened.backbone.tokens
+    with patch.object(opened.backbone, "tokens", lambda piece: read.append(piece.text) or tokens(piece)):
+        assert shown_of(plan, opened, room=5) == ()
+    assert not [one.id for one in plan.cell.train if any(one.note in text for text in read)]
 
 
 def test_what_does_not_fit_is_counted_and_told(settings, opened, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter
 
-from clinprompt.stages.methods import Budget, MethodSettings
+from clinprompt.stages.methods import Budget, MethodSettings, prompt_fields
 from clinprompt.study.study_file import own_rates
 
 OWN = {
@@ -26,3 +26,13 @@ def test_a_budget_without_rates_has_those_of_its_method(kind, rate):
         assert own_rates(found) == ()  # a search may still choose
         assert found == made(**{**found.model_dump(), "kind": kind})  # what a run folder keeps says the same
     assert made(budget={"rates": (0.02,)}).budget.rates == (0.02,)
+
+
+@pytest.mark.parametrize("kind", ["mpt", "spot", "attention", "routing", "fine-tuning", "hard-prompt"])
+def test_a_method_with_prompts_of_its_sources_or_none_goes_by_no_settings_of_a_prompt(kind):
+    assert prompt_fields(TypeAdapter(MethodSettings).validate_python({"kind": kind})) == ()
+
+
+def test_an_encoders_prompt_beside_its_weights_goes_by_what_it_does_not_say_itself():
+    own = {"kind": "soft-prompt-unfrozen", "length": 4}
+    assert prompt_fields(TypeAdapter(MethodSettings).validate_python(own)) == ("placement",)

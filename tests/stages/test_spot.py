@@ -10,9 +10,8 @@ from clinprompt.errors import InputError
 from clinprompt.prompts.prompt_file import load_prompt
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import plan_cells, read_adapted
-from clinprompt.stages.configs import AdaptSettings, BackboneSettings, PrepareSettings, PromptSettings, TeachSettings
+from clinprompt.stages.configs import AdaptSettings, PrepareSettings, PromptSettings, TeachSettings
 from clinprompt.stages.methods import Budget, PromptTuning, Spot
-from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.stages.source_prompts import teachers_of
@@ -21,24 +20,12 @@ from clinprompt.stages.teach import teach
 from clinprompt.study.job import run_job
 from clinprompt.study.recipe import Recipe, Scoring, Sources
 from clinprompt.study.study_file import Partition, Study
-from tests.made_backbones import tiny_folder
 
 LIMITS = {"train": 4, "dev": 2, "test": 2}
 SOURCES = ("medications", "impression", "drug-route")
 TARGETS = ("lab-flag", "substance-use-site-b")
 SHORT = Budget(steps=2, batch=2, rates=(0.1,), dev_limit=2)
 PROMPT = PromptSettings(length=4)
-
-
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    folder = tiny_folder(tmp_path_factory.mktemp("backbone"), context=4096)
-    return BackboneSettings(path=str(folder), dtype="float64")
-
-
-@pytest.fixture(scope="module")
-def opened(settings):
-    return open_backbone(settings)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +162,7 @@ def test_a_recipe_teaches_the_sources_and_scores_it(settings, opened, tmp_path):
     cells = {cell.record["shots"]: cell.record for cell in result.cells if cell.method == "spot"}
     assert cells["2"]["source"] in SOURCES[:2] and cells["0"]["source"] == ""
     assert {line.trainable for line in result.lines if line.method == "spot"} == {0, 4 * 32}
+    assert result.metaprompt is None and not (tmp_path / "distill").exists()  # nothing starts from one
 
 
 def test_a_metaprompt_file_in_place_of_sources_is_refused(tasks, taught, tmp_path):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from clinprompt.errors import InputError
-from clinprompt.stages.methods import Lora, Mpt, PromptTuning
+from clinprompt.stages.methods import Attention, Lora, Mpt, PromptTuning, Spot
 from clinprompt.stages.overrides import load_config
 from clinprompt.study.expansion import partitions_of, parts_of, planned, searched, shard_of, slug
 from clinprompt.study.recipe import SourceTraining
@@ -52,6 +52,18 @@ def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else():
     others = keys(made(sources=SourceTraining(rank=2)))
     assert others[place] == first[place]  # prompt-tuning has no sources
     assert others["embedded", "mpt", 1] != first["embedded", "mpt", 1]
+
+
+def test_what_starts_from_teachers_has_a_key_without_their_distillation():
+    def keys(**sources):
+        study = made(methods={"spot": Spot(), "attention": Attention()}, sources=SourceTraining(**sources), seeds=(1,))
+        return [one.key for one in planned(parts_of(study))]
+
+    first = keys()
+    assert keys(rank=2, weight=0.5, distill={"steps": 7}, decomposed=False) == first
+    for change in ({"teach": {"steps": 7}}, {"teach_start": "vocabulary"}, {"placement": "prefix"}, {"seed": 2}):
+        assert not set(keys(**change)) & set(first)
+    assert not set(keys(exclude_overlap=True)) & set(first)
 
 
 def test_a_cell_has_the_same_key_in_a_study_of_fewer_targets():

@@ -80,6 +80,20 @@ def test_a_study_of_the_same_runs_the_same(job, same, folder, tmp_path):
     }
 
 
+def test_a_study_of_teachers_alone_distils_nothing(job, same, folder, tmp_path):
+    runs, _ = job
+    study = Study(
+        **same | {"methods": {"attention": METHODS["attention"]}}, backbones={"tiny": {"path": str(folder)}},
+        sources={"teach": SHORT, "distill": SHORT, "rank": 2}, tasks={"sources": SOURCES, "targets": ("lab-flag",)},
+    )  # fmt: skip
+    [part] = parts_of(study)
+    worker = Worker(runs, Archive(tmp_path))
+    made = worker.ingredients(part, sources=True)
+    assert made.teach is not None and made.distill is None and made.metaprompt is None
+    record = worker.archive.part(part.slug)
+    assert record.teach and not record.distill and not record.metaprompt
+
+
 def test_the_metaprompt_is_the_same_with_a_method_that_needs_teachers_and_without(same, folder, job):
     runs, _ = job
     undistilled = {"tasks": SOURCES, "teach": SHORT, "distill": SHORT, "weight": 0, "distill_start": "vocabulary"}

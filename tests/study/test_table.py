@@ -71,7 +71,17 @@ def test_csv_has_a_row_per_line_and_two_decimals(cell):
     table = lines([cell("a", 1, {"p": [1, 3, 3], "q": [1, 1, 1]})], {TASK.name: TASK}, resamples=100)
     [row] = csv.DictReader(io.StringIO(csv_text(table, kind=Line)))
     assert row["score"] == "50.00" and row["method"] == "a" and row["trainable"] == "10"
-    assert len(row) == 18 and all(row[name] != "" for name in ("low", "high", "n", "documents"))
+    assert len(row) == 20 and all(row[name] != "" for name in ("low", "high", "n", "documents"))
+    assert row["shown"] == row["source"] == ""
+
+
+def test_a_line_says_how_many_examples_were_shown_and_which_sources_its_runs_began_with(cell):
+    counts = {"p": [1, 1, 1]}
+    cells = [cell("few", 1, counts), cell("few", 2, counts), cell("spot", 1, counts), cell("spot", 2, counts)]
+    for one, (shown, source) in zip(cells, [(2, ""), (5, ""), (None, "b"), (None, "a")], strict=True):
+        one.record.update(shown=shown, source=source)
+    found = [(line.shown, line.source) for line in lines(cells, {TASK.name: TASK}, resamples=100)]
+    assert found == [(3.5, ""), (None, "a; b")]
 
 
 def test_pooled_runs_that_disagree_widen_the_interval():

@@ -14,6 +14,7 @@ from clinprompt.cli.options import Backbone, Config, Force, Runs, Sets, override
 
 if TYPE_CHECKING:
     from clinprompt.stages.adapted import Adapted
+    from clinprompt.stages.configs import AdaptSettings
     from clinprompt.stages.run_folder import RunFolder
 
 
@@ -61,6 +62,7 @@ def adapt(
     )  # fmt: skip
     settings = load_config(config, AdaptSettings, flags)
     console.stage("adapt", f"{settings.method.kind}, {len(settings.targets)} task(s)")
+    _tell_known(settings)
     run = stage(settings, runs=runs, progress=console.progress, force=force)
     _report(run, out)
 
@@ -69,6 +71,18 @@ def _takes_metaprompt(method: str, sets: Sequence[str] | None) -> bool:
     """Whether a method starts from a metaprompt: routing does unless it is given a number of experts."""
     experts = [one.partition("=")[2] for one in sets or () if one.startswith("method.experts=")]
     return method == "mpt" or (method == "routing" and experts in ([], ["sources"]))
+
+
+def _tell_known(settings: AdaptSettings) -> None:
+    """Warn of targets that the metaprompt or the teachers were made of."""
+    from clinprompt.stages.prepared import open_prepared
+    from clinprompt.stages.source_prompts import source_names
+
+    sources = source_names(metaprompt=settings.metaprompt, teachers=settings.teachers)
+    names = [open_prepared(path).task.name for path in settings.targets] if sources else []
+    if known := [name for name in names if name in sources]:
+        made = "teachers" if settings.teachers else "metaprompt"
+        console.warn(f"{', '.join(known)}: among the sources of the {made}, so scores do not say how a new task does")
 
 
 def _report(run: RunFolder, out: Path | None) -> None:

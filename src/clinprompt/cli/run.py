@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +15,9 @@ from clinprompt.cli.console import console
 from clinprompt.cli.options import Backbone, Runs, Sets, overrides
 
 if TYPE_CHECKING:
+    from clinprompt.stages.methods import MethodSettings
     from clinprompt.study.job import JobResult
-    from clinprompt.study.recipe import Recipe
+    from clinprompt.study.recipe import Recipe, SourceTraining
 
 
 def run(
@@ -31,10 +33,20 @@ def run(
     from clinprompt.study.recipe import Recipe
 
     settings = load_config(recipe, Recipe, overrides(sets, data_root=data_root, backbone__path=backbone))
+    tell_unused(settings.methods, settings.sources)
     folder = out or Path("results") / settings.name
     run_recipe(settings, runs=runs, out=folder)
     tables = {name: folder / f"{name}.json" for name in ("table", "groups", "differences", "ranks", "leakage")}
     console.result({**tables, "report": folder / "report.html"})
+
+
+def tell_unused(methods: Mapping[str, MethodSettings], sources: SourceTraining | None) -> None:
+    """Warn of variants of the sources that no method starts from."""
+    from clinprompt.study.variants import unused
+
+    if names := unused(methods, sources):
+        shown = ", ".join(map(repr, names))
+        console.warn(f"no method names {shown} of `sources.variants` as its `metaprompt`: not made")
 
 
 def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:

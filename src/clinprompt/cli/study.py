@@ -14,6 +14,7 @@ import typer
 
 from clinprompt.cli.console import console
 from clinprompt.cli.options import FAILED, Runs, Sets, overrides
+from clinprompt.cli.run import tell_unused
 
 if TYPE_CHECKING:
     from clinprompt.study.archive import Archive, Gap
@@ -63,6 +64,7 @@ def plan(
     named, with where to get it and where it should lie.
     """
     from clinprompt.study import effort
+    from clinprompt.study.expansion import named
     from clinprompt.study.plan import grid, missing_data, open_gaps, plan_lines, unequal
     from clinprompt.study.running import Worker, finished
 
@@ -77,7 +79,8 @@ def plan(
         one.key: effort.memory_of(one, tokens=tokens, answer=answer, device=device or "")
         for one in _first_of_each(gangs)
     }
-    lines = plan_lines(gangs, archive, done=done, times=times, memory=memory)
+    every = named(parts, settings.search)
+    lines = plan_lines(every, archive, done=done, times=times, memory=memory)
     axes = grid(parts)
     console.table(
         ("axis", "values", ""),
@@ -86,7 +89,8 @@ def plan(
     )
     rows = [
         (line.part, line.method, line.gangs, line.done, line.failed, line.cells, line.trials or "–",
-         "–" if not line.left else _duration(line.seconds), line.rests_on or "–", _gib(line.memory))
+         "–" if not line.left or line.same_as else _duration(line.seconds),
+         f"as {line.same_as}" if line.same_as else line.rests_on or "–", _gib(line.memory))
         for line in lines
     ]  # fmt: skip
     columns = (
@@ -104,8 +108,8 @@ def plan(
     console.table(columns, rows, title="Gangs: a method with one seed on every target, shot count and draw")
     for name, trials in unequal(gangs).items():
         console.warn(f"unequal search: {name} has {trials} trial(s); `search` gives every method as many")
-    left = [line for line in lines if line.left]
-    cells, whole = sum(line.cells for line in lines), None not in [line.seconds for line in left]
+    left = [line for line in lines if line.left and not line.same_as]
+    cells, whole = sum(len(one.cells) for one in gangs), None not in [line.seconds for line in left]
     total = sum(line.seconds or 0 for line in left) if whole else None
     finished_cells = sum(len(one.cells) for one in gangs if done[one.key])
     console.line(f"{cells} cells in {len(gangs)} gangs, {finished_cells} done; time left: {_duration(total)}")
@@ -207,6 +211,7 @@ def _opened(
     from clinprompt.study.study_file import Study
 
     study = load_config(file, Study, overrides(sets, data_root=data_root))
+    tell_unused(study.methods, study.sources)
     parts = parts_of(study)
     return study, parts, planned(parts, study.search), Archive(out or Path("results") / study.name)
 

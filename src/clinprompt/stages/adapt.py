@@ -13,8 +13,9 @@ from clinprompt.stages.adapt_prompts import adapt_prompts
 from clinprompt.stages.adapt_weights import adapt_weights
 from clinprompt.stages.adapted import Adapted, Plan, plan_cells, write_adapted
 from clinprompt.stages.banked import prompt_path
-from clinprompt.stages.configs import AdaptSettings
+from clinprompt.stages.configs import AdaptSettings, PromptSettings
 from clinprompt.stages.in_context import show_examples
+from clinprompt.stages.methods import prompt_fields
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
@@ -46,6 +47,7 @@ def adapt(
             where="backbone.sharded",
             fix="leave it out, or adapt with mpt or prompt-tuning",
         )
+    settings = settings.model_copy(update={"prompt": _prompt(settings)})
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.targets]
     opened = opened.suited(row.name, [item.task for item in prepared])
@@ -90,6 +92,12 @@ def adapt(
         summary = {"cells": len(cells), "lost": len(lost), "trainable": max(cell.trainable for cell in cells)}
         run.finish(summary | {"unaskable": _unaskable(opened, prepared, run)})
     return run
+
+
+def _prompt(settings: AdaptSettings) -> PromptSettings:
+    """The prompt's settings, as usual where they have no effect: they are in a run's name, and equal runs have one."""
+    counted = () if settings.start_from else prompt_fields(settings.method)
+    return PromptSettings(**{name: getattr(settings.prompt, name) for name in counted})
 
 
 def _unaskable(opened: Opened, prepared: Sequence[Prepared], run: RunFolder) -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -81,14 +82,20 @@ def shown_of(plan: Plan, opened: Opened, *, room: int) -> tuple[Example, ...]:
     drawn = cell.train
     if plan.shots == "full":
         drawn = draw(drawn, k=len(drawn), seed=plan.prepared.draw_seed, draw=0)
+    size = cache(lambda piece: len(opened.backbone.tokens(piece)))  # literals and instruction are the same in each
     for example in drawn:
         before = taken[:1]
         pieces = work_through([*before, example], cell.task, opened.template)
         own = pieces[len(work_through(before, cell.task, opened.template)) :]
-        size = sum(len(opened.backbone.tokens(piece)) for piece in own)
-        if used + size <= room:
+        left = room - used
+        # The short texts first: where these have no room the note, which takes by far the longest, is not read.
+        for piece in sorted(own, key=lambda piece: len(piece.text)):
+            left -= size(piece)
+            if left < 0:
+                break
+        else:
             taken.append(example)
-            used += size
+            used = room - left
     order = np.random.default_rng(derive(cell.seed, "shown", cell.name)).permutation(len(taken))
     return tuple(taken[i] for i in order)
 

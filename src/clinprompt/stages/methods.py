@@ -252,6 +252,15 @@ MethodSettings = Annotated[
 ]
 
 
+def prompt_fields(method: MethodSettings) -> tuple[str, ...]:
+    """Which of a prompt's settings a method goes by: not what it says itself, none of sources' prompts or of none."""
+    if isinstance(method, Routing):
+        return () if method.experts == "sources" else ("length", "placement")
+    if isinstance(method, PromptTuning | SoftPromptUnfrozen):
+        return tuple(name for name in ("length", "placement") if getattr(method, name) is None)
+    return ()
+
+
 def from_metaprompt(method: MethodSettings) -> bool:
     """Whether a method starts from the metaprompt that was made of the sources."""
     return isinstance(method, Mpt) or (isinstance(method, Routing) and method.experts == "sources")

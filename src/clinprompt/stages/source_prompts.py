@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clinprompt.errors import InputError
-from clinprompt.prompts.prompt_file import SoftPrompt
+from clinprompt.prompts.prompt_file import SoftPrompt, read_card
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.teach import load_teachers
 
@@ -35,15 +35,14 @@ def teachers_of(run: Path, opened: Opened) -> Teachers:
 
     They are checked against the backbone and the template. Raises :class:`InputError` for anything but such a run.
     """
-    outputs = run / "outputs"
-    names = sorted(path.stem for path in outputs.glob("*.safetensors"))
+    names = _names(run)
     if not names or not (run / "done.json").exists():
         raise InputError(
             "this is not a finished run of `clinprompt teach`",
             where=str(run),
             fix="give `--teachers` the run that the command names when it has ended",
         )
-    found = load_teachers(outputs, names, opened)
+    found = load_teachers(run / "outputs", names, opened)
     return Teachers(
         tuple(names),
         torch.stack([teacher.vectors for teacher in found]),
@@ -51,6 +50,18 @@ def teachers_of(run: Path, opened: Opened) -> Teachers:
         mean_heads(found),
         {name: teacher.heads for name, teacher in zip(names, found, strict=True)},
     )
+
+
+def source_names(*, metaprompt: Path | None, teachers: Path | None) -> tuple[str, ...]:
+    """The source tasks that a metaprompt file or a run of teachers was made of, by their names.
+
+    Raises :class:`InputError` for a file that is no metaprompt.
+    """
+    return tuple(_names(teachers) if teachers else read_card(metaprompt).tasks if metaprompt else ())
+
+
+def _names(run: Path) -> list[str]:
+    return sorted(path.stem for path in (run / "outputs").glob("*.safetensors"))
 
 
 def mean_heads(teachers: Sequence[SoftPrompt]) -> dict[str, Tensor]:

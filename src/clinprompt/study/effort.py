@@ -14,6 +14,7 @@ from clinprompt.backbones.memory import Work, estimate
 from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.published import ENCODER_TYPES
 from clinprompt.backbones.tokenizing import context_length
+from clinprompt.prompts.prompt_file import read_card
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.in_context import room_of
@@ -23,7 +24,7 @@ from clinprompt.study.expansion import PlannedGang
 from clinprompt.study.gang import run_gang
 from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.running import Worker, seconds_of
-from clinprompt.study.variants import quickened
+from clinprompt.study.variants import chosen, quickened
 from clinprompt.training.method import method
 
 FILE = "measured.json"
@@ -63,7 +64,7 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int, device: str = "
     accelerator = accelerated(device or settings.device)
     budget: Budget | None = getattr(own, "budget", None)
     members = len(planned.cells) * len(budget.rates) if budget and row.gangs else 1
-    length = getattr(own, "length", None) or recipe.prompt.length
+    length, placement = _shape(planned)
     at_once = (budget.tokens_per_forward if budget else None) or (8192 if accelerator else 2048)
     rows = members * budget.batch if budget else 8
     if isinstance(own, InContext):
@@ -72,7 +73,7 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int, device: str = "
         train=row.trains,
         members=members,
         length=length,
-        placement=Placement(getattr(own, "placement", None) or recipe.prompt.placement),
+        placement=Placement(placement),
         batch=max(1, min(rows, at_once // (length + tokens + answer))),
         tokens=tokens,
         answer=answer,
@@ -82,6 +83,20 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int, device: str = "
     )
     found = estimate(model, work, dtype=DTYPES[settings.dtype], weights=settings.weights, accelerator=accelerator)
     return found.total
+
+
+def _shape(planned: PlannedGang) -> tuple[int, str]:
+    """Length and placement of a gang's prompts: the method's, those of what it starts from, or the study's."""
+    recipe = planned.part.recipe
+    own, usual = recipe.methods[planned.gang.method], recipe.prompt
+    if from_sources(own) and recipe.metaprompt:
+        card = read_card(recipe.metaprompt)
+        return card.length, card.placement
+    if from_sources(own) and recipe.sources:
+        return usual.length, chosen(recipe.sources, variant_of(own)).placement or usual.placement
+    length = getattr(own, "length", None) or usual.length
+    prompted = method(own.kind).prompt not in ("none", "examples", "words")
+    return length if prompted else 0, getattr(own, "placement", None) or usual.placement
 
 
 def times(

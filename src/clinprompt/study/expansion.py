@@ -12,9 +12,9 @@ from clinprompt.stages.configs import BackboneSettings, PromptSettings
 from clinprompt.stages.identity import input_content, run_id
 from clinprompt.stages.methods import MethodSettings, Settings, from_metaprompt, from_sources
 from clinprompt.study.gang import Gang, first_draw, gangs_of, shots_of
-from clinprompt.study.recipe import Recipe, Scoring, Sources, variant_of
+from clinprompt.study.recipe import Recipe, Scoring, Sources
 from clinprompt.study.study_file import Partition, Search, Study, own_rates
-from clinprompt.study.variants import chosen, unnamed
+from clinprompt.study.variants import counted, unnamed
 from clinprompt.tasks.catalog import load_task
 
 VERSION = 1
@@ -123,11 +123,14 @@ def partitions_of(study: Study) -> dict[str, Partition]:
 def planned(parts: Sequence[Part], search: Search | None = None) -> list[PlannedGang]:
     """The gangs of the parts, each once: of several with the same key the first."""
     found: dict[str, PlannedGang] = {}
-    for part in parts:
-        for gang in gangs_of(part.recipe):
-            one = plan_gang(part, gang, search)
-            found.setdefault(one.key, one)
+    for one in named(parts, search):
+        found.setdefault(one.key, one)
     return list(found.values())
+
+
+def named(parts: Sequence[Part], search: Search | None = None) -> list[PlannedGang]:
+    """The gangs of the parts under all their names: methods with equal settings have the same key."""
+    return [plan_gang(part, gang, search) for part in parts for gang in gangs_of(part.recipe)]
 
 
 def plan_gang(part: Part, gang: Gang, search: Search | None = None) -> PlannedGang:
@@ -138,7 +141,7 @@ def plan_gang(part: Part, gang: Gang, search: Search | None = None) -> PlannedGa
         backbone=recipe.backbone,
         prompt=recipe.prompt,
         limits={str(name): count for name, count in recipe.limits.items()},
-        sources=chosen(recipe.sources, variant_of(method)) if from_sources(method) and recipe.sources else None,
+        sources=recipe.sources and counted(recipe.sources, method),
         metaprompt=recipe.metaprompt if from_metaprompt(method) else None,
         targets=recipe.targets,
         across=recipe.across,

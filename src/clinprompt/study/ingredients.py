@@ -1,4 +1,4 @@
-"""What a recipe starts from: prepared targets and sources, and the metaprompt made of the sources."""
+"""What a recipe starts from: prepared targets and sources, and what its methods need of the sources."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings
 from clinprompt.stages.distill import distill
-from clinprompt.stages.methods import from_teachers, needs_teachers
+from clinprompt.stages.methods import from_metaprompt, from_teachers, needs_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepare import LEFT_OUT, prepare
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.teach import teach
-from clinprompt.study.recipe import Recipe
+from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.variants import chosen
 
 Say = Callable[[str, str], None]
@@ -61,16 +61,20 @@ def make_metaprompt(
     opened: Opened,
     progress: Progress,
     say: Say,
-) -> tuple[RunFolder | None, RunFolder]:
-    """The finished runs that taught a recipe's teachers, if it has any, and made its metaprompt or a variant of it."""
+) -> tuple[RunFolder | None, RunFolder | None]:
+    """The finished runs that taught a recipe's teachers and made its metaprompt or a variant of it.
+
+    Each is made where a method starts from it; teachers also where the metaprompt is made with them.
+    """
     assert recipe.sources is not None
     given = chosen(recipe.sources, variant)
     paths = tuple(item.path for item in sources.values())
     prompt = recipe.prompt.model_copy(update={"placement": given.placement or recipe.prompt.placement})
+    own = [method for method in recipe.methods.values() if variant_of(method) == variant]
+    distils = any(map(from_metaprompt, own))
     taught = None
-    needed = needs_teachers(given.weight, given.distill_start)
-    asked = not variant and any(map(from_teachers, recipe.methods.values()))  # as the start of their own prompts
-    if asked or needed:
+    needed = distils and needs_teachers(given.weight, given.distill_start)
+    if needed or any(map(from_teachers, own)):
         say("teach", f"{len(paths)} teachers, {given.teach.steps} steps side by side")
         taught = teach(
             TeachSettings(
@@ -85,6 +89,8 @@ def make_metaprompt(
             opened=opened,
             progress=progress,
         )
+    if not distils:
+        return taught, None
     factors = f"rank {given.rank}" if given.decomposed else "no factors"
     named = f"{variant}: " if variant else ""
     say("distill", f"{named}one metaprompt of {len(paths)} tasks, {factors}, {given.distill.steps} steps")

@@ -88,9 +88,9 @@ def run_job(
     targets, sources = prepare_all(recipe, runs=runs, progress=progress, say=say)
     metaprompts: dict[str, Path | None] = {"": recipe.metaprompt}
     taught, distilled = None, None
-    for variant in (variants_of(recipe.methods) or [""]) if recipe.sources is not None else []:
+    for variant in variants_of(recipe.methods) if recipe.sources is not None else []:
         made = make_metaprompt(recipe, sources, variant=variant, runs=runs, opened=opened, progress=progress, say=say)
-        metaprompts[variant] = made[1].outputs / METAPROMPT
+        metaprompts[variant] = made[1] and made[1].outputs / METAPROMPT
         if not variant:
             taught, distilled = made
     names = [*dict.fromkeys(other for _, other in pairs_of(recipe))]

@@ -19,6 +19,7 @@ class PlanLine:
     """A method of a part: its gangs and cells, how many gangs are done or failed, and what those that are left take.
 
     ``seconds`` and ``memory`` in bytes are ``None`` where they are not known; ``rests_on`` says what the time is from.
+    ``same_as`` names the line that has the same gangs, which are run once and count there.
     """
 
     part: str
@@ -32,6 +33,7 @@ class PlanLine:
     seconds: float | None
     rests_on: str
     memory: int | None
+    same_as: str = ""
 
     @property
     def left(self) -> int:
@@ -47,11 +49,14 @@ def plan_lines(
     times: Mapping[str, tuple[float, str]],
     memory: Mapping[str, int | None],
 ) -> list[PlanLine]:
-    """A line per part and method; ``done``, ``times`` and ``memory`` are by key of a gang."""
+    """A line per part and method, for gangs under all their names; ``done``, ``times``, ``memory`` are by key."""
     failed = {gap.key for gap in archive.gaps() if not gap.target}
     rows: dict[tuple[str, str], list[PlannedGang]] = {}
+    first: dict[str, tuple[str, str]] = {}
     for planned in gangs:
-        rows.setdefault((planned.part.title, planned.gang.method), []).append(planned)
+        place = (planned.part.title, planned.gang.method)
+        rows.setdefault(place, []).append(planned)
+        first.setdefault(planned.key, place)
     found = []
     for (part, name), own in rows.items():
         left = [planned for planned in own if not done[planned.key]]
@@ -71,9 +76,17 @@ def plan_lines(
                 seconds=sum(seconds for seconds, _ in known) if len(known) == len(left) else None,
                 rests_on=", ".join(dict.fromkeys(what for _, what in known)) if left else "",
                 memory=memory.get(own[0].key),
+                same_as=_same(first[own[0].key], (part, name)),
             )
         )
     return found
+
+
+def _same(first: tuple[str, str], place: tuple[str, str]) -> str:
+    """The line that comes first, as one calls it from another; empty for itself."""
+    if first == place:
+        return ""
+    return first[1] if first[0] == place[0] else ": ".join(first)
 
 
 def grid(parts: Sequence[Part]) -> dict[str, Any]:

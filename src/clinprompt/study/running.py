@@ -6,7 +6,7 @@ import gc
 import json
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,9 +69,8 @@ class Worker:
             opened = self.opened(recipe.backbone)
             title, size = backbone_title(opened), backbone_size(opened)
             made = Ingredients(targets, sources, others, recipe.metaprompt, None, None, title, size)
+            self._record(part, made)
             self._made[part.slug] = made
-            if self.archive.part(part.slug) is None:
-                self._record(part, made)
         return self._made[part.slug]
 
     def ingredients(self, part: Part, *, sources: bool, variant: str = "") -> Ingredients:
@@ -91,10 +90,8 @@ class Worker:
                 part.recipe, made.sources, variant=variant, runs=self.runs, opened=opened, progress=self.progress,
                 say=self.say,
             )  # fmt: skip
-            found = Ingredients(
-                made.targets, made.sources, made.others, distilled.outputs / METAPROMPT, taught, distilled,
-                made.backbone_name, made.backbone_parameters,
-            )  # fmt: skip
+            metaprompt = distilled and distilled.outputs / METAPROMPT
+            found = replace(made, metaprompt=metaprompt, teach=taught, distill=distilled)
             self._record(part, found, variant)
         self._metaprompts[key] = found
         return found
@@ -156,17 +153,24 @@ class Worker:
         return Path(os.path.relpath(path.resolve(), self.runs.resolve())).as_posix()
 
     def _record(self, part: Part, made: Ingredients, variant: str = "") -> None:
-        """Keep what a part starts from; a variant's run beside what there is."""
-        if variant:
-            before, run = self.archive.part(part.slug), made.distill
-            assert before is not None and run is not None  # the data was recorded first
-            names = {**before.variants, variant: self.relative(run.path)}
-            if world().leads:
-                self.archive.write_part(part.slug, replace(before, variants=names))
+        """Keep what a part starts from beside what other workers know of it; data alone adds nothing to a record."""
+        if not world().leads:
             return
+        with waiting(self.archive.folder / f".{part.slug}.part.lock", what="the record of a part"):
+            before = self.archive.part(part.slug)
+            if variant:
+                assert before is not None and made.distill is not None  # the data was recorded first
+                names = {**before.variants, variant: self.relative(made.distill.path)}
+                record = replace(before, variants=names)
+            elif before is not None and made.teach is None and made.distill is None:
+                return
+            else:
+                record = self._part_record(made, before.variants if before else {})
+            self.archive.write_part(part.slug, record)
+
+    def _part_record(self, made: Ingredients, variants: Mapping[str, str]) -> PartRecord:
         stages = {"teach": made.teach, "distill": made.distill}
-        before = self.archive.part(part.slug)
-        record = PartRecord(
+        return PartRecord(
             backbone_name=made.backbone_name,
             backbone_parameters=made.backbone_parameters,
             targets={name: self.relative(item.path) for name, item in made.targets.items()},
@@ -175,11 +179,9 @@ class Worker:
             metaprompt=self.relative(made.metaprompt) if made.metaprompt else "",
             teach=self.relative(made.teach.path) if made.teach else "",
             distill=self.relative(made.distill.path) if made.distill else "",
-            variants=before.variants if before else {},
+            variants=variants,
             seconds={n: taken for n, run in stages.items() if run and (taken := seconds_of(run.path)) is not None},
         )
-        if world().leads:
-            self.archive.write_part(part.slug, record)
 
 
 def run_gangs(

@@ -29,7 +29,7 @@ from clinprompt.study.similarity import similarity
 from clinprompt.study.story import report_job
 from clinprompt.study.study_file import Study
 from clinprompt.study.study_line import StudyLine, study_lines
-from clinprompt.study.tripod import tripod, tripod_text
+from clinprompt.study.tripod import WORDING, tripod, tripod_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ def report_study(
         gaps=gaps,
         missing=missing,
         tripod=items,
+        wording=WORDING,
         seeds=max((line.seeds for line in lines), default=0),
         draws=max((line.draws for line in lines), default=0),
         sources=study.sources,

@@ -24,6 +24,8 @@ class Line:
     ``spread`` is the standard deviation over the runs (0 for one run). ``unreadable`` and ``unlocated`` are
     answers or items per hundred examples that could not be read, or whose words are not in the note.
     ``leakage`` is how many of the ``n`` examples stand, wholly or in part, in what the method was trained on.
+    ``shown`` is the mean number of examples before the note (in-context), ``source`` the tasks whose prompts the runs
+    began with (spot).
     """
 
     method: str
@@ -44,6 +46,8 @@ class Line:
     unreadable: float
     unlocated: float
     leakage: int = 0
+    shown: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ def _line(cells: Sequence[Cell], task: Task, *, resamples: int) -> Line:
     record = cells[0].record
     n = record["scores"][0]["n"]
     reports = [cell.record["report"] for cell in cells]
+    shown = [count for cell in cells if (count := cell.record.get("shown")) is not None]
     per_hundred = 100.0 / (n * len(cells))
     return Line(
         method=cells[0].method,
@@ -112,4 +117,6 @@ def _line(cells: Sequence[Cell], task: Task, *, resamples: int) -> Line:
         trainable=max(cell.record["trainable"] for cell in cells),
         unreadable=per_hundred * sum(report["unreadable"] for report in reports),
         unlocated=per_hundred * sum(report["unlocated"] for report in reports),
+        shown=statistics.fmean(shown) if shown else None,
+        source="; ".join(sorted({found for cell in cells if (found := cell.record.get("source"))})),
     )

@@ -14,6 +14,7 @@ from clinprompt.study.study_file import Study
 from clinprompt.study.study_line import StudyLine
 
 OPEN = "To be filled by the authors."
+WORDING = "Sections and names of the items are in our words: check them against the published list."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,9 @@ def tripod(study: Study, found: Sequence[PartResult], lines: Sequence[StudyLine]
 def tripod_text(items: Sequence[Item]) -> str:
     """The items as a Markdown table, to be completed."""
     rows = [f"| {item.number} | {item.section} | {item.name} | {item.text.replace('|', '/')} |" for item in items]
-    return "\n".join(["# TRIPOD-LLM", "", "| item | section | what | known |", "|---|---|---|---|", *rows, ""])
+    return "\n".join(
+        ["# TRIPOD-LLM", "", WORDING, "", "| item | section | what | known |", "|---|---|---|---|", *rows, ""]
+    )
 
 
 def _several(texts) -> str:  # type: ignore[no-untyped-def]

@@ -1,0 +1,66 @@
+"""What the plan of a study says of memory, by the prompts that its methods really have."""
+
+from __future__ import annotations
+
+import pytest
+
+from clinprompt.backbones.loading import embedded_metaprompt
+from clinprompt.prompts.prompt_file import read_card
+from clinprompt.study.effort import memory_of
+from clinprompt.study.expansion import parts_of, planned
+from clinprompt.study.study_file import Study
+
+USUAL = {"length": 40, "placement": "suffix"}
+
+
+@pytest.fixture(scope="module")
+def memory():
+    """Bytes of each method of a study of these prompts; twenty examples are in a batch."""
+
+    def of(methods, *, prompt=USUAL, sources=None, **fields):
+        made = {"sources": ("medications",)} if sources is not None else {}
+        given = {"sources": sources} if sources is not None else {}
+        study = Study(
+            name="s",
+            tasks={"targets": ("lab-flag",), **made},
+            shots=(5,),
+            prompt=prompt,
+            methods=methods,
+            **given,
+            **fields,
+        )
+        return {one.gang.method: memory_of(one, tokens=500, answer=50) for one in planned(parts_of(study))}
+
+    return of
+
+
+def test_a_method_has_the_memory_of_its_own_prompt(memory):
+    own = {"kind": "prompt-tuning", "length": 7, "placement": "prefix"}
+    found = memory({"usual": {"kind": "prompt-tuning"}, "own": own})
+    shaped = memory({"usual": {"kind": "prompt-tuning"}}, prompt={"length": 7, "placement": "prefix"})
+    assert found["own"] == shaped["usual"] != found["usual"]
+
+
+def test_a_variant_and_the_sources_have_the_memory_of_their_placement(memory):
+    methods = {"usual": {"kind": "mpt"}, "before": {"kind": "mpt", "metaprompt": "before"}}
+    found = memory(methods, sources={"variants": {"before": {"placement": "prefix"}}})
+    prefix = memory({"usual": {"kind": "mpt"}}, sources={}, prompt=USUAL | {"placement": "prefix"})
+    assert found["before"] == prefix["usual"] != found["usual"]
+    for kind in ("spot", "attention"):
+        [taught] = memory({kind: {"kind": kind}}, sources={"placement": "prefix"}).values()
+        [shaped] = memory({kind: {"kind": kind}}, sources={}, prompt=USUAL | {"placement": "prefix"}).values()
+        assert taught == shaped
+
+
+def test_a_finished_metaprompt_has_its_own_shape(memory):
+    card = read_card(embedded_metaprompt())
+    shape = {"length": card.length, "placement": card.placement}
+    [found] = memory({"mpt": {"kind": "mpt"}}, metaprompts={"embedded": embedded_metaprompt()}).values()
+    [same] = memory({"mpt": {"kind": "mpt"}}, sources={}, prompt=shape).values()
+    [other] = memory({"mpt": {"kind": "mpt"}}, sources={}).values()
+    assert found == same != other
+
+
+def test_what_has_no_prompt_takes_no_memory_for_one(memory):
+    for kind in ("instruction", "in-context"):
+        assert memory({kind: {"kind": kind}}) == memory({kind: {"kind": kind}}, prompt={"length": 4000})

@@ -1,0 +1,59 @@
+"""Workers of one study beside each other: what one of them records, another one does not take away."""
+
+from __future__ import annotations
+
+from threading import Thread
+
+import pytest
+
+from clinprompt.stages.run_folder import RunFolder
+from clinprompt.study import running
+from clinprompt.study.archive import Archive
+from clinprompt.study.expansion import parts_of
+from clinprompt.study.study_file import Study
+from clinprompt.training.parallel import world
+
+
+@pytest.fixture
+def part(monkeypatch, tmp_path):
+    """A part whose data and metaprompt are there at once."""
+    run = RunFolder(tmp_path / "runs" / "distill" / "made", state="done", lock=None, processes=world())
+    for name, found in {
+        "prepare_all": ({}, {}), "backbone_title": "tiny", "backbone_size": 1, "make_metaprompt": (None, run),
+    }.items():  # fmt: skip
+        monkeypatch.setattr(running, name, lambda *_, found=found, **__: found)
+    monkeypatch.setattr(running.Worker, "opened", lambda self, settings: None)
+    tasks = {"sources": ("medications",), "targets": ("lab-flag",)}
+    [made] = parts_of(Study(name="s", tasks=tasks, sources={}, methods={"mpt": {"kind": "mpt"}}))
+    return made
+
+
+@pytest.mark.parametrize("variant", ["", "another"])
+def test_a_metaprompt_that_is_recorded_while_another_worker_records_the_data_stays(part, tmp_path, variant):
+    runs, began = tmp_path / "runs", []
+
+    class Slow(Archive):
+        """Between its look at the record and what follows, another worker does all it can."""
+
+        def part(self, slug):
+            found = super().part(slug)
+            if not began:
+                other = running.Worker(runs, Archive(self.folder))
+                began.append(Thread(target=lambda: other.ingredients(part, sources=True, variant=variant)))
+                began[0].start()
+                began[0].join(1.0)
+            return found
+
+    running.Worker(runs, Slow(tmp_path / "out")).data(part)
+    began[0].join(30.0)
+    record = Archive(tmp_path / "out").part(part.slug)
+    assert (record.variants if variant else {"": record.distill}) == {variant: "distill/made"}
+    assert not list((tmp_path / "out").glob("*.lock"))
+
+
+def test_the_data_of_a_part_leaves_a_record_that_is_there(part, tmp_path):
+    runs, archive = tmp_path / "runs", Archive(tmp_path / "out")
+    running.Worker(runs, archive).ingredients(part, sources=True)
+    before = archive.part(part.slug)
+    running.Worker(runs, archive).data(part)
+    assert archive.part(part.slug) == before and before.distill
