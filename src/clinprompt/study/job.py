@@ -32,6 +32,7 @@ from clinprompt.study.replicates import Place, Replicates, replicates
 from clinprompt.study.score_table import TRIVIAL
 from clinprompt.study.table import Cell, Line, lines
 from clinprompt.study.variants import variants_of
+from clinprompt.tasks.template import CHAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def run_job(
 ) -> JobResult:
     """Run a recipe through all stages; finished stages are reused, interrupted ones resumed."""
     opened = opened or open_backbone(recipe.backbone)
-    say("backbone", f"{opened.backbone.name}, {opened.backbone.fingerprint}, template {opened.template.name}")
+    say("backbone", backbone_told(opened))
     targets, sources = prepare_all(recipe, runs=runs, progress=progress, say=say)
     metaprompts: dict[str, Path | None] = {"": recipe.metaprompt}
     taught, distilled = None, None
@@ -167,6 +168,13 @@ def collected(
 def backbone_title(opened: Opened) -> str:
     """A backbone's name and fingerprint, as reports print them."""
     return f"{opened.backbone.name} ({opened.backbone.fingerprint})"
+
+
+def backbone_told(opened: Opened) -> str:
+    """The title with the template, and that there is a chat template where it is not used."""
+    unused = opened.template.name != CHAT and getattr(opened.backbone.tokenizer, "chat_template", None)
+    other = ", its chat template unused (backbone.template=chat)" if unused else ""
+    return f"{backbone_title(opened)}, template {opened.template.name}{other}"
 
 
 def backbone_size(opened: Opened) -> int:

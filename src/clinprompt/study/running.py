@@ -26,7 +26,7 @@ from clinprompt.study.archive import Archive, GangRecord, Gap, PartRecord
 from clinprompt.study.expansion import Part, PlannedGang, slug
 from clinprompt.study.gang import GangRuns, pairs_of, run_gang
 from clinprompt.study.ingredients import Say, make_metaprompt, prepare_all, prepare_tasks
-from clinprompt.study.job import Ingredients, backbone_size, backbone_title
+from clinprompt.study.job import Ingredients, backbone_size, backbone_title, backbone_told
 from clinprompt.study.peak import Peak
 from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.waiting import waiting
@@ -55,7 +55,7 @@ class Worker:
             self._opened = None
             free_memory()
             self._opened, self._settings = open_backbone(settings), settings
-            self.say("backbone", f"{backbone_title(self._opened)}, template {self._opened.template.name}")
+            self.say("backbone", backbone_told(self._opened))
         return self._opened
 
     def data(self, part: Part) -> Ingredients:
