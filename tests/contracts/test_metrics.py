@@ -101,6 +101,7 @@ EVERYTHING = Answer(
         span_of(0, "Alcohol", 0, 4, "present"),
         span_of(1, "StatusTime", 5, 4, "past"),
         span_of(2, "Type", 10, 4, "x"),
+        span_of(3, "Type", 1, 2, "x"),  # inside the first
     ),
     relations=(Relation("effect", "s0", "s1"), Relation("int", "s0", "s2")),
     label="yes",

@@ -1,5 +1,7 @@
 """Several processes: the same bytes as one, and what happens when one dies."""
 
+import subprocess
+import sys
 from collections import Counter
 from unittest.mock import MagicMock, patch
 
@@ -38,6 +40,26 @@ def test_what_a_worker_says_is_said(parts):
         parts("deadly")
     with pytest.raises(RuntimeError, match=r"^ValueError in a worker process$"):
         parts("broken")
+
+
+FIRST = """
+import multiprocessing, os, signal
+from clinprompt.stages.batch.executors import _interrupts_held
+if __name__ == "__main__":
+    with _interrupts_held():
+        process = multiprocessing.get_context("spawn").Process(target=os.getpid)
+        process.start()
+        print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set()))
+    process.join()
+    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set()))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_interrupts_are_held_for_the_first_process_too(tmp_path):
+    (tmp_path / "first.py").write_text(FIRST)
+    ended = subprocess.run([sys.executable, tmp_path / "first.py"], capture_output=True, text=True, timeout=120)
+    assert ended.stdout.split() == ["True", "False"], ended.stderr
 
 
 # A process that loads the network takes seconds to start: one is started here, two are for the slow tests.
