@@ -22,7 +22,7 @@ from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.training.method import method
 
-STAGE, VERSION = "adapt", 2
+STAGE, VERSION = "adapt", 3
 
 
 def adapt(

@@ -10,6 +10,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from clinprompt.data.limit import limited
 from clinprompt.errors import InputError
 from clinprompt.prompts.start import from_tokens, from_vocabulary
 from clinprompt.schema.example import Example
@@ -72,7 +73,7 @@ def candidates(
             )
         seed = derive(cell.seed, "rows", cell.name)
         rows = opened.training_rows(cell.train, cell.task, reserve=reserve, impossible=budget.impossible, seed=seed)
-        dev = opened.rows(cell.dev[: budget.dev_limit], cell.task, reserve=reserve) if judged else ()
+        dev = opened.rows(limited(cell.dev, budget.dev_limit), cell.task, reserve=reserve) if judged else ()
         members += [
             Member(
                 name=member_name(cell, rate),

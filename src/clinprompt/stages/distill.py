@@ -34,7 +34,7 @@ from clinprompt.training.objectives import Distillation, ReadingDistillation
 from clinprompt.training.seeds import derive
 from clinprompt.training.truncation import measure_truncation
 
-STAGE, VERSION = "distill", 2
+STAGE, VERSION = "distill", 3
 FILE = "metaprompt.safetensors"
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from clinprompt.data.limit import limited
 from clinprompt.data.records import prediction_record
 from clinprompt.errors import InputError
 from clinprompt.evaluation.csv_text import csv_text
@@ -32,7 +33,7 @@ from clinprompt.stages.reading import LEDGER, planned, reader, write_ledger
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.tasks.task import Task
 
-STAGE, VERSION = "evaluate", 2
+STAGE, VERSION = "evaluate", 3
 FILE = "scores.json"
 COUNTS = "counts.json"
 ERRORS, ERROR_ITEMS = "errors.csv", "error-items.csv"
@@ -183,7 +184,7 @@ def _part(item: Prepared, settings: EvaluateSettings) -> list[Example]:
             where=f"task {item.task.name}",
             allowed=", ".join(item.manifest.parts),
         )
-    return examples[: settings.limit]
+    return limited(examples, settings.limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from clinprompt.data.leakage import Leak, Watch
+from clinprompt.data.limit import limited
 from clinprompt.data.overlap import NoteIndex
 from clinprompt.evaluation.csv_text import csv_text
 from clinprompt.schema.document import Document
@@ -21,7 +22,7 @@ from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 
-STAGE, VERSION = "leakage", 1
+STAGE, VERSION = "leakage", 2
 FILE, TABLE = "leakage.json", "leakage.csv"
 PRETRAINING = "pretraining"
 
@@ -111,7 +112,7 @@ def _lines(
     progress: Progress,
 ) -> list[LeakLine]:
     scored = [(target, item) for target in targets for item in (target, *others.get(target.task.name, ()))]
-    parts = [item.part(Split(settings.part))[: settings.limit] for _, item in scored]
+    parts = [limited(item.part(Split(settings.part)), settings.limit) for _, item in scored]
     indices = [NoteIndex(part) for part in parts]
     watched: list[tuple[int, Role, str, Watch]] = []
 

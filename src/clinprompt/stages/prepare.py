@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from clinprompt.data.attributes import Asked, with_attributes
-from clinprompt.data.chance import draw_number
+from clinprompt.data.limit import limited
 from clinprompt.data.mentions import ask_about_mentions
 from clinprompt.data.projection import Projected, ProjectionReport, Tally, project_each, relabel
 from clinprompt.data.readers import READERS
@@ -55,12 +55,12 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
         left_out: dict[str, int] = {}
         if held_out:
             parts, left_out = apart_from(parts, held_out, name=task.name)
-        limited = {split: _limited(found, settings.limits.get(split.value)) for split, found in parts.items()}
+        fewer = {split: limited(found, settings.limits.get(split.value)) for split, found in parts.items()}
         sources = [path for path in paths if path.is_file()]
         manifest = write_prepared(
             run.outputs,
             task,
-            ((split, example) for split, found in limited.items() for example in found),
+            ((split, example) for split, found in fewer.items() for example in found),
             reader=task.data.reader,
             source_root=settings.data_root,
             source_files=sources,
@@ -172,14 +172,6 @@ def asked_of(task: Task) -> list[Asked]:
 def _paths(data: DataSource, data_root: Path | None) -> list[Path]:
     found = (part_path(data, options, data_root) for options in data.parts.values())
     return sorted({path for path in found if path is not None})
-
-
-def _limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
-    """At most ``limit`` examples, whole groups in an order that depends on their names alone."""
-    if limit is None or len(examples) <= limit:
-        return list(examples)
-    order = sorted(examples, key=lambda example: (draw_number("limit", example.group), example.group))
-    return order[:limit]
 
 
 def _plain(report: ProjectionReport) -> dict[str, Any]:

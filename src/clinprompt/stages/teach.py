@@ -22,7 +22,7 @@ from clinprompt.stages.watching import watcher
 from clinprompt.training.loop import train
 from clinprompt.training.seeds import derive
 
-STAGE, VERSION = "teach", 1
+STAGE, VERSION = "teach", 2
 
 
 def teach(

@@ -17,7 +17,7 @@ from clinprompt.study.study_file import Partition, Search, Study, own_rates
 from clinprompt.study.variants import counted, unnamed
 from clinprompt.tasks.catalog import load_task
 
-VERSION = 1
+VERSION = 2
 """Part of every key; it grows when the same settings come to mean another result."""
 
 

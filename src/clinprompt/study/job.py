@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from clinprompt.data.limit import limited
 from clinprompt.evaluation.csv_text import csv_text
 from clinprompt.evaluation.score import score_task, task_counts
 from clinprompt.evaluation.trivial import trivial_name, trivial_predictions
@@ -199,7 +200,7 @@ def trivial_cells(recipe: Recipe, targets: Mapping[str, Prepared], runs: Path) -
     """Cells of the baseline without a model, scored like the others."""
     cells = []
     for name, item in targets.items():
-        examples = item.part(Split(recipe.score.part))[: recipe.score.limit]
+        examples = limited(item.part(Split(recipe.score.part)), recipe.score.limit)
         predictions = trivial_predictions(item.task, item.part(Split.train), examples)
         scores = score_task(item.task, examples, predictions, resamples=recipe.score.resamples)
         folder = runs / "trivial" / item.digest / recipe.score.part / str(recipe.score.limit or "all")
