@@ -20,7 +20,7 @@ def evaluate(
                      "adapt`."),
     ] = None,
     part: Annotated[str | None, typer.Option(help="dev or test.", show_default="test")] = None,
-    limit: Annotated[int | None, typer.Option(help="Score only the first so many examples.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Score only a sample of so many examples, always the same.")] = None,
     bank_key: Annotated[Path | None, typer.Option(help="Key that the bank must be signed with.")] = None,
     decoding: Decoding = None,
     grounded: Grounded = None,

@@ -56,7 +56,7 @@ class PromptSettings(Settings):
 
 
 class PrepareSettings(Settings):
-    """One task's data: from a corpus to parts on disk. ``limits`` keep the first so many examples of a part.
+    """One task's data: from a corpus to parts on disk. ``limits`` keep a sample of so many examples of a part.
 
     ``apart_from`` are prepared tasks: documents of their test parts are left out of train and dev.
     """
