@@ -134,8 +134,9 @@ class Decoding:
     def attend(self, query: Tensor, key: Tensor, value: Tensor, terms: AttentionTerms) -> Tensor:
         """Attention of one new token per line; see :class:`Layout`."""
         keys, values = self.own[terms.layer, 0], self.own[terms.layer, 1]  # [B, heads, U, D]
+        level = self.level
         for kept, new in ((keys, key), (values, value)):
-            if self.level:
+            if level:
                 kept[: len(self.lines), :, self.count[0]] = new
             else:
                 kept[self.rows, :, self.written] = new.to(kept.dtype)

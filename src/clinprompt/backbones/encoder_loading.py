@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,7 @@ def load_encoder(
         )
     place = devices(device)[0]
     number = DTYPES[dtype]
-    with opening(folder, fix=_FIX):
+    with opening(folder, fix=_FIX), _unreported():
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         check_room(weight_bytes(meta_network(config), weights="full", dtype=number), [place], dtype, backbone=backbone)
         model, info = AutoModel.from_pretrained(
@@ -65,6 +67,7 @@ def load_encoder(
             output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    # What is missing is told here, in one paragraph; a pooler is thrown away whether it is there or not.
     used = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
     check_complete(used, where=str(folder), fix=_FIX)
     _check_usable(model, tokenizer, folder)
@@ -95,3 +98,16 @@ def _check_usable(model: Any, tokenizer: Any, folder: Path) -> None:
         )
     if not bool(torch.isfinite(model.get_input_embeddings().weight).all()):
         raise InputError("the word vectors of this backbone hold numbers that are not finite", where=str(folder))
+
+
+@contextlib.contextmanager
+def _unreported() -> Iterator[None]:
+    """Without transformers' own report of missing weights, which advises to train what is not used."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
