@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from clinprompt.backbones import padded
+from clinprompt.backbones import rectangle
 from clinprompt.backbones.attention import routed
 from clinprompt.backbones.decoding import Decoding, Line
 from clinprompt.backbones.frozen_layers import lighten
@@ -141,7 +141,7 @@ class CausalBackbone(TokenizerBackbone):
         and only prompt and answer are run: the same numbers for less work.
         """
         if not self.packed:
-            return padded.forward(self, rows, prompts, hidden_layers=hidden_layers)
+            return rectangle.forward(self, rows, prompts, hidden_layers=hidden_layers)
         pasts = None
         if notes is not None and (prompts is None or prompts.placement is Placement.suffix):
             pasts = notes.states([self.start + notes.part(row) for row in rows])

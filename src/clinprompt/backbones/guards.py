@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
-from clinprompt.backbones import padded
+from clinprompt.backbones import rectangle
 from clinprompt.backbones.protocol import Row
 from clinprompt.errors import InputError
 
@@ -74,7 +74,7 @@ def can_be_packed(backbone: CausalBackbone) -> bool:
         ours = backbone.forward(rows, None).logits
     except (NotImplementedError, TypeError):  # capped scores, or an attention of the network's own
         return False
-    own = padded.forward(backbone, rows, None, hidden_layers=()).logits
+    own = rectangle.forward(backbone, rows, None, hidden_layers=()).logits
     exact = backbone.embeddings.dtype in (torch.float32, torch.float64) and backbone.autocast is None
     # A wrong mask changes logits as much as they differ among themselves; rounding to half precision far less.
     return bool((ours - own).norm() <= (0.01 if exact else 0.3) * own.norm()) or not bool(own.isfinite().all())

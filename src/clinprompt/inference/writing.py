@@ -10,7 +10,7 @@ from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.decoding import Decoding, Line
-from clinprompt.backbones.padded import Rectangle, Seat
+from clinprompt.backbones.rectangle import Rectangle, Seat
 from clinprompt.inference.draft import Draft
 from clinprompt.inference.sampling import chances, choose
 

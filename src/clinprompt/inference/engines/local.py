@@ -11,8 +11,8 @@ from torch import Tensor
 
 from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.decoding import Line
-from clinprompt.backbones.padded import Rectangle, Seat
 from clinprompt.backbones.protocol import Generation, Placement, PromptVectors, RawAnswer, Row
+from clinprompt.backbones.rectangle import Rectangle, Seat
 from clinprompt.backbones.state_store import StateStore, content_key
 from clinprompt.errors import InputError
 from clinprompt.inference.beams import search
