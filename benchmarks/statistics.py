@@ -5,11 +5,12 @@
 *exchange*: 10,000 exchanges of 1,000 documents in nine runs as matrix products, against one after the other, which must
 give the same differences. Then ``--notes`` studies (2,000; the mean over targets a quarter of them) of each kind are
 made up: two methods on the same documents, of 5 to 200 documents with few or with skewed numbers of items, in one to
-ten runs that differ little or much. Told in percent: how often the plain percentile interval of the difference, ours,
-and that of a score hold the truth (95 is right), how often exchanging documents finds a difference between methods that
-are alike, taking the runs as they are, and with the spread of runs (5 is right; less is safe), and how often that finds
-a true gain of half a logit. For tests over targets: how often Wilcoxon's finds something among targets without any
-difference, and with Holm's correction anything among six comparisons with one method.
+ten runs that differ little or much, or of three seeds on each of three or ten draws. Told in percent: how often the
+plain percentile interval of the difference, ours, and that of a score hold the truth (95 is right), how often
+exchanging documents finds a difference between methods that are alike, taking the runs as they are, and with the spread
+of runs (5 is right; less is safe), and how often that finds a true gain of half a logit. For tests over targets: how
+often Wilcoxon's finds something among targets without any difference, and with Holm's correction anything among six
+comparisons with one method.
 Hardware: CPU, one core, half an hour, little memory. The dtype in a name means nothing here.
 """
 
@@ -40,14 +41,15 @@ MOST = 2.0
 def worlds(*, quick: bool) -> list[World]:
     """The kinds of studies; spreads of runs of 0.15, 0.3 and 0.5 logits are about 3, 5 and 9 points."""
     if quick:
-        return [World(5), World(12, 3, 0.5, skewed=True)]
+        return [World(5), World(12, 3, 0.5, skewed=True), World(12, 2, 0.3, draws=3)]
     runs = ((1, 0.0), (3, 0.0), (3, 0.15), (3, 0.5), (5, 0.3), (10, 0.3))
+    crossed = [World(documents, 3, 0.3, draws=draws) for documents in (50, 200) for draws in (3, 10)]
     return [
         World(documents, count, spread, skewed=skewed)
         for skewed in (False, True)
         for documents in (5, 10, 20, 50, 200)
         for count, spread in runs
-    ]
+    ] + crossed
 
 
 def cases(options: Options) -> Iterator[Case]:
@@ -88,7 +90,8 @@ def cases(options: Options) -> Iterator[Case]:
 
 def measured(world: World, *, studies: int, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, float]:
     """Rates in percent over made-up studies of one kind, and the median width of our interval in points."""
-    rng = np.random.default_rng([seed, world.documents, world.runs, int(100 * world.run_spread), world.skewed])
+    named = [seed, world.documents, world.runs, int(100 * world.run_spread), world.skewed]
+    rng = np.random.default_rng(named + [world.draws] * (world.draws > 1))
     truth = world.truth(rng, documents=50 * studies)  # known as well as the rates are
     found = [trial(world, rng, truth=truth, resamples=resamples) for _ in range(studies)]
     better = World(**{**vars(world), "gain": GAIN})

@@ -21,6 +21,7 @@ from clinprompt.metrics.intervals import (
     stretched_interval,
 )
 from clinprompt.metrics.labels import macro_f1
+from clinprompt.metrics.runs import levels, single_runs
 from clinprompt.metrics.spans import span_f1
 
 MICRO = span_f1().value
@@ -138,9 +139,9 @@ def test_the_pooled_interval_equals_the_naive_two_level_bootstrap():
         means.append(np.mean([MICRO(counts[run][documents].sum(axis=0)) for run in runs]))
     naive = tuple(np.quantile(means, [0.025, 0.975]))
     by_run = run_values(counts, MICRO, resamples=4000, seed=1)
-    assert percentile_interval(mean_of_runs(by_run, seed=1)) == pytest.approx(naive, abs=1.0)
+    assert percentile_interval(mean_of_runs(by_run, single_runs(3), seed=1)) == pytest.approx(naive, abs=1.0)
     scores = MICRO(counts.sum(axis=1))
-    factor = stretch((of_documents(by_run.mean(axis=1), documents=8), of_runs(scores)))
+    factor = stretch((of_documents(by_run.mean(axis=1), documents=8), *of_runs(scores, single_runs(3))))
     centre = scores.mean()
     stretched = centre - factor * (centre - naive[0]), centre + factor * (naive[1] - centre)
     assert (low, high) == pytest.approx(stretched, abs=2.0)
@@ -156,9 +157,36 @@ def test_runs_side_by_side_are_each_as_if_alone_and_share_the_documents():
 
 def test_drawn_runs_are_the_same_for_a_seed_and_others_for_another_stream():
     by_run = np.arange(12.0).reshape(1, 12).repeat(200, axis=0)
-    first, again, other = mean_of_runs(by_run), mean_of_runs(by_run), mean_of_runs(by_run, stream=2)
+    first, again, other = (mean_of_runs(by_run, single_runs(12), stream=stream) for stream in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert abs(np.corrcoef(first, other)[0, 1]) < 0.2
+
+
+def test_crossed_seeds_and_draws_are_drawn_each_by_itself():
+    """The naive way: a table of seeds by draws, of which rows and columns are drawn."""
+    table = np.array([[10.0, 40.0, 30.0], [20.0, 50.0, 60.0]])  # [seeds, draws]
+    rng, naive = np.random.default_rng(1), []
+    for _ in range(20_000):
+        naive.append(table[rng.integers(0, 2, 2)][:, rng.integers(0, 3, 3)].mean())
+    runs = [(seed, draw) for seed in range(2) for draw in range(3)]
+    means = mean_of_runs(np.tile(table.ravel(), (20_000, 1)), levels(runs))
+    assert means.mean() == pytest.approx(np.mean(naive), abs=0.3)
+    assert means.std() == pytest.approx(np.std(naive), rel=0.03)
+    seeds, draws = of_runs(table.ravel(), levels(runs))
+    assert (seeds.units, draws.units) == (2, 3)
+    assert (seeds.variance, draws.variance) == pytest.approx(
+        (table.mean(axis=1).var() / 2, table.mean(axis=0).var() / 3)
+    )
+    alone = mean_of_runs(np.tile(table.ravel(), (20_000, 1)), single_runs(6))
+    assert means.std() > 1.3 * alone.std()
+
+
+def test_a_resample_of_runs_that_are_missing_is_of_those_that_are_there():
+    by_run = np.tile([1.0, 3.0], (500, 1))
+    means = mean_of_runs(by_run, levels([(1, 0), (2, 1), (1, 1)][:2]))
+    assert set(means) == {1.0, 2.0, 3.0}
+    crossed = mean_of_runs(np.tile([1.0, 2.0, 3.0], (500, 1)), levels([(1, 0), (1, 1), (2, 0)]))
+    assert np.isfinite(crossed).all()
 
 
 def test_parts_vary_independently_and_a_pair_in_step():

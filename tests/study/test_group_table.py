@@ -81,6 +81,17 @@ def test_targets_of_one_group_or_of_none_have_one_mean(group, expected):
     assert list(group_table(own, made_up_replicates(own)).groups) == expected
 
 
+def test_what_was_trained_elsewhere_is_in_no_mean_but_its_own():
+    near = [found for found in made_up_lines() if found.group == "near"]
+    across = [dataclasses.replace(found, target=f"{found.target} on b", group="across") for found in near]
+    own = [*made_up_lines(), *across]
+    plain = group_table(made_up_lines(), made_up_replicates(made_up_lines()))
+    table = group_table(own, made_up_replicates(own))
+    assert table.groups["all"] == plain.groups["all"]
+    assert [found for found in table.lines if found.group != "across"] == list(plain.lines)
+    assert list(group_table([*near, *across], made_up_replicates([*near, *across])).groups) == ["near", "across"]
+
+
 def test_a_job_without_lines_has_no_groups():
     table = group_table([], {})
     assert table.groups == {} and table.rows() == [] and table.lines == ()

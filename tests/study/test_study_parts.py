@@ -50,6 +50,31 @@ def test_the_ablation_rests_on_the_same_documents_for_all_four():
     assert not ablations(None, GroupTable({"g": ("t",)}, tuple(lines)), replicates)
 
 
+def test_intervals_of_effects_are_wider_than_their_resamples_where_runs_are_few():
+    rng = np.random.default_rng(2)
+
+    def drawn(runs):
+        counts = rng.integers(0, 2, size=(len(runs), 40, 1)).astype(float)
+        return resampled(runs, counts, lambda sums: 2.5 * sums[..., 0], resamples=2000)
+
+    names = dict(zip(("neither", "decomposition", "distillation", "both"), FOUR, strict=True))
+    for others in (((1, 0), (2, 1)), ((1, 0), (3, 1))):  # pairs of runs, or not
+        four = [drawn(((1, 0), (2, 1)) if name != "both" else others) for name in FOUR]
+        scores = [float(one.scores.mean()) for one in four]
+        lines = [
+            GroupLine(name, "g", "5", score, 0, 0, 1, 40, 40, 2, 2, 1) for name, score in zip(FOUR, scores, strict=True)
+        ]
+        [table] = ablations(
+            Ablation(**names),
+            GroupTable({"g": ("t",)}, tuple(lines)),
+            {(name, "t", "5"): one for name, one in zip(FOUR, four, strict=True)},
+        )
+        for effect in table.effects:
+            values = np.tensordot(EFFECTS[effect.name], [one.values for one in four], axes=1)
+            low, high = np.quantile(values, [0.025, 0.975])
+            assert effect.low < low and high < effect.high and effect.low > -200
+
+
 def test_cosines_and_the_nearest_other_source():
     moved = {"a": torch.tensor([[1.0, 0.0]]), "b": torch.tensor([[3.0, 4.0]]), "t": torch.tensor([[0.0, -2.0]])}
     values = cosines(moved, ("a", "b"))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from clinprompt.errors import InputError
+from clinprompt.metrics.runs import Levels, single_runs, unit_means
 
 _CELLS_AT_ONCE = 4_000_000
 """Resamples times groups held in memory at one time (32 MB of weights)."""
@@ -78,7 +79,7 @@ def percentile_interval(values: NDArray[np.float64], *, level: float = 0.95) -> 
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """What resampling ``units`` (documents, runs) contributes to the variance of the resamples."""
+    """What resampling ``units`` (documents, seeds, draws) contributes to the variance of the resamples."""
 
     variance: float
     units: int
@@ -89,9 +90,12 @@ def of_documents(values: NDArray[np.float64], *, documents: int) -> Variation:
     return Variation(float(values.var()), documents)
 
 
-def of_runs(scores: NDArray[np.float64]) -> Variation:
-    """How much the mean of runs drawn with replacement varies, from the runs' scores ``[runs]``."""
-    return Variation(float(scores.var() / len(scores)), len(scores))
+def of_runs(scores: NDArray[np.float64], made_of: Levels) -> tuple[Variation, ...]:
+    """How much the mean varies with the units drawn on each level, from the runs' scores ``[runs]``.
+
+    What seeds and draws do together is in both levels: of crossed ones the sum is rather too large than too small.
+    """
+    return tuple(Variation(float(means.var() / len(means)), len(means)) for means in unit_means(scores, made_of))
 
 
 def stretch(variations: Iterable[Variation], *, level: float = 0.95) -> float:
@@ -145,14 +149,27 @@ def run_values(
     return resampled_values(side_by_side, of_each_run, resamples=resamples, seed=seed)
 
 
-def mean_of_runs(by_run: NDArray[np.float64], *, seed: int = 0, stream: int = 1) -> NDArray[np.float64]:
-    """Means ``[resamples]`` of runs drawn with replacement in each resample, from :func:`run_values`.
+def mean_of_runs(
+    by_run: NDArray[np.float64], made_of: Levels, *, seed: int = 0, stream: int = 1
+) -> NDArray[np.float64]:
+    """Means ``[resamples]`` of runs whose units are drawn with replacement in each resample, from :func:`run_values`.
 
-    The same ``seed`` and ``stream`` draw the same runs (pairs of them, for two methods), another ``stream`` others.
+    A run counts as often as its seed and its draw were drawn, multiplied. The same ``seed`` and ``stream`` draw the
+    same units (pairs of runs, for two methods), another ``stream`` others.
     """
-    N, S = by_run.shape
-    chosen = np.random.default_rng([seed, stream]).integers(0, S, size=(S, N))
-    return np.take_along_axis(by_run, chosen.T, axis=1).mean(axis=1)
+    weights = np.ones_like(by_run)
+    for number, units in enumerate(made_of):
+        weights *= _times_drawn(len(by_run), units, rng=np.random.default_rng([seed, stream, number][: 2 + number]))
+    weights[~weights.any(axis=1)] = 1.0  # only where runs are missing: none of those that are there was drawn
+    return np.asarray((weights * by_run).sum(axis=1) / weights.sum(axis=1))
+
+
+def _times_drawn(resamples: int, units: NDArray[np.int64], *, rng: np.random.Generator) -> NDArray[np.float64]:
+    """How often the unit of each run is among as many as there are, drawn with replacement ``[resamples, runs]``."""
+    K = int(units.max()) + 1
+    chosen = rng.integers(0, K, size=(K, resamples))
+    times = np.bincount((chosen + K * np.arange(resamples)).ravel(), minlength=K * resamples)
+    return times.reshape(resamples, K)[:, units].astype(np.float64)
 
 
 def mean_of_parts(parts: Sequence[NDArray[np.float64]], *, seed: int = 0) -> NDArray[np.float64]:
@@ -169,20 +186,22 @@ def pooled_interval(
     counts: NDArray[np.float64],
     value: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     *,
+    made_of: Levels | None = None,
     resamples: int = 10_000,
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
     """Both ends of the interval of a metric's mean in percent over runs on the same groups, ``[runs, groups, C]``.
 
-    Two levels are resampled: the runs (seeds, few-shot draws) and the groups, the same groups for every run,
-    since runs share their documents. With one run this is :func:`bootstrap_interval`.
+    Resampled are what the runs are ``made_of`` (None: runs that share nothing) and the groups, the same groups for
+    every run, since runs share their documents. With one run this is :func:`bootstrap_interval`.
     """
+    made_of = made_of or single_runs(len(counts))
     by_run = run_values(counts, value, resamples=resamples, seed=seed)
     scores = value(counts.sum(axis=1))
     return stretched_interval(
-        mean_of_runs(by_run, seed=seed),
-        (of_documents(by_run.mean(axis=1), documents=counts.shape[1]), of_runs(scores)),
+        mean_of_runs(by_run, made_of, seed=seed),
+        (of_documents(by_run.mean(axis=1), documents=counts.shape[1]), *of_runs(scores, made_of)),
         centre=float(scores.mean()),
         level=level,
     )

@@ -63,15 +63,16 @@ def exchanged_differences(
     return np.concatenate(found), every
 
 
-def with_chance_of_runs(chance: Floats, runs: Sequence[Floats], *, share: float = 1.0, seed: int = 0) -> Floats:
+def with_chance_of_runs(chance: Floats, units: Sequence[Floats], *, share: float = 1.0, seed: int = 0) -> Floats:
     """Chance differences ``[N]`` of other documents and other runs, from those of these runs.
 
-    ``runs`` are the runs' scores ``[runs]``: one array of their differences where runs are pairs, else one array for
-    each method; for a mean over targets those of all of them, each with its ``share``. What the mean of so few runs may
-    be off by is drawn from a t distribution, of several arrays with the degrees of freedom of Satterthwaite and Welch.
-    A single run says nothing about other runs, and adds nothing.
+    ``units`` are the means of the units that runs are made of, ``[units]`` for each level (runs alone have one, crossed
+    seeds and draws two): of their differences where runs are pairs, else of each method; for a mean over targets those
+    of all of them, each with its ``share``. What the mean of so few may be off by is drawn from a t distribution, of
+    several arrays with the degrees of freedom of Satterthwaite and Welch. A single one says nothing about others, and
+    adds nothing.
     """
-    found = [(scores.var(ddof=1) / len(scores), len(scores) - 1) for scores in runs if len(scores) > 1]
+    found = [(scores.var(ddof=1) / len(scores), len(scores) - 1) for scores in units if len(scores) > 1]
     whole = sum(variance for variance, _ in found)
     if not whole:
         return chance

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clinprompt.metrics.intervals import mean_of_parts, percentile_interval
+from clinprompt.metrics.intervals import Variation, mean_of_parts, of_documents, of_runs, stretched_interval
 from clinprompt.study.group_table import GroupTable
+from clinprompt.study.pair import mean_variations
 from clinprompt.study.replicates import Place, Replicates
 from clinprompt.study.score_table import shot_order
 from clinprompt.study.study_file import Ablation
@@ -23,7 +24,7 @@ EFFECTS: dict[str, tuple[float, float, float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A main effect or the interaction in points of percent, with the 95 % percentile interval of its resamples."""
+    """A main effect or the interaction in points of percent, with its 95 % interval over documents, seeds and draws."""
 
     name: str
     points: float
@@ -65,6 +66,22 @@ def ablations(given: Ablation | None, groups: GroupTable, drawn: Mapping[Place, 
 def _effect(
     name: str, weights: Sequence[float], scores: Sequence[float], parts: Sequence[Sequence[Replicates]]
 ) -> Effect:
-    resamples = [sum(w * one.values for w, one in zip(weights, four, strict=True)) for four in parts]
-    low, high = percentile_interval(mean_of_parts([np.asarray(values) for values in resamples]))
-    return Effect(name, sum(w * score for w, score in zip(weights, scores, strict=True)), low, high)
+    points = sum(w * score for w, score in zip(weights, scores, strict=True))
+    widest = 100.0 * sum(weight for weight in weights if weight > 0)
+    low, high = stretched_interval(
+        mean_of_parts([np.tensordot(weights, [one.values for one in four], axes=1) for four in parts]),
+        mean_variations([_variations(weights, four) for four in parts]),
+        centre=points,
+        within=(-widest, widest),
+    )
+    return Effect(name, points, low, high)
+
+
+def _variations(weights: Sequence[float], four: Sequence[Replicates]) -> list[Variation]:
+    """How much an effect on one target varies with the documents, and with runs: pairs, if all four have the same."""
+    fixed = np.tensordot(weights, [one.fixed for one in four], axes=1)
+    documents = of_documents(fixed, documents=four[0].documents)
+    if len({one.runs for one in four}) == 1:
+        return [documents, *of_runs(np.tensordot(weights, [one.scores for one in four], axes=1), four[0].made_of)]
+    own = [of_runs(weight * one.scores, one.made_of) for weight, one in zip(weights, four, strict=True)]
+    return [documents, *(variation for levels in own for variation in levels)]

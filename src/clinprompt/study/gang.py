@@ -15,13 +15,11 @@ from clinprompt.stages.methods import from_metaprompt, from_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress
+from clinprompt.study.group_table import ACROSS
 from clinprompt.study.ingredients import Say
 from clinprompt.study.recipe import Recipe
 from clinprompt.study.table import Cell
 from clinprompt.study.variants import unnamed
-
-ACROSS = "across"
-"""The group of what was trained on one task and scored on another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from clinprompt.study.table import Line
 
 ALL = "all"
 """Name of the group of every target, there when targets are of several groups or of none."""
+ACROSS = "across"
+"""Name of the group of lines for other tasks than the one trained on: no targets, and in no mean but their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,9 @@ def _groups(lines: Sequence[Line]) -> dict[str, tuple[str, ...]]:
     group_of = {line.target: line.group for line in lines}
     names = dict.fromkeys(group_of.values())
     groups = {name: tuple(target for target, own in group_of.items() if own == name) for name in names if name}
-    if len(names) > 1 or "" in names:
-        groups[ALL] = tuple(group_of)
+    targets = {target: group for target, group in group_of.items() if group != ACROSS}
+    if len(set(targets.values())) > 1 or "" in targets.values():
+        groups[ALL] = tuple(targets)
     return groups
 
 

@@ -23,8 +23,8 @@ from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.study.difference import Difference, differences
-from clinprompt.study.gang import ACROSS, across_name, gangs_of, pairs_of, run_gang, scored_cells
-from clinprompt.study.group_table import GroupLine, GroupTable, group_table
+from clinprompt.study.gang import across_name, gangs_of, pairs_of, run_gang, scored_cells
+from clinprompt.study.group_table import ACROSS, GroupLine, GroupTable, group_table
 from clinprompt.study.ingredients import Say, make_metaprompt, prepare_all, prepare_tasks
 from clinprompt.study.leakage import marked, seen_before
 from clinprompt.study.rank_table import RankLine, rank_table

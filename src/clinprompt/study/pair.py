@@ -13,6 +13,7 @@ from clinprompt.errors import InputError
 from clinprompt.metrics.effects import Record, record_of
 from clinprompt.metrics.intervals import Variation, mean_of_parts, of_documents, of_runs
 from clinprompt.metrics.randomisation import exchanged_differences, share_as_large, with_chance_of_runs
+from clinprompt.metrics.runs import Levels, unit_means
 from clinprompt.study.replicates import Replicates
 
 
@@ -50,9 +51,9 @@ class Pair:
 
     @property
     def variations(self) -> tuple[Variation, ...]:
-        """How much the difference varies with the documents and with the runs."""
+        """How much the difference varies with the documents and with the seeds and draws."""
         documents = of_documents(self.first.fixed - self.second.fixed, documents=self.first.documents)
-        return documents, *(of_runs(scores) for scores in self.run_scores)
+        return documents, *(one for scores, made_of in self._runs for one in of_runs(scores, made_of))
 
     @cached_property
     def chance(self) -> tuple[NDArray[np.float64], bool]:
@@ -69,21 +70,28 @@ class Pair:
         return record_of(one - two)
 
     @property
-    def run_scores(self) -> list[NDArray[np.float64]]:
-        """What the runs say of other runs ``[runs]``: their differences where they are pairs, else each method's."""
-        one, two = self.first.scores, self.second.scores
-        return [one - two] if self.paired_runs else [one, two]
+    def units(self) -> list[NDArray[np.float64]]:
+        """What seeds and draws say of other ones: the mean of each ``[units]``, of every level."""
+        return [means for scores, made_of in self._runs for means in unit_means(scores, made_of)]
+
+    @property
+    def _runs(self) -> list[tuple[NDArray[np.float64], Levels]]:
+        """The differences of the runs where they are pairs, else each method's scores, and what they are made of."""
+        one, two = self.first, self.second
+        if self.paired_runs:
+            return [(one.scores - two.scores, one.made_of)]
+        return [(one.scores, one.made_of), (two.scores, two.made_of)]
 
 
 def chance_p(pairs: Sequence[Pair]) -> float:
     """The two-sided p-value of the mean difference over targets, documents exchanged within each of them."""
     observed = float(np.mean([pair.difference for pair in pairs]))
-    runs = [scores for pair in pairs for scores in pair.run_scores]
+    units = [means for pair in pairs for means in pair.units]
     chance, every = pairs[0].chance
-    if len(pairs) > 1 or any(len(scores) > 1 for scores in runs):
+    if len(pairs) > 1 or any(len(means) > 1 for means in units):
         count = max(len(pair.first.values) for pair in pairs)
         chance, every = mean_of_parts([_again(pair.chance[0], count) for pair in pairs]), False
-    return share_as_large(observed, with_chance_of_runs(chance, runs, share=1 / len(pairs)), every=every)
+    return share_as_large(observed, with_chance_of_runs(chance, units, share=1 / len(pairs)), every=every)
 
 
 def mean_variations(parts: Sequence[Sequence[Variation]]) -> list[Variation]:

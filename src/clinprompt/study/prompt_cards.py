@@ -12,7 +12,7 @@ from clinprompt.stages.adapted import BESIDE, cell_key
 from clinprompt.stages.atomic import write_text
 from clinprompt.study.collection import PartResult
 from clinprompt.study.expansion import slug
-from clinprompt.study.gang import ACROSS
+from clinprompt.study.group_table import ACROSS
 
 OPEN = "To be filled by the authors."
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clinprompt.metrics import METRICS
 from clinprompt.metrics.intervals import Variation, mean_of_runs, of_documents, of_runs, run_values
+from clinprompt.metrics.runs import Levels, levels
 from clinprompt.study.table import Cell, by_place
 from clinprompt.tasks.task import Task
 
@@ -43,9 +44,14 @@ class Replicates:
         return np.asarray(self.value(self.counts.sum(axis=1)))
 
     @property
+    def made_of(self) -> Levels:
+        """What the runs share."""
+        return levels(self.runs)
+
+    @property
     def variations(self) -> tuple[Variation, ...]:
-        """How much the score varies with its documents and with its runs."""
-        return of_documents(self.fixed, documents=self.documents), of_runs(self.scores)
+        """How much the score varies with its documents and with its seeds and draws."""
+        return of_documents(self.fixed, documents=self.documents), *of_runs(self.scores, self.made_of)
 
 
 def replicates(cells: Sequence[Cell], tasks: Mapping[str, Task], *, resamples: int = 10_000) -> dict[Place, Replicates]:
@@ -71,4 +77,6 @@ def resampled(
 ) -> Replicates:
     """The resamples of one line from the counts ``[runs, documents, C]`` of its runs (seed and draw)."""
     by_run = run_values(counts, value, resamples=resamples)
-    return Replicates(runs, counts, value, mean_of_runs(by_run), mean_of_runs(by_run, stream=2), by_run.mean(axis=1))
+    made_of = levels(runs)
+    values, others = (mean_of_runs(by_run, made_of, stream=stream) for stream in (1, 2))
+    return Replicates(runs, counts, value, values, others, by_run.mean(axis=1))

@@ -13,6 +13,7 @@ import numpy as np
 
 from clinprompt.metrics import METRICS
 from clinprompt.metrics.intervals import pooled_interval
+from clinprompt.metrics.runs import levels
 from clinprompt.stages.evaluate import COUNTS
 from clinprompt.tasks.task import Task
 
@@ -93,7 +94,8 @@ def _line(cells: Sequence[Cell], task: Task, *, resamples: int) -> Line:
     metric = METRICS[name](task.labels)
     counts = np.stack([cell.counts(name) for cell in cells])  # [S, G, C]
     values = [float(metric.value(run.sum(axis=0))) for run in counts]
-    low, high = pooled_interval(counts, metric.value, resamples=resamples)
+    made_of = levels([cell.run for cell in cells])
+    low, high = pooled_interval(counts, metric.value, made_of=made_of, resamples=resamples)
     record = cells[0].record
     n = record["scores"][0]["n"]
     reports = [cell.record["report"] for cell in cells]
