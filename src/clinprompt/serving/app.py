@@ -66,7 +66,7 @@ def routed(server: Server) -> FastAPI:
 
 def paths(app: FastAPI) -> list[str]:
     """The paths of an app's routes, as they are written in its table."""
-    return [route.path for route in app.routes if isinstance(route, APIRoute)]
+    return [route.path_format for route in app.routes if isinstance(route, APIRoute)]
 
 
 def _without_422(app: FastAPI) -> None:
