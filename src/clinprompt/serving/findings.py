@@ -95,13 +95,13 @@ class FoundRelation(BaseModel):
     score: float | None
 
 
-class FoundText(BaseModel):
+class FoundText(_Strict):
     """An answer in words."""
 
     text: str
 
 
-class FoundLabel(BaseModel):
+class FoundLabel(_Strict):
     """A class, or the key of an option."""
 
     label: str
