@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import stat
 import zipfile
 from io import BytesIO
@@ -111,6 +112,28 @@ def test_what_cannot_be_learnt_is_refused_without_a_word_of_the_note(running, ch
     assert said.status_code == status and said.json()["error"]["message"]
     assert place is None or said.json()["error"]["param"] == place
     assert CANARY not in said.text and "aspirin" not in said.text and SENT not in said.text
+    assert sorted(folder.rglob("*.json")) == before
+
+
+HALF = "Canary \ud800"
+"""Half of a surrogate pair, which JSON may bring and no file can hold."""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"note": HALF}, {"patient": HALF}, {"task": "line", "answer": {"text": HALF}}, {"answer": {"label": HALF}},
+        {"task": "line", "answer": {"text": "x"}, "inputs": {"question": HALF}}, {"inputs": {"options": ["x", HALF]}},
+        {"spans": [span("T1", "drug", DRUG, assertion=HALF)]}, {"relations": [{"label": "x", "head": HALF, "tail": "x"}]},
+    ],
+)  # fmt: skip
+def test_half_of_a_pair_is_refused_wherever_it_stands(running, change):
+    _, address, folder = running
+    before = sorted(folder.rglob("*.json"))
+    content = json.dumps({"note": NOTE, "task": "meds"} | change)
+    headers = {"content-type": "application/json"}
+    said = httpx.post(f"{address}/v1/corrections", content=content, headers=headers, timeout=30)
+    assert said.status_code == 400 and "Canary" not in said.text
     assert sorted(folder.rglob("*.json")) == before
 
 

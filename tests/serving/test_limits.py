@@ -21,7 +21,7 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": message["body"] + b"|" + after["type"].encode()})
 
 
-def call(app, *, headers=(HOST,), parts=(b"",), kind="http", pause=0.0, left=False):
+def call(app, *, headers=(HOST,), parts=(b"",), kind="http", pause=0.0, left=False, method="POST", path="/"):
     """Status, headers and body that a client sees, and what was read of the body before that was sent."""
     sent, read = [], []
     messages = [
@@ -39,7 +39,7 @@ def call(app, *, headers=(HOST,), parts=(b"",), kind="http", pause=0.0, left=Fal
     async def send(message):
         sent.append(message)
 
-    asyncio.run(app({"type": kind, "headers": list(headers), "method": "POST", "path": "/"}, receive, send))
+    asyncio.run(app({"type": kind, "headers": list(headers), "method": method, "path": path}, receive, send))
     if not sent or kind != "http":
         return sent, read
     return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"], read
@@ -115,6 +115,21 @@ def test_the_host_is_one_of_ours(allowed, host, status):
     assert seen[0] == status
     if status != 200:
         assert code(seen[2]) == {400: "bad_host", 421: "unknown_host"}[status] and len(seen[3]) == 0
+
+
+@pytest.mark.parametrize("headers", [((b"host", b"10.0.0.5:8081"),), (), (HOST, HOST), ((b"host", b"any thing"),)])
+def test_probes_come_in_under_every_name_and_are_told_apart(headers):
+    async def app(scope, receive, send):
+        seen.append(scope["state"]["unknown_host"])
+        await echo(scope, receive, send)
+
+    for method, path, status in (("GET", "/readyz", 200), ("HEAD", "/readyz", 200), ("POST", "/readyz", None),
+                                 ("GET", "/readyz/", None), ("GET", "/", None)):  # fmt: skip
+        seen = []
+        found = call(Limits(app, probes=("/readyz",)), headers=headers, method=method, path=path)[0]
+        assert (found == status and seen == [True]) if status else (found in (400, 421) and not seen)
+    foreign = (*headers, (b"origin", b"http://evil.example"))
+    assert call(Limits(echo, probes=("/readyz",)), headers=foreign, method="GET", path="/readyz")[0] == 403
 
 
 def test_no_host_or_two_are_refused():

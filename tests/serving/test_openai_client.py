@@ -1,12 +1,17 @@
 """OpenAI's own client, unchanged: what it gets, and what is refused so that it understands."""
 
+from typing import get_type_hints
+
 import openai
 import pytest
+from openai.types import completion_create_params as completion_params
+from openai.types.chat import completion_create_params as chat_params
 
 from clinprompt.backbones.protocol import Generation, Placement
 from clinprompt.inference.engines.local import LocalEngine
 from clinprompt.inference.predictor import Predictor, Question
 from clinprompt.schema.example import Answer, Example
+from clinprompt.serving.completions import CompletionRequest
 from clinprompt.stages.configs import DecodingSettings
 
 NOTE = "Took aspirin 81 mg daily.\r\nDenies chest pain 😀."
@@ -118,6 +123,52 @@ def test_stop_and_seed_and_temperature_are_honoured(client, server):
     assert texts[0] == alone(server, "sum", tokens=20, temperature=1.0, top_p=0.9, seed=5).text.removeprefix(" ")
 
 
+NEUTRAL = {
+    "frequency_penalty": 0, "presence_penalty": 0, "logit_bias": {}, "logprobs": False, "top_logprobs": 0, "n": 1,
+    "metadata": {"ward": "3"}, "modalities": ["text"], "store": False, "user": "ann", "safety_identifier": "5f0c",
+    "prompt_cache_key": "notes", "prompt_cache_retention": "24h", "prompt_cache_options": {"mode": "implicit"},
+    "prediction": {"type": "content", "content": "fever"}, "reasoning_effort": "none", "verbosity": "medium",
+    "response_format": {"type": "text"}, "service_tier": "auto", "tools": [], "tool_choice": "auto",
+    "parallel_tool_calls": True, "functions": [], "function_call": "none", "stop": [], "seed": 1, "temperature": 0,
+    "top_p": 1, "max_tokens": 10, "max_completion_tokens": 10, "audio": None, "moderation": None,
+    "web_search_options": None, "stream": True,
+    "stream_options": {"include_usage": False, "include_obfuscation": False},
+}  # fmt: skip
+"""Every parameter of OpenAI's client besides model and messages, with a value that changes nothing."""
+
+
+def parameters(kind):
+    return {name for name in get_type_hints(kind) if name not in ("model", "messages", "prompt")}
+
+
+def test_every_parameter_of_the_client_may_be_sent_with_the_value_that_changes_nothing(client):
+    assert parameters(chat_params.CompletionCreateParamsStreaming) == set(NEUTRAL)
+    assert parameters(completion_params.CompletionCreateParamsStreaming) <= set(CompletionRequest.model_fields)
+    asked = {"model": "sum", "messages": [{"role": "user", "content": NOTE, "name": "ann"}]}
+    plain = client.chat.completions.create(**asked, max_tokens=10).choices[0].message.content
+    said = client.chat.completions.create(**asked, **NEUTRAL)
+    assert "".join(one.choices[0].delta.content or "" for one in said) == plain
+    nothing = dict.fromkeys(NEUTRAL, None) | {"max_tokens": 10, "service_tier": "default"}
+    assert client.chat.completions.create(**asked, **nothing).choices[0].message.content == plain
+
+
+CHAT_NOT_HONOURED = [
+    {"service_tier": "priority"}, {"store": True}, {"reasoning_effort": "high"}, {"verbosity": "low"},
+    {"tools": [{"type": "function", "function": {"name": "f"}}]}, {"tool_choice": "required"},
+    {"functions": [{"name": "f"}]}, {"function_call": {"name": "f"}}, {"response_format": {"type": "json_object"}},
+    {"modalities": ["text", "audio"]}, {"audio": {"voice": "ash", "format": "mp3"}}, {"web_search_options": {}},
+    {"moderation": {"model": "m"}}, {"n": 2}, {"top_logprobs": 2},
+    {"stream": True, "stream_options": {"include_obfuscation": True}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", CHAT_NOT_HONOURED, ids=[list(one)[-1] for one in CHAT_NOT_HONOURED])
+def test_what_would_change_the_answer_of_a_chat_is_refused_and_named(client, more):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="sum", messages=[{"role": "user", "content": NOTE}], **more)
+    assert list(more)[-1] in caught.value.body["message"] and caught.value.code == "invalid_parameter"
+
+
 NOT_HONOURED = [
     ({"n": 2}, "n"), ({"echo": True}, "echo"), ({"best_of": 3}, "best_of"), ({"suffix": "x"}, "suffix"),
     ({"presence_penalty": 0.5}, "presence_penalty"), ({"logit_bias": {"5": 1}}, "logit_bias"),
@@ -154,6 +205,11 @@ def test_errors_are_those_that_the_client_knows(client):
     with pytest.raises(openai.NotFoundError, match="meds") as caught:
         ask(client, "mods")
     assert caught.value.code == "model_not_found" and caught.value.type == "not_found_error"
+    for name in ("meta/llama", "gpt 4", "a" * 100, "meds@0", "x/y/z"):
+        for asked in (lambda name=name: ask(client, name), lambda name=name: client.models.retrieve(name)):
+            with pytest.raises(openai.NotFoundError) as caught:
+                asked()
+            assert caught.value.code == "model_not_found" and name not in str(caught.value)
     with pytest.raises(openai.UnprocessableEntityError, match="2048") as caught:
         client.completions.create(model="sum", prompt="fever " * 2000)
     assert caught.value.code == "unusable" and "fever fever" not in str(caught.value)

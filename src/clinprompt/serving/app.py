@@ -17,7 +17,7 @@ from clinprompt.serving.discreet import Discreet
 from clinprompt.serving.exports import export_routes
 from clinprompt.serving.extract import extract_routes
 from clinprompt.serving.faults import answer_faults
-from clinprompt.serving.health import health_routes
+from clinprompt.serving.health import PROBES, health_routes
 from clinprompt.serving.limits import LOCAL, Limits
 from clinprompt.serving.models import model_routes
 from clinprompt.serving.page import page_routes
@@ -37,7 +37,7 @@ def create_app(server: Server) -> Any:
     settings = server.settings
     hosts = (*LOCAL, *([] if settings.host in ("0.0.0.0", "::") else [settings.host]), *settings.hosts)
     inner = TrafficGate(app, traffic=server.traffic)
-    guarded = Limits(inner, hosts=hosts, body=settings.limits.body, admit=Door(server.keys))
+    guarded = Limits(inner, hosts=hosts, probes=PROBES, body=settings.limits.body, admit=Door(server.keys))
     return Discreet(Ledger(guarded, metrics=server.metrics, audit=server.audit))
 
 
@@ -66,7 +66,7 @@ def routed(server: Server) -> FastAPI:
 
 def paths(app: FastAPI) -> list[str]:
     """The paths of an app's routes, as they are written in its table."""
-    return [route.path for route in app.routes if isinstance(route, APIRoute)]
+    return [route.path_format for route in app.routes if isinstance(route, APIRoute)]
 
 
 def _without_422(app: FastAPI) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 
-from clinprompt.serving.keys import ANYONE, Caller, KeyRing
+from clinprompt.serving.keys import ANYONE, NOBODY, Caller, KeyRing
 from clinprompt.serving.refused import Refused
 from clinprompt.serving.traffic import WORK
 
@@ -28,6 +28,21 @@ class Door:
         caller = self.keys.check(shown[0].decode("latin-1") if len(shown) == 1 else None)
         scope["state"]["caller"] = caller
         scope["state"]["visit"].who = caller.name
+
+
+def watcher_of(request: Request, keys: KeyRing) -> Caller:
+    """Who asks how the server is; nobody is refused for the key, as a probe shall say how the server is.
+
+    Where there are no keys it is everybody, but for those who call the server by a name that is not its own: that may
+    be a page elsewhere, in a browser here (DNS rebinding).
+    """
+    if keys.path is None:
+        return NOBODY if getattr(request.state, "unknown_host", False) else ANYONE
+    shown = request.headers.getlist("authorization")
+    try:
+        return keys.check(shown[0]) if len(shown) == 1 else NOBODY
+    except Refused:
+        return NOBODY
 
 
 def caller_of(request: Request, _: Annotated[Any, Depends(_SCHEME)] = None) -> Caller:

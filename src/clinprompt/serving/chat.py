@@ -24,6 +24,7 @@ from clinprompt.serving.work import unless_gone
 from clinprompt.serving.writing import AnswerWriting, Step, Token, begin
 
 CHAT = "/v1/chat/completions"
+NoItems = Annotated[list[Any], Field(max_length=0)]
 
 
 class _Strict(BaseModel):
@@ -35,6 +36,7 @@ class TextPart(_Strict):
 
     type: Literal["text"]
     text: str
+    prompt_cache_breakpoint: dict[str, Any] | None = None
 
 
 class Message(_Strict):
@@ -57,7 +59,11 @@ class ResponseFormat(_Strict):
 
 
 class ChatRequest(Sampling):
-    """OpenAI's request; the one user message is the note. What cannot be honoured is refused."""
+    """OpenAI's request; the one user message is the note. What cannot be honoured is refused.
+
+    All parameters of OpenAI's client are here. Those about caches, tiers and end users, and ``prediction``, change no
+    answer; the rest may be sent with the value that changes nothing.
+    """
 
     messages: Annotated[list[Message], Field(min_length=1)]
     max_tokens: int | None = Field(None, ge=1)
@@ -67,12 +73,26 @@ class ChatRequest(Sampling):
     response_format: ResponseFormat | None = None
     modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
     store: Literal[False] | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    service_tier: Literal["auto", "default"] | None = None
+    reasoning_effort: Literal["none"] | None = None
+    verbosity: Literal["medium"] | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: str | None = None
+    prediction: dict[str, Any] | None = None
+    tools: NoItems | None = None
     tool_choice: Literal["none", "auto"] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: NoItems | None = None
+    function_call: Literal["none", "auto"] | None = None
+    audio: None = None
+    moderation: None = None
+    web_search_options: None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> ChatRequest:
-        if self.top_logprobs is not None and not self.logprobs:
+        if self.top_logprobs and not self.logprobs:
             raise ValueError("top_logprobs needs logprobs")
         if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
             raise ValueError("max_tokens and max_completion_tokens differ; give one of them")

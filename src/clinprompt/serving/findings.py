@@ -6,11 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+REFERENCE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[1-9][0-9]{0,8})?$"
 Reference = Annotated[
     str,
     Field(description="A name of the bank (its promoted version) or name@version."),
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[1-9][0-9]{0,8})?$"),
+    StringConstraints(pattern=REFERENCE),
 ]
+ModelName = Annotated[
+    str,
+    Field(
+        description="A name of the bank (its promoted version) or name@version; any other is 404.",
+        json_schema_extra={"pattern": REFERENCE},
+    ),
+]
+"""What OpenAI's clients call a model; that there is none of a name such as ``meta/llama`` is no fault of form."""
+
 Slot = Literal["question", "options", "hypothesis"]
 Inputs = dict[Slot, str | list[str]]
 """Texts of a task's other inputs; ``options`` of multiple choice are a list."""
@@ -85,13 +95,13 @@ class FoundRelation(BaseModel):
     score: float | None
 
 
-class FoundText(BaseModel):
+class FoundText(_Strict):
     """An answer in words."""
 
     text: str
 
 
-class FoundLabel(BaseModel):
+class FoundLabel(_Strict):
     """A class, or the key of an option."""
 
     label: str

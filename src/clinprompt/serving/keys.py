@@ -76,6 +76,9 @@ class Caller:
 ANYONE = Caller("anyone", admin=True)
 """The caller of a server without keys."""
 
+NOBODY = Caller("nobody", tasks=frozenset())
+"""Who shows no key where there are keys."""
+
 
 class KeyRing:
     """The keys of a file as it is now: a change of the file counts from the next request on.

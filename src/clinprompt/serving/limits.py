@@ -47,7 +47,8 @@ class Limits:
     the server may be asked for: ``name`` (any port), ``name:port``, ``[address]`` for IPv6, or ``*`` for all of them.
     ``admit`` is called with the scope before any of the body is read, and raises :class:`Refused` for a request that
     is not wanted, so that nobody without a key has bodies kept in memory; it may leave what it found in
-    ``scope["state"]``, where the application finds it as ``request.state``.
+    ``scope["state"]``, where the application finds it as ``request.state``. GET and HEAD of the paths ``probes`` are
+    let in under every name, as orchestrators ask by address; ``request.state.unknown_host`` says so.
     """
 
     def __init__(
@@ -55,13 +56,14 @@ class Limits:
         app: App,
         *,
         hosts: Iterable[str] = LOCAL,
+        probes: Iterable[str] = (),
         body: int = 8_000_000,
         seconds: float = 30.0,
         admit: Callable[[Scope], None] | None = None,
         headers: Mapping[str, str] = SECURITY,
     ) -> None:
         self.app, self.body, self.seconds, self.admit = app, body, seconds, admit
-        self.hosts = frozenset(_plain(host) for host in hosts)
+        self.hosts, self.probes = frozenset(_plain(host) for host in hosts), frozenset(probes)
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +75,12 @@ class Limits:
         guarded, body = self._guarded(send), _Body(receive)
         try:
             sent = _headers(scope)
-            self._check_host(sent)
+            try:
+                self._check_host(sent)
+            except Refused:
+                if scope.get("path") not in self.probes or scope["method"] not in ("GET", "HEAD"):
+                    raise
+                scope.setdefault("state", {})["unknown_host"] = True
             _check_origin(sent)
             declared = self._declared(sent)
             if self.admit is not None:
@@ -160,8 +167,8 @@ def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
 
 def _check_origin(sent: Mapping[bytes, list[bytes]]) -> None:
     # A page of another site cannot read answers (no CORS), and with this it cannot ask in a user's name either.
-    origins, hosts = sent.get(b"origin", []), sent.get(b"host", [])
-    if any(origin.lower().partition(b"://")[2] != hosts[0].lower() for origin in origins):
+    hosts = [host.lower() for host in sent.get(b"host", [])]
+    if any([origin.lower().partition(b"://")[2]] != hosts for origin in sent.get(b"origin", [])):
         raise Refused(403, "foreign_origin", "a page of another site asked; only this server's own page may")
 
 

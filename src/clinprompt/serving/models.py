@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from clinprompt.serving.bearer import AnyCaller
 from clinprompt.serving.faults import refusals
-from clinprompt.serving.findings import Reference
+from clinprompt.serving.findings import ModelName
 from clinprompt.serving.served import Served, Snapshot
 from clinprompt.serving.server import Server
 
@@ -79,8 +79,8 @@ def model_routes(server: Server) -> APIRouter:
             data=[told(one, name, snapshot) for name, one in snapshot.promoted.items() if caller.allows(name)]
         )
 
-    @router.get("/v1/models/{model}", responses=refusals(403, 404), summary="One prompt")
-    async def model(model: Reference, caller: AnyCaller) -> Model:
+    @router.get("/v1/models/{model:path}", responses=refusals(403, 404), summary="One prompt")
+    async def model(model: ModelName, caller: AnyCaller) -> Model:
         """One prompt, by name or by name@version."""
         snapshot = server.prompts.snapshot
         server.may(caller, model)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from clinprompt.data.choices import Choices, lettered
 from clinprompt.schema.document import Document, Relation, Span
 from clinprompt.schema.example import SPAN_KINDS, TaskKind
-from clinprompt.serving.findings import FoundLabel, FoundText, Inputs, Reference
+from clinprompt.serving.findings import STRICT, FoundLabel, FoundText, Inputs, Reference
 from clinprompt.serving.refused import Refused
 from clinprompt.stages.corrections import Correction
 from clinprompt.tasks.task import Task
@@ -20,7 +20,7 @@ INPUTS = {TaskKind.question_answering: ("question",), TaskKind.inference: ("hypo
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
 
 class RightSpan(_Strict):

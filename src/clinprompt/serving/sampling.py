@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clinprompt.backbones.protocol import Generation
-from clinprompt.serving.findings import STRICT, Inputs, Reference
+from clinprompt.serving.findings import STRICT, Inputs, ModelName
 from clinprompt.serving.refused import Refused
 from clinprompt.serving.settings import ServeSettings
 
@@ -26,6 +26,7 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     include_usage: bool = False
+    include_obfuscation: Literal[False] | None = None
 
 
 class Sampling(BaseModel):
@@ -36,7 +37,7 @@ class Sampling(BaseModel):
 
     model_config = STRICT
 
-    model: Reference
+    model: ModelName
     inputs: Inputs = Field(
         default_factory=dict, description="Texts of the task's other inputs (extra_body of OpenAI's client)."
     )

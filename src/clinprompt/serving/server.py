@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from re import fullmatch
 from typing import Any
 
 from fastapi import Request
@@ -19,6 +20,7 @@ from clinprompt.inference.engines.live import LiveEngine
 from clinprompt.prompts.bank import PromptBank
 from clinprompt.serving.audit import AuditLog
 from clinprompt.serving.audit_line import AuditSecret, audit_secret
+from clinprompt.serving.findings import REFERENCE
 from clinprompt.serving.keys import Caller, KeyRing
 from clinprompt.serving.metrics import Metrics
 from clinprompt.serving.quotas import Quotas
@@ -112,6 +114,9 @@ class Server:
         """The prompt that a name means; :class:`Refused` when there is none that is served."""
         if reference in snapshot.promoted:
             return snapshot.promoted[reference]
+        if not fullmatch(REFERENCE, reference):  # not repeated: it could be anything, words of a note too
+            what = "no model has such a name; /v1/models lists those there are"
+            raise Refused(404, "model_not_found", what, param="model")
         try:
             find = partial(self.prompts.find, reference, snapshot, opens=caller.allows)
             return await asyncio.get_running_loop().run_in_executor(self.pool, find)

@@ -106,4 +106,4 @@ class Ledger:
 
 
 def _route(scope: Any) -> str:
-    return getattr(scope.get("route"), "path", OTHER)
+    return getattr(scope.get("route"), "path_format", OTHER)

@@ -90,6 +90,39 @@ def test_two_versions_side_by_side_show_what_differs(opened):
 
 
 @needs_chromium
+def test_prompts_of_two_names_for_one_task_are_compared_by_keyboard_alone(opened):
+    page = opened(found=[FOUND[0], finding("meds-24@1", NOTE, [("medicine", at("aspirin"))])])
+
+    def with_another_name(route):
+        told = route.fetch().json()
+        [meds] = [one for one in told["data"] if one["id"] == "meds"]
+        told["data"].append({**meds, "id": "meds-24", "version": 1, "versions": [1]})
+        route.fulfill(json=told)
+
+    page.route("**/v1/models", with_another_name)
+    page.reload()
+    page.wait_for_selector("#task-meds-24")
+    page.fill("#note", NOTE)
+    page.locator("#compare summary").press("Enter")
+    one, other = page.get_by_label("One", exact=True), page.get_by_label("Other, for the same task")
+    assert one.locator("option").all_inner_texts() == ["meds@1 (promoted)", "meds@2", "meds-24@1 (promoted)"]
+    assert one.locator("optgroup").get_attribute("label") == "medications"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "compare-one"
+    one.select_option("meds@2")
+    assert other.locator("option").all_inner_texts() == ["meds@1 (promoted)", "meds-24@1 (promoted)"]
+    other.select_option("meds@1")
+    one.select_option("meds-24@1")
+    assert other.input_value() == "meds@1"
+    with page.expect_request("**/v1/extract") as sent:
+        page.locator("#compare-go").press("Enter")
+    assert sent.value.post_data_json["tasks"] == ["meds-24@1", "meds@1"]
+    page.wait_for_selector(".columns")
+    assert page.evaluate("document.activeElement.id") == "results"
+    assert page.locator("#status").inner_text() == "Compared meds-24@1 and meds@1."
+
+
+@needs_chromium
 def test_findings_are_saved_as_json_brat_and_fhir(opened, tmp_path):
     page = opened()
     page.set_input_files(

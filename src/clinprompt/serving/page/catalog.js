@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 
-/** Ask for the tasks: `[{name, promoted, versions, kind, labels, …}]`, by name. */
+/** Ask for the tasks: `[{name, task, promoted, versions, kind, labels, …}]`, by name; prompts of one `task` ask the same. */
 export async function catalog() {
   const { data } = await ask("v1/models");
   const found = new Map();
@@ -14,7 +14,7 @@ export async function catalog() {
     else task.promoted = model.version ?? null;
     for (const one of model.versions ?? []) task.versions.add(one);
     if (model.version) task.versions.add(model.version);
-    Object.assign(task, described(about));
+    Object.assign(task, { task: about.name || name }, described(about));
     found.set(name, task);
   }
   return [...found.values()]

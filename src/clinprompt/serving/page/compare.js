@@ -1,8 +1,37 @@
-// Two versions of a prompt on the same note: what both found, and what only one did.
+// Two prompts for the same task on the same note: what both found, and what only one did.
 
-import { el, scored } from "./dom.js";
+import { el, scored, select } from "./dom.js";
 import { NoteView } from "./note_view.js";
 import { itemsOf, said } from "./results.js";
+
+/** The prompts that can be compared, by task: `[[task, [[name@version, text, promoted], …]], …]`, two or more each. */
+export function comparable(all) {
+  const groups = new Map();
+  for (const { name, task, versions, promoted } of all) {
+    const own = versions.map((n) => [`${name}@${n}`, `${name}@${n}${n === promoted ? " (promoted)" : ""}`, n === promoted]);
+    groups.set(task, [...(groups.get(task) ?? []), ...own]);
+  }
+  return [...groups].filter(([, options]) => options.length > 1);
+}
+
+/** Offer all of them in one select, and in the other what is there for the same task; what was chosen stays chosen. */
+export function offerPairs(all, one, other) {
+  const groups = comparable(all);
+  const options = groups.flatMap(([, own]) => own);
+  const before = [one.value, other.value];
+  const chosen = options.find(([key]) => key === before[0]) ?? options.find(([, , promoted]) => promoted) ?? options[0];
+  const fill = (wanted) => {
+    const [, own] = groups.find(([, some]) => some.some(([key]) => key === one.value)) ?? [null, []];
+    const rest = own.filter(([key]) => key !== one.value);
+    other.replaceChildren(...select(rest).children);
+    if (rest.length) other.value = (rest.find(([key]) => key === wanted) ?? rest.at(-1))[0];
+  };
+  one.replaceChildren(...groups.map(([task, own]) => el("optgroup", { label: task }, [...select(own).children])));
+  if (chosen) one.value = chosen[0];
+  one.onchange = () => fill(other.value);
+  fill(before[1]);
+  return groups.length > 0;
+}
 
 /** The spans of two results as items that say how they differ: `{one, other, same, only: [n, n], changed}`. */
 export function differences(first, second, about) {

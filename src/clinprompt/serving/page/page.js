@@ -3,7 +3,7 @@
 import { ask, useKey } from "./api.js";
 import { Card } from "./card.js";
 import { catalog } from "./catalog.js";
-import { comparison } from "./compare.js";
+import { comparison, offerPairs } from "./compare.js";
 import { Correcting } from "./correct.js";
 import { byId, counted, el, select, tell } from "./dom.js";
 import { saveAs, saveJson } from "./download.js";
@@ -32,7 +32,7 @@ async function refresh() {
   try {
     tasks.show(await catalog());
     keeping = await kept();
-    fillComparison();
+    byId("compare").hidden = !offerPairs(tasks.all, byId("compare-one"), byId("compare-other"));
     if (read && !byId("save")) drawResults();
   } catch (fault) {
     tasks.clear();
@@ -168,30 +168,12 @@ function corrected(result, edits) {
   };
 }
 
-function fillComparison() {
-  const able = tasks.all.filter((task) => task.versions.length > 1);
-  byId("compare").hidden = !able.length;
-  const pick = byId("compare-task");
-  const before = pick.value;
-  pick.replaceChildren(...select(able.map((task) => [task.name, task.name])).children);
-  if (able.some((task) => task.name === before)) pick.value = before;
-  const fill = () => {
-    const task = able.find((one) => one.name === pick.value);
-    const options = (task?.versions ?? []).map((n) => [`${task.name}@${n}`, `${task.name}@${n}${n === task.promoted ? " (promoted)" : ""}`]);
-    byId("compare-one").replaceChildren(...select(options).children);
-    byId("compare-other").replaceChildren(...select(options).children);
-    byId("compare-one").selectedIndex = Math.max(0, options.length - 2);
-    byId("compare-other").selectedIndex = options.length - 1;
-  };
-  pick.onchange = fill;
-  fill();
-}
-
-async function compareVersions() {
+async function comparePrompts() {
   const pair = [byId("compare-one").value, byId("compare-other").value];
   if (!input.note.trim()) return tell("There is no note yet.", { wrong: true });
-  if (pair[0] === pair[1]) return tell("Choose two different versions.", { wrong: true });
-  const questions = tasks.questionsFor(pair);
+  const given = tasks.questionsFor(pair);
+  const same = given[pair[0]] ?? given[pair[1]]; // both are asked the same, whichever name it stands under
+  const questions = same ? Object.fromEntries(pair.map((one) => [one, same])) : {};
   const answer = await extract(pair, questions);
   if (!answer) return;
   read = null;
@@ -218,5 +200,5 @@ byId("ask").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) readNote();
 });
 byId("stop").addEventListener("click", () => running?.abort());
-byId("compare-go").addEventListener("click", compareVersions);
+byId("compare-go").addEventListener("click", comparePrompts);
 refresh();
