@@ -105,6 +105,8 @@ def _report(run: RunFolder, out: Path | None) -> None:
             console.line(f"{cell.key}: mean loss over folds by rate: {losses}")
         if cell.source:
             console.line(f"{cell.key}: started from the prompt of {cell.source}")
+        if cell.border:
+            console.line(f"{cell.key}: {cell.border}")
         if cell.shown is not None:
             console.line(f"{cell.key}: {cell.shown} of {cell.train_examples} examples stand before every note")
         if cell.weights:

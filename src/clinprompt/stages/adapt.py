@@ -22,7 +22,7 @@ from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.training.method import method
 
-STAGE, VERSION = "adapt", 3
+STAGE, VERSION, READING_VERSION = "adapt", 3, 4
 
 
 def adapt(
@@ -62,7 +62,7 @@ def adapt(
     run = open_run(
         runs,
         stage=STAGE,
-        version=VERSION,
+        version=READING_VERSION if opened.reads else VERSION,
         config=settings,
         inputs=inputs,
         fingerprints={"backbone": opened.backbone.fingerprint},
@@ -87,6 +87,9 @@ def adapt(
             raise InputError(lost[0].failed, where=", ".join(cell.key for cell in lost[:5]))
         for cell in lost:
             run.log(f"{cell.key}: {cell.failed}")
+        for cell in cells:
+            if cell.border:
+                run.log(f"{cell.key}: {cell.border}")
         if run.writes:
             write_adapted(run.outputs, cells)
         summary = {"cells": len(cells), "lost": len(lost), "trainable": max(cell.trainable for cell in cells)}

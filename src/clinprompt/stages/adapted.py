@@ -47,6 +47,7 @@ class Adapted:
     ``fold_losses`` are the mean losses of cross-validation by learning rate, ``None`` for a rate that diverged.
     ``weights`` are what a finished mixture has of each source or expert, by segments of its vectors. ``source`` is the
     source task whose prompt the cell began with, ``shown`` how many training examples stand before every note.
+    ``border`` says from where on an encoder answers, in words.
     """
 
     task: str
@@ -66,6 +67,7 @@ class Adapted:
     weights: Mapping[str, list[float]] = field(default_factory=dict, hash=False)
     source: str = ""
     shown: int | None = None
+    border: str = ""
 
     @property
     def key(self) -> str:

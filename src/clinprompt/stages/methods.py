@@ -29,8 +29,8 @@ class Budget(Settings):
     (null: all of them). ``folds`` judges ``rates`` by cross-validation in place of the dev part: by the mean loss over
     so many folds of the training examples, of each at most ``dev_limit``; then the best one trains on all of them.
 
-    ``threshold`` ``dev`` moves the border above which an adapted encoder answers to where the dev examples have the
-    highest F1, if they were looked at in training; ``half`` leaves it at a probability of one half.
+    ``threshold`` ``dev`` moves the border above which an adapted encoder answers to where ``dev_limit`` dev examples
+    have the highest F1, if there is a dev part; ``half`` leaves it at a probability of one half.
     """
 
     steps: int = Field(200, ge=1)

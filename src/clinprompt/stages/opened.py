@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -33,6 +34,9 @@ from clinprompt.training.parallel import world
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A loaded backbone and its template."""
+
+    reads: ClassVar[bool] = False
+    """Whether the backbone is an encoder, which reads questions, and no decoder, which writes answers."""
 
     backbone: CausalBackbone
     template: Template

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from clinprompt.training.seeds import derive
 class OpenedEncoder(Opened):
     """A loaded encoder; its template is the wording of its questions, ``asked`` for by the settings or the method's."""
 
+    reads: ClassVar[bool] = True
     backbone: EncoderBackbone
     template: Template = READING_LABEL
     head_width: int = 256
