@@ -21,7 +21,7 @@ from clinprompt.stages import opened_encoder
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import read_adapted
 from clinprompt.stages.cells import Cell, candidates
-from clinprompt.stages.configs import AdaptSettings, BackboneSettings, PromptSettings
+from clinprompt.stages.configs import AdaptSettings, BackboneSettings, DecodingSettings, PromptSettings
 from clinprompt.stages.methods import Budget, FineTuning, PromptTuning
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepared import write_prepared
@@ -54,6 +54,18 @@ def cell(count=6):
 
 def members(opened, one, **budget):
     return candidates(opened, [one], Budget(keep="best", **budget), reserve=0, rates=lambda i, rate: {})
+
+
+@pytest.mark.parametrize("given", [
+    {"kind": "beams"}, {"kind": "choices"}, {"grounded": False}, {"beams": 2}, {"stop": ("e",)},
+    {"length_penalty": 0.5},
+])  # fmt: skip
+def test_settings_of_written_answers_are_refused(opened, given):
+    with pytest.raises(InputError, match=f"decoding.{next(iter(given))}: for decoders"):
+        opened.check_decoding(DecodingSettings(**given))
+    with pytest.raises(InputError, match="answer_tokens: for decoders"):
+        opened.check_decoding(DecodingSettings(), tokens=True)
+    opened.check_decoding(DecodingSettings(flat=True, gold_heads=True))
 
 
 def test_impossible_questions_are_drawn_by_seed_and_dev_rows_stay_whole(opened):

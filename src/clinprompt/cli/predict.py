@@ -62,7 +62,8 @@ def predict(
         = False,
     mark_ambiguous: Annotated[bool, typer.Option("--mark-ambiguous", help="Give spans whose words stand in several "
                               "places the attribute `ambiguous`.")] = False,
-    answer_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 192,
+    answer_tokens: Annotated[int | None, typer.Option(help="Longest answer of a decoder, in tokens.",
+                                                      show_default="192")] = None,
     decoding: Decoding = None,
     grounded: Grounded = None,
     flat: Flat = None,

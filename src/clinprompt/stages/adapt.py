@@ -15,7 +15,7 @@ from clinprompt.stages.adapted import Adapted, Plan, plan_cells, write_adapted
 from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.configs import AdaptSettings, PromptSettings
 from clinprompt.stages.in_context import show_examples
-from clinprompt.stages.methods import prompt_fields
+from clinprompt.stages.methods import for_encoder, prompt_fields
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
@@ -51,6 +51,8 @@ def adapt(
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.targets]
     opened = opened.suited(row.name, [item.task for item in prepared])
+    if opened.reads:
+        settings = settings.model_copy(update={"method": for_encoder(settings.method)})
     inputs = {item.task.name: item.path for item in prepared}
     if settings.metaprompt is not None:
         inputs["metaprompt"] = settings.metaprompt

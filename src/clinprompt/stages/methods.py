@@ -201,7 +201,7 @@ class Lora(Trained):
 
 
 class FineTuning(Trained):
-    """Every weight; rates are absolute."""
+    """Every weight; rates are absolute. An encoder's are those of :class:`HardPrompt` where none are given."""
 
     kind: Literal["fine-tuning"] = "fine-tuning"
     budget: Budget = Budget(rates=(1e-3,))
@@ -274,3 +274,19 @@ def from_teachers(method: MethodSettings) -> bool:
 def from_sources(method: MethodSettings) -> bool:
     """Whether a method starts from anything that the sources made."""
     return from_metaprompt(method) or from_teachers(method)
+
+
+def own_rates(method: MethodSettings) -> tuple[float, ...]:
+    """The learning rates that a person gives a method; none where they are the method's default."""
+    budget = getattr(method, "budget", None)
+    if budget is None or "budget" not in method.model_fields_set or "rates" not in budget.model_fields_set:
+        return ()
+    return budget.rates
+
+
+def for_encoder(method: MethodSettings) -> MethodSettings:
+    """The method with the rates that it has on an encoder: fine-tuning's own are those of the embedded decoder."""
+    if not isinstance(method, FineTuning) or own_rates(method):
+        return method
+    budget = method.budget.model_copy(update={"rates": HardPrompt().budget.rates})
+    return method.model_copy(update={"budget": budget})

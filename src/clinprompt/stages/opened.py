@@ -68,6 +68,19 @@ class Opened:
             engine=engine,
         )
 
+    def check_decoding(self, decoding: DecodingSettings, *, tokens: bool = False) -> None:
+        """Raise :class:`InputError` for what was set and has no effect on this kind of backbone.
+
+        ``tokens``: how long answers may be was set.
+        """
+        for name in ("flat", "gold_heads"):
+            if getattr(decoding, name):
+                raise InputError(
+                    f"decoding.{name} is for encoders, and {self.backbone.name} is a decoder",
+                    where=f"decoding.{name}",
+                    fix="leave it out, or give an encoder as --backbone",
+                )
+
     def unconstrained(self, decoding: DecodingSettings) -> str:
         """Why answers cannot be constrained although the settings ask for it; empty where they can."""
         found = grammars_of(self.backbone) if decoding.grounded else None

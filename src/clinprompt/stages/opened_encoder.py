@@ -44,6 +44,18 @@ class OpenedEncoder(Opened):
         """A predictor for the weights as they are now; ``tokens`` and ``engine`` are for written answers."""
         return ReadingPredictor(self.backbone, gold_heads=decoding.gold_heads, flat=decoding.flat)
 
+    def check_decoding(self, decoding: DecodingSettings, *, tokens: bool = False) -> None:
+        """Raise :class:`InputError` for what says how answers are written."""
+        written = ("kind", "grounded", "beams", "length_penalty", "stop")
+        given = [f"decoding.{name}" for name in written if getattr(decoding, name) != getattr(DecodingSettings(), name)]
+        if given := given + ["answer_tokens"] * tokens:
+            raise InputError(
+                f"{', '.join(given)}: for decoders, which write answers; {self.backbone.name} is an encoder, which "
+                "finds places in the note",
+                where=given[0],
+                fix="leave it out, or give a decoder as --backbone",
+            )
+
     def unconstrained(self, decoding: DecodingSettings) -> str:
         """Empty: answers are places in the note by construction."""
         return ""

@@ -36,6 +36,7 @@ class BackboneAnswers:
 
     def __init__(self, settings: PredictSettings, *, opened: Opened | None = None) -> None:
         opened = opened or open_engine(settings.engine, settings.backbone)
+        opened.check_decoding(settings.decoding, tokens="answer_tokens" in settings.model_fields_set)
         prompts = [open_prompt(path, opened) for path in settings.prompts]
         opened = opened.templated(prompts[0].card.template)
         for prompt, path in zip(prompts, settings.prompts, strict=True):
