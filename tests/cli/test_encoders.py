@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def test_from_notes_to_notes(here, clinprompt):
                 assert re.sub(r"\s", " ", text[int(start) : int(end)]) == words
 
 
-def test_trained_weights_are_scored_but_give_no_prompt(here, clinprompt):
+def test_trained_weights_are_scored_and_read_notes_from_their_run_but_give_no_prompt(here, clinprompt):
     for method in ("fine-tuning", "hard-prompt", "soft-prompt-unfrozen"):
         command = ("adapt", "meds", "-b", "roberta", "--method", method, "--out", "bank", *SHORT)
         adapted = clinprompt(*command)
@@ -85,10 +86,14 @@ def test_trained_weights_are_scored_but_give_no_prompt(here, clinprompt):
         assert cell.rate == 1e-4
         scored = clinprompt("evaluate", "meds", "-b", "roberta", "-p", made["run"], "--set", "resamples=100")
         assert scored.code == 0 and method in scored.out + scored.err
+        predicted = clinprompt("predict", "new", "-p", made["run"], "-b", "roberta", "-o", f"predicted/{method}")
+        assert predicted.code == 0 and (here / f"predicted/{method}/n0.ann").exists(), predicted.err
     [*_, beside] = sorted((here / "runs").glob("adapt/*/outputs/meds/full/prompt.safetensors"))
-    refused = clinprompt("predict", "new", "-p", str(beside), "-b", "roberta", "-o", "predicted")
-    assert refused.code == 2 and "belongs to weights that were trained with it" in plain(refused.err)
-    assert "Traceback" not in refused.err and not (here / "predicted").exists()
+    shutil.copy(beside, here / "alone.safetensors")
+    for prompts in (("-p", "alone.safetensors"), ("-p", str(beside), "-p", str(beside))):
+        refused = clinprompt("predict", "new", *prompts, "-b", "roberta", "-o", "refused")
+        assert refused.code == 2 and "belongs to weights that were trained with it" in plain(refused.err)
+        assert "Traceback" not in refused.err and not (here / "refused").exists()
 
 
 def test_a_bank_holds_prompts_of_several_backbones_and_none_is_mistaken(here, clinprompt):

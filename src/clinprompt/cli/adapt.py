@@ -123,7 +123,7 @@ def _report(run: RunFolder, out: Path | None) -> None:
     if weights := [cell.key for cell in cells if cell.file and not _result(cell)] if wanted else []:
         console.warn(
             f"nothing was copied to {out} of {', '.join(weights)}: the trained weights stay in the run's folder; use "
-            f"them with `clinprompt evaluate --prompt {run.path}`"
+            f"them with `clinprompt evaluate --prompt {run.path}`, of an encoder also with `predict`"
         )
     console.line(f"run: {run.path}")
     console.result({"run": run.path, "prompts": copied, "cells": len(cells), "unaskable": unaskable})

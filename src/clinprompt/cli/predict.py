@@ -38,7 +38,8 @@ from clinprompt.cli.options import (
 
 def predict(
     notes: Annotated[Path, typer.Argument(help="Folder (or file) of notes.")],
-    prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file, or one of a bank: BANK:NAME or "
+    prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file, a run of `clinprompt adapt` "
+                                                    "with one, or one of a bank: BANK:NAME or "
                                                     "BANK:NAME@VERSION; with --server a NAME of its bank, with "
                                                     "--checkpoint one of it; repeat for several tasks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file to write; must not exist.")],
