@@ -38,7 +38,7 @@ def settled(
     moved = opened.settled(vectors, heads, rows, placement=placement)
     border = float((heads["edge_bias"] - moved["edge_bias"])[0])
     if not border:
-        return moved, f"{half}: no other border answers {looked} examples better with one answer in ten right"
+        return moved, f"{half}: no other border answers {looked} examples better and has one in ten right"
     return moved, f"answers begin at a probability of {_probability(border)}, where {looked} examples have the best F1"
 
 
