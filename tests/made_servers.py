@@ -57,7 +57,8 @@ def settings_for(bank: Path, **changes) -> ServeSettings:
 @contextmanager
 def served(bank: Path, opened: Opened, **changes) -> Iterator[tuple[Server, str]]:
     """A server and its address."""
-    server = open_server(settings_for(bank, **changes), opened=opened)
+    made = ServeSettings(bank=bank, port=0, **changes) if opened.reads else settings_for(bank, **changes)
+    server = open_server(made, opened=opened)
     with running(server) as address:
         yield server, address
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from transformers import AutoModelForCausalLM
 
 from clinprompt.backbones import memory
+from clinprompt.training.method import METHODS
 from tests.made_backbones import tiny_folder
 
 GIB = 2**30
@@ -106,3 +108,5 @@ def test_what_only_the_other_kind_of_backbone_can_do_is_refused(clinprompt, free
         assert ended.code == 2 and "full weights and without recomputing" in ended.err
     ended = clinprompt("check", "--backbone", "Llama-3.1-8B", "--unfrozen")
     assert ended.code == 2 and "for encoders" in ended.err
+    [recommended] = re.findall(r"--method ([\w-]+)", " ".join(ended.err.split()))
+    assert METHODS[recommended].weights == "all" and METHODS[recommended].backbones == "any"

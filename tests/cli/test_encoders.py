@@ -2,10 +2,13 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
 from clinprompt.backbones.tiny import write_tiny
+from clinprompt.stages.adapted import read_adapted
 from tests.made_backbones import tiny_folder
 from tests.made_notes import CANARY, write_notes
 
@@ -48,7 +51,14 @@ def test_from_notes_to_notes(here, clinprompt):
     flat = json.loads(clinprompt(*command, "--flat", "--json").out)
     assert flat["run"] != json.loads(clinprompt(*command, "--json").out)["run"]
 
+    for more in (("--decoding", "choices"), ("--free",), ("--set", "decoding.stop=[e]")):
+        refused = clinprompt(*command, *more)
+        assert refused.code == 2 and "for decoders, which write answers" in plain(refused.err), refused.err
+
     bank = ("-p", "bank/links.safetensors", "-p", "bank/meds.safetensors")
+    for more in (("--decoding", "beams"), ("--free",), ("--answer-tokens", "8")):
+        refused = clinprompt("predict", "new", *bank, "-b", "bert", "-o", "predicted", *more)
+        assert refused.code == 2 and "for decoders, which write answers" in plain(refused.err), refused.err
     predicted = clinprompt("predict", "new", *bank, "-b", "bert", "-o", "predicted", "--flat")
     assert predicted.code == 0, predicted.err
     assert CANARY not in predicted.out + predicted.err
@@ -62,18 +72,28 @@ def test_from_notes_to_notes(here, clinprompt):
                 assert re.sub(r"\s", " ", text[int(start) : int(end)]) == words
 
 
-def test_trained_weights_are_scored_but_give_no_prompt(here, clinprompt):
-    for method in ("hard-prompt", "soft-prompt-unfrozen"):
-        adapted = clinprompt("adapt", "meds", "-b", "roberta", "--method", method, *SHORT, "--json")
+def test_trained_weights_are_scored_and_read_notes_from_their_run_but_give_no_prompt(here, clinprompt):
+    for method in ("fine-tuning", "hard-prompt", "soft-prompt-unfrozen"):
+        command = ("adapt", "meds", "-b", "roberta", "--method", method, "--out", "bank", *SHORT)
+        adapted = clinprompt(*command)
         assert adapted.code == 0, adapted.err
-        made = json.loads(adapted.out)
+        said = plain(adapted.out + adapted.err)
+        assert "nothing was copied to bank of meds/full: the trained weights stay in the run's folder" in said
+        assert "meds/full: answers begin at a probability of " in said and not (here / "bank").exists()
+        made = json.loads(clinprompt(*command, "--json").out)
         assert made["prompts"] == [] and made["cells"] == 1
+        [cell] = read_adapted(Path(made["run"]) / "outputs")
+        assert cell.rate == 1e-4
         scored = clinprompt("evaluate", "meds", "-b", "roberta", "-p", made["run"], "--set", "resamples=100")
         assert scored.code == 0 and method in scored.out + scored.err
+        predicted = clinprompt("predict", "new", "-p", made["run"], "-b", "roberta", "-o", f"predicted/{method}")
+        assert predicted.code == 0 and (here / f"predicted/{method}/n0.ann").exists(), predicted.err
     [*_, beside] = sorted((here / "runs").glob("adapt/*/outputs/meds/full/prompt.safetensors"))
-    refused = clinprompt("predict", "new", "-p", str(beside), "-b", "roberta", "-o", "predicted")
-    assert refused.code == 2 and "belongs to weights that were trained with it" in plain(refused.err)
-    assert "Traceback" not in refused.err and not (here / "predicted").exists()
+    shutil.copy(beside, here / "alone.safetensors")
+    for prompts in (("-p", "alone.safetensors"), ("-p", str(beside), "-p", str(beside))):
+        refused = clinprompt("predict", "new", *prompts, "-b", "roberta", "-o", "refused")
+        assert refused.code == 2 and "belongs to weights that were trained with it" in plain(refused.err)
+        assert "Traceback" not in refused.err and not (here / "refused").exists()
 
 
 def test_a_bank_holds_prompts_of_several_backbones_and_none_is_mistaken(here, clinprompt):
@@ -87,6 +107,11 @@ def test_a_bank_holds_prompts_of_several_backbones_and_none_is_mistaken(here, cl
         assert refused.code == 2 and f"was trained for backbone {other}" in plain(refused.err)
     refused = clinprompt("predict", "new", "-p", "bank/bert/meds.safetensors", "-b", "llama", "-o", "predicted")
     assert refused.code == 2 and "do not carry over" in plain(refused.err)
+    llama = ("-p", "bank/llama/meds.safetensors", "-b", "llama")
+    for command in (("predict", "new", "-o", "predicted", "--flat"), ("evaluate", "meds", "--flat"),
+                    ("evaluate", "meds", "--set", "decoding.gold_heads=true")):  # fmt: skip
+        refused = clinprompt(*command, *llama)
+        assert refused.code == 2 and "for encoders, and llama is a decoder" in plain(refused.err), refused.err
 
 
 @pytest.mark.parametrize(

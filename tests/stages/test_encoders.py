@@ -10,8 +10,9 @@ import torch
 
 from clinprompt.errors import InputError
 from clinprompt.prompts.prompt_file import load_prompt
+from clinprompt.schema.example import Answer, Example
 from clinprompt.stages.adapt import adapt
-from clinprompt.stages.adapted import BESIDE, read_adapted
+from clinprompt.stages.adapted import BESIDE, applied, read_adapted
 from clinprompt.stages.configs import (
     AdaptSettings,
     BackboneSettings,
@@ -114,6 +115,31 @@ def test_notes_are_read_with_prompts_of_several_tasks_and_written_as_brat(adapte
                     assert label in ("Drug", "Dose") and re.sub(r"\s", " ", text[int(start) : int(end)]) == words
                     spans += 1
         assert spans == report.spans
+
+
+@pytest.mark.parametrize("name", ["fine-tuning", "hard-prompt", "soft-prompt-unfrozen, every", "lora"])
+def test_notes_are_read_with_trained_weights_as_they_are_scored(name, adapted, backbones, tmp_path):
+    settings, opened = backbones["bert"]
+    write_notes(tmp_path / "new", 2, annotated=False)
+    run, own = adapted("bert", name), opened.backbone.model.state_dict()
+    own = {key: value.clone() for key, value in own.items()}
+    [cell] = [cell for cell in read_adapted(run.outputs) if cell.task == "meds"]
+    given = {"notes": tmp_path / "new", "out": tmp_path / "found.jsonl", "writer": "jsonl", "backbone": settings}
+    with pytest.raises(InputError, match="this run has 2 prompts"):
+        predict(PredictSettings(prompts=(run.path,), **given), opened=opened)
+    prompt = run.outputs / "meds" / "full" / BESIDE
+    predict(PredictSettings(prompts=(prompt,), **given), opened=opened)
+    found = [json.loads(line)["spans"] for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    text = (tmp_path / "new" / "n0.txt").read_text()
+    asked = Example("n0", {"note": text}, Answer(), "n0")
+    task = load_prompt(prompt).card.task
+    suited = opened.suited(METHODS[name].kind, [task])
+    with applied(suited, run.outputs, cell) as beside:
+        predictor = suited.predictor(DecodingSettings(), tokens=1)
+        [said] = predictor.predict([beside.question(asked, task, suited.template, name="")])
+    assert len(found) == 2 and len(found[0]) == len(said.answer.spans)
+    assert all(torch.equal(value, own[key]) for key, value in opened.backbone.model.state_dict().items())
+    assert not opened.backbone.altered
 
 
 @pytest.mark.parametrize("name", ["prompt-tuning, lstm", "soft-prompt-unfrozen"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from functools import partial
 
 import pytest
@@ -17,8 +19,9 @@ from clinprompt.schema.document import Span
 from clinprompt.schema.example import Answer, Example, Split
 from clinprompt.stages import opened_encoder
 from clinprompt.stages.adapt import adapt
+from clinprompt.stages.adapted import read_adapted
 from clinprompt.stages.cells import Cell, candidates
-from clinprompt.stages.configs import AdaptSettings, BackboneSettings, PromptSettings
+from clinprompt.stages.configs import AdaptSettings, BackboneSettings, DecodingSettings, PromptSettings
 from clinprompt.stages.methods import Budget, FineTuning, PromptTuning
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepared import write_prepared
@@ -51,6 +54,18 @@ def cell(count=6):
 
 def members(opened, one, **budget):
     return candidates(opened, [one], Budget(keep="best", **budget), reserve=0, rates=lambda i, rate: {})
+
+
+@pytest.mark.parametrize("given", [
+    {"kind": "beams"}, {"kind": "choices"}, {"grounded": False}, {"beams": 2}, {"stop": ("e",)},
+    {"length_penalty": 0.5},
+])  # fmt: skip
+def test_settings_of_written_answers_are_refused(opened, given):
+    with pytest.raises(InputError, match=f"decoding.{next(iter(given))}: for decoders"):
+        opened.check_decoding(DecodingSettings(**given))
+    with pytest.raises(InputError, match="answer_tokens: for decoders"):
+        opened.check_decoding(DecodingSettings(), tokens=True)
+    opened.check_decoding(DecodingSettings(flat=True, gold_heads=True))
 
 
 def test_impossible_questions_are_drawn_by_seed_and_dev_rows_stay_whole(opened):
@@ -155,21 +170,43 @@ def test_the_settled_border_is_the_best_of_all_and_moves_nothing_else(opened, se
     assert all(torch.equal(settled[name], heads[name]) for name in heads if name != "edge_bias")
 
 
-@pytest.mark.parametrize("method", ["prompt-tuning", "fine-tuning"])
-def test_a_trained_prompt_has_the_border_of_its_dev_part_or_one_half(folder, method, any_border, tmp_path):
-    examples = [(part, one) for part in (Split.train, Split.dev) for one in cell().train]
-    write_prepared(tmp_path / "data", ENTITIES, examples, reader="made")
+def _adapted(folder, place, method, examples, **budget):
+    """The scorers of a run on these examples, what its cell says of the border, and its log."""
+    if not (place / "data").exists():
+        write_prepared(place / "data", ENTITIES, examples, reader="made")
     kinds = {"prompt-tuning": PromptTuning, "fine-tuning": FineTuning}
-    biases = []
-    for threshold in ("half", "dev"):
-        budget = Budget(steps=2, batch=4, rates=(1e-3,), keep="best", threshold=threshold)
-        settings = AdaptSettings(
-            backbone=BackboneSettings(path=str(folder)), targets=(tmp_path / "data",),
-            method=kinds[method](budget=budget), prompt=PromptSettings(length=2, placement="prefix"),
-        )  # fmt: skip
-        run = adapt(settings, runs=tmp_path / "runs", opened=open_backbone(settings.backbone))
-        [file] = run.outputs.rglob("prompt.safetensors")
-        biases.append(load_prompt(file).heads["edge_bias"])
-    half, dev = biases
-    moved = (half - dev).tolist()
+    settings = AdaptSettings(
+        backbone=BackboneSettings(path=str(folder)), targets=(place / "data",),
+        method=kinds[method](budget=Budget(steps=2, batch=4, **{"rates": (1e-3,), **budget})),
+        prompt=PromptSettings(length=2, placement="prefix"),
+    )  # fmt: skip
+    run = adapt(settings, runs=place / "runs", opened=open_backbone(settings.backbone))
+    [file], [found] = run.outputs.rglob("prompt.safetensors"), read_adapted(run.outputs)
+    return load_prompt(file).heads, found, (run.path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("method", ["prompt-tuning", "fine-tuning"])
+@pytest.mark.parametrize(
+    "more", [{}, {"keep": "best"}, {"folds": 2, "rates": (1e-3, 1e-2)}], ids=lambda more: str(more)
+)
+def test_a_trained_prompt_has_the_border_of_its_dev_part_or_one_half(folder, method, more, any_border, tmp_path):
+    examples = [(part, one) for part in (Split.train, Split.dev) for one in cell().train]
+    half, unmoved, _ = _adapted(folder, tmp_path, method, examples, threshold="half", **more)
+    dev, put, log = _adapted(folder, tmp_path, method, examples, **more)
+    moved = (half["edge_bias"] - dev["edge_bias"]).tolist()
     assert moved[0] == pytest.approx(moved[1], abs=1e-6) and abs(moved[0]) > 1e-3
+    probability = float(re.search(r"a probability of ([\d.e-]+), where the 6 dev examples have the best F1", log)[1])
+    assert probability == pytest.approx(1 / (1 + math.exp(-moved[0])), rel=0.05)
+    assert put.border in log and not unmoved.border
+    assert put.dev_loss == unmoved.dev_loss and (put.dev_loss is None) == ("keep" not in more)
+
+
+@pytest.mark.parametrize(("parts", "why"), [
+    ((), "there is no dev part"), ((Split.dev,), "no other border answers the 6 dev examples better"),
+])  # fmt: skip
+def test_a_border_that_stays_at_one_half_is_told_with_its_reason(folder, parts, why, tmp_path):
+    examples = [(part, one) for part in (Split.train, *parts) for one in cell().train]
+    heads, found, log = _adapted(folder, tmp_path, "prompt-tuning", examples)
+    half, _, _ = _adapted(folder, tmp_path, "prompt-tuning", examples, threshold="half")
+    assert torch.equal(heads["edge_bias"], half["edge_bias"])
+    assert found.border.startswith("answers begin at a probability of one half") and why in found.border in log

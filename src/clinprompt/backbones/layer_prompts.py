@@ -1,6 +1,7 @@
 """Prompts per layer on a stock network: what a layer takes in is overwritten at the prompt's places.
 
-One set of vectors per layer, as in P-Tuning v2 (arXiv 2110.07602) and VPT-deep (arXiv 2203.12119).
+One set of vectors per layer, as in VPT-deep (arXiv 2203.12119): hidden states that every token can attend to.
+P-Tuning v2 (arXiv 2110.07602) puts keys and values into every layer instead, for which a stock network has no place.
 """
 
 from __future__ import annotations

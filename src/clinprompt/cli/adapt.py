@@ -105,6 +105,8 @@ def _report(run: RunFolder, out: Path | None) -> None:
             console.line(f"{cell.key}: mean loss over folds by rate: {losses}")
         if cell.source:
             console.line(f"{cell.key}: started from the prompt of {cell.source}")
+        if cell.border:
+            console.line(f"{cell.key}: {cell.border}")
         if cell.shown is not None:
             console.line(f"{cell.key}: {cell.shown} of {cell.train_examples} examples stand before every note")
         if cell.weights:
@@ -118,6 +120,11 @@ def _report(run: RunFolder, out: Path | None) -> None:
     copied = [_copied(cell, cells, run, out) for cell in cells if _result(cell)] if wanted else []
     for path in copied:
         console.line(f"prompt: {path}")
+    if weights := [cell.key for cell in cells if cell.file and not _result(cell)] if wanted else []:
+        console.warn(
+            f"nothing was copied to {out} of {', '.join(weights)}: the trained weights stay in the run's folder; use "
+            f"them with `clinprompt evaluate --prompt {run.path}`, of an encoder also with `predict`"
+        )
     console.line(f"run: {run.path}")
     console.result({"run": run.path, "prompts": copied, "cells": len(cells), "unaskable": unaskable})
 

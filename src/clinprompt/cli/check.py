@@ -107,7 +107,7 @@ def _check_kind(model: Any, work: Work, weights: str, *, where: str) -> None:
         if work.recompute or weights != "full":
             raise InputError("encoders run with full weights and without recomputing", where=where)
     elif work.unfrozen:
-        raise InputError("--unfrozen is for encoders; a decoder is trained whole by `--method full`", where=where)
+        raise InputError("--unfrozen is for encoders; a decoder is trained whole by --method fine-tuning", where=where)
 
 
 def _encodes(model: Any) -> bool:

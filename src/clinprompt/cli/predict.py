@@ -38,7 +38,8 @@ from clinprompt.cli.options import (
 
 def predict(
     notes: Annotated[Path, typer.Argument(help="Folder (or file) of notes.")],
-    prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file, or one of a bank: BANK:NAME or "
+    prompt: Annotated[list[Path], typer.Option("--prompt", "-p", help="A prompt file, a run of `clinprompt adapt` "
+                                                    "with one, or one of a bank: BANK:NAME or "
                                                     "BANK:NAME@VERSION; with --server a NAME of its bank, with "
                                                     "--checkpoint one of it; repeat for several tasks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file to write; must not exist.")],
@@ -62,7 +63,8 @@ def predict(
         = False,
     mark_ambiguous: Annotated[bool, typer.Option("--mark-ambiguous", help="Give spans whose words stand in several "
                               "places the attribute `ambiguous`.")] = False,
-    answer_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 192,
+    answer_tokens: Annotated[int | None, typer.Option(help="Longest answer of a decoder, in tokens.",
+                                                      show_default="192")] = None,
     decoding: Decoding = None,
     grounded: Grounded = None,
     flat: Flat = None,

@@ -160,6 +160,7 @@ def open_server(settings: ServeSettings, *, opened: Opened | None = None) -> Ser
     bank = open_bank(settings.bank, key=settings.bank_key)
     _ = bank.manifest  # what is no bank is refused before the backbone is loaded
     opened = opened or open_engine(settings.engine, settings.backbone)
+    opened.check_decoding(settings.decoding, tokens="answer_tokens" in settings.model_fields_set)
     limits = settings.limits
     engine: LiveEngine | Relay | None = None
     reader = None

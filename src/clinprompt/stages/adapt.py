@@ -15,14 +15,14 @@ from clinprompt.stages.adapted import Adapted, Plan, plan_cells, write_adapted
 from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.configs import AdaptSettings, PromptSettings
 from clinprompt.stages.in_context import show_examples
-from clinprompt.stages.methods import prompt_fields
+from clinprompt.stages.methods import for_encoder, prompt_fields
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.training.method import method
 
-STAGE, VERSION = "adapt", 3
+STAGE, VERSION, READING_VERSION = "adapt", 3, 4
 
 
 def adapt(
@@ -51,6 +51,8 @@ def adapt(
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.targets]
     opened = opened.suited(row.name, [item.task for item in prepared])
+    if opened.reads:
+        settings = settings.model_copy(update={"method": for_encoder(settings.method)})
     inputs = {item.task.name: item.path for item in prepared}
     if settings.metaprompt is not None:
         inputs["metaprompt"] = settings.metaprompt
@@ -62,7 +64,7 @@ def adapt(
     run = open_run(
         runs,
         stage=STAGE,
-        version=VERSION,
+        version=READING_VERSION if opened.reads else VERSION,
         config=settings,
         inputs=inputs,
         fingerprints={"backbone": opened.backbone.fingerprint},
@@ -87,6 +89,9 @@ def adapt(
             raise InputError(lost[0].failed, where=", ".join(cell.key for cell in lost[:5]))
         for cell in lost:
             run.log(f"{cell.key}: {cell.failed}")
+        for cell in cells:
+            if cell.border:
+                run.log(f"{cell.key}: {cell.border}")
         if run.writes:
             write_adapted(run.outputs, cells)
         summary = {"cells": len(cells), "lost": len(lost), "trainable": max(cell.trainable for cell in cells)}

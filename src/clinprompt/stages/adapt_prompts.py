@@ -12,6 +12,7 @@ from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprom
 from clinprompt.prompts.source import FoldableSource
 from clinprompt.stages.adapted import Adapted, Plan, open_prompt
 from clinprompt.stages.anchors import anchor_of
+from clinprompt.stages.border import settled
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, all_diverged, candidates, dev_every, measured, survivors
 from clinprompt.stages.configs import AdaptSettings
@@ -159,8 +160,10 @@ def _adapt(given: _Given, plans: Sequence[Plan], *, learns: bool) -> list[Adapte
             fold_losses=recorded(means[i]),
         )
         heads = member_heads(gang.source, n)
-        if learns and heads and given.budget.threshold == "dev" and gang.members[n].dev:
-            heads = given.opened.settled(folded[n], heads, gang.members[n].dev, placement=given.placement)
+        if learns:
+            rows, one = gang.members[n].border, {"vectors": folded[n], "heads": heads}
+            heads, told = settled(given.opened, plan.cell, rows, given.budget, **one, placement=given.placement)
+            adapted = replace(adapted, border=told)
         card = prompt_card(
             given.opened,
             plan.prepared,

@@ -17,6 +17,7 @@ from clinprompt.prompts.prompt_file import SoftPrompt, save_prompt
 from clinprompt.prompts.source import PromptSource
 from clinprompt.stages.adapted import BESIDE, Adapted, Plan
 from clinprompt.stages.atomic import write_json
+from clinprompt.stages.border import settled
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.cells import Cell, all_diverged, candidates, dev_every, measured, member_name, survivors
 from clinprompt.stages.configs import AdaptSettings
@@ -100,15 +101,16 @@ def _cell(given: _Given, plan: Plan, folds: Sequence[Cell]) -> Adapted:
         cell = replace(cell, rate=lowest(means))
         if cell.rate is None:
             return _lost(given, plan, all_diverged(cell.name, budget.rates, folds=True))
-    members, together, trainable = [], TrainingResult(), 0
+    members, together, trainable, borders = [], TrainingResult(), 0, []
     rates = cell.tried(budget)
     for number, rate in enumerate(rates):
         with _trained(given, cell, rate, judge=len(rates) > 1, checkpoint=scratch / f"{number}.safetensors") as made:
             trainable = sum(group.tensor.numel() for group in made.source.groups())
             if run.writes:
                 made.weights.save(scratch / str(number) / name)
-                if isinstance(made.source, Headed):
-                    prompt = _prompt(given, made, plan, trainable=trainable)
+                prompt, border = _prompt(given, made, plan, trainable=trainable)
+                borders.append(border)
+                if prompt:
                     save_prompt(scratch / str(number) / BESIDE, prompt)
         members.append(made.member)
         together.losses |= made.result.losses
@@ -126,6 +128,7 @@ def _cell(given: _Given, plan: Plan, folds: Sequence[Cell]) -> Adapted:
         train_examples=len(cell.train),
         file=f"{cell.name}/{name}",
         fold_losses=recorded(means),
+        border=borders[best] if borders else "",
     )
     if run.writes:
         for part in (scratch / str(best)).iterdir():
@@ -213,13 +216,18 @@ def _placement(settings: AdaptSettings) -> Placement:
     return Placement(getattr(settings.method, "placement", None) or settings.prompt.placement)
 
 
-def _prompt(given: _Given, made: _Trained, plan: Plan, *, trainable: int) -> SoftPrompt:
-    """What belongs to the trained weights: scorers and prompt (of no vectors for methods without one)."""
-    assert isinstance(made.source, Headed)
+def _prompt(given: _Given, made: _Trained, plan: Plan, *, trainable: int) -> tuple[SoftPrompt | None, str]:
+    """What belongs to an encoder's trained weights: scorers and prompt (of no vectors for methods without one).
+
+    With it, where the scorers' border is, in words.
+    """
+    if not isinstance(made.source, Headed):
+        return None, ""
     settings, opened, placement = given.settings, given.opened, _placement(given.settings)
     vectors, heads = made.source.folded()[0], member_heads(made.source, 0)
-    if made.member.dev and given.budget.threshold == "dev":
-        heads = opened.settled(vectors, heads, made.member.dev, placement=placement.value)
+    heads, told = settled(
+        opened, plan.cell, made.member.border, given.budget, vectors=vectors, heads=heads, placement=placement.value
+    )
     card = prompt_card(
         opened,
         plan.prepared,
@@ -232,7 +240,7 @@ def _prompt(given: _Given, made: _Trained, plan: Plan, *, trainable: int) -> Sof
         seed=settings.seed,
         shots=None if plan.shots == "full" else int(plan.shots),
     )
-    return SoftPrompt(vectors, card, heads)
+    return SoftPrompt(vectors, card, heads), told
 
 
 def _move(source: Path, target: Path) -> None:

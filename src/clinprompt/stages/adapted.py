@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -47,6 +47,7 @@ class Adapted:
     ``fold_losses`` are the mean losses of cross-validation by learning rate, ``None`` for a rate that diverged.
     ``weights`` are what a finished mixture has of each source or expert, by segments of its vectors. ``source`` is the
     source task whose prompt the cell began with, ``shown`` how many training examples stand before every note.
+    ``border`` says from where on an encoder answers, in words.
     """
 
     task: str
@@ -66,6 +67,7 @@ class Adapted:
     weights: Mapping[str, list[float]] = field(default_factory=dict, hash=False)
     source: str = ""
     shown: int | None = None
+    border: str = ""
 
     @property
     def key(self) -> str:
@@ -164,6 +166,45 @@ def open_prompt(path: Path, opened: Opened) -> SoftPrompt:
     return prompt
 
 
+def run_prompt(path: Path) -> Path:
+    """The prompt file of an adapt run, which of an encoder may lie beside trained weights; other paths as they are.
+
+    Raises :class:`InputError` for a run of several prompts, and for one of none.
+    """
+    outputs = path / "outputs"
+    if not (outputs / FILE).is_file():
+        return path
+    files = [outputs / cell.key / BESIDE for cell in read_adapted(outputs) if (outputs / cell.key / BESIDE).is_file()]
+    if not files:
+        raise InputError(
+            "this run has no prompt: weights of a decoder that were trained, or examples, can be scored only",
+            where=str(path),
+            fix="score it with `clinprompt evaluate`, or adapt with a method on the frozen backbone",
+        )
+    if len(files) > 1:
+        raise InputError(
+            f"this run has {len(files)} prompts",
+            where=str(path),
+            allowed=", ".join(map(str, files[:10])),
+            fix="give the file of one",
+        )
+    return files[0]
+
+
+@contextmanager
+def prompt_applied(path: Path, opened: Opened) -> Iterator[SoftPrompt]:
+    """A prompt as :func:`open_prompt` has it; an encoder has the weights beside it, for the length of a ``with``."""
+    kind = read_card(path).method if opened.reads else ""
+    beside = path.with_name("lora" if kind == "lora" else "weights.safetensors")
+    if not kind or method(kind).weights == "frozen" or not beside.exists():
+        yield open_prompt(path, opened)
+        return
+    prompt = load_prompt(path, backbone=opened.identity)
+    with _changed(opened, kind, beside):
+        opened.check(prompt, where=str(path))
+        yield prompt
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What answers a cell's questions beside the backbone as it is: a prompt or none, and an encoder's scorers.
@@ -201,9 +242,13 @@ def applied(opened: Opened, outputs: Path, cell: Adapted) -> Iterator[Applied]:
         check_template(prompt.card, opened.template.name, opened.template.hash, where=str(path))
         yield answering(prompt)
     else:
-        weights = low_rank_applied if cell.method == "lora" else weights_applied
-        with weights(opened.backbone, path):
+        with _changed(opened, cell.method, path):
             yield _beside(path.with_name(BESIDE), opened)
+
+
+def _changed(opened: Opened, kind: str, path: Path) -> AbstractContextManager[None]:
+    """The backbone with the weights that a method of this kind trained, for the length of a ``with``."""
+    return (low_rank_applied if kind == "lora" else weights_applied)(opened.backbone, path)
 
 
 def _beside(path: Path, opened: Opened) -> Applied:

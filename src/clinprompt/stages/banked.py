@@ -55,7 +55,7 @@ def check_alone(card: PromptCard, *, where: str) -> None:
         raise InputError(
             f"this belongs to weights that were trained with it ({card.method}) and is of no use alone",
             where=where,
-            fix="score it with `clinprompt evaluate` on its run, or adapt with a method on the frozen backbone",
+            fix="give its run alone to `clinprompt predict` or `evaluate`, or adapt with the backbone frozen",
         )
 
 

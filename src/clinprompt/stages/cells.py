@@ -58,8 +58,8 @@ def candidates(
 ) -> list[Member]:
     """One member per cell and learning rate, cell by cell; ``rates(cell, rate)`` gives peak rates by group.
 
-    Dev rows are read where a cell has something to choose by them, and with ``judge``. Raises :class:`InputError` where
-    there are none.
+    Dev rows are read where a cell has something to choose by them, and with ``judge``; :class:`InputError` where there
+    are none. Of an encoder whose border they shall put they are read as well, if there are any.
     """
     members = []
     for i, cell in enumerate(cells):
@@ -73,12 +73,13 @@ def candidates(
             )
         seed = derive(cell.seed, "rows", cell.name)
         rows = opened.training_rows(cell.train, cell.task, reserve=reserve, impossible=budget.impossible, seed=seed)
-        dev = opened.rows(limited(cell.dev, budget.dev_limit), cell.task, reserve=reserve) if judged else ()
+        wanted = judged or (opened.reads and budget.threshold == "dev")
+        dev = opened.rows(limited(cell.dev, budget.dev_limit), cell.task, reserve=reserve) if wanted else ()
         members += [
             Member(
                 name=member_name(cell, rate),
                 rows=rows,
-                dev=dev,
+                dev=dev if judged else (),
                 steps=budget.steps,
                 batch=budget.batch,
                 seed=seed,
@@ -86,6 +87,7 @@ def candidates(
                 warmup=min(budget.warmup, budget.steps),
                 clip=budget.clip,
                 patience=budget.patience,
+                border=dev,
             )
             for rate in tried
         ]

@@ -274,7 +274,7 @@ class LeakageSettings(Settings):
 class PredictSettings(Settings):
     """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`.
 
-    ``prompts`` are files or ``BANK:NAME[@VERSION]``, with another engine also names in its checkpoint; with
+    ``prompts`` are files, adapt runs or ``BANK:NAME[@VERSION]``, with another engine names in its checkpoint too; with
     ``bank_key`` their banks must be signed with this key. ``window`` is the longest stretch in characters;
     ``mark_sections`` gives every span its section as an attribute, ``mark_ambiguous`` those whose words stand in
     several places ``ambiguous``. With a server in ``batch`` the prompts are names of its bank, and backbone, windows

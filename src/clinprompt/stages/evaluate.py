@@ -51,6 +51,7 @@ def evaluate(
     adapted = prompt_path(settings.adapted, key=settings.bank_key)
     settings = settings.model_copy(update={"adapted": adapted, "bank_key": None})  # a run is named by what it scores
     opened = opened or open_backbone(settings.backbone)
+    opened.check_decoding(settings.decoding)  # recipes set `answer_tokens` for backbones of both kinds
     prepared = _prepared(settings)
     run = open_run(
         runs,

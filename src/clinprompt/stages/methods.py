@@ -29,8 +29,8 @@ class Budget(Settings):
     (null: all of them). ``folds`` judges ``rates`` by cross-validation in place of the dev part: by the mean loss over
     so many folds of the training examples, of each at most ``dev_limit``; then the best one trains on all of them.
 
-    ``threshold`` ``dev`` moves the border above which an adapted encoder answers to where the dev examples have the
-    highest F1, if they were looked at in training; ``half`` leaves it at a probability of one half.
+    ``threshold`` ``dev`` moves the border above which an adapted encoder answers to where ``dev_limit`` dev examples
+    have the highest F1, if there is a dev part; ``half`` leaves it at a probability of one half.
     """
 
     steps: int = Field(200, ge=1)
@@ -201,7 +201,7 @@ class Lora(Trained):
 
 
 class FineTuning(Trained):
-    """Every weight; rates are absolute."""
+    """Every weight; rates are absolute. An encoder's are those of :class:`HardPrompt` where none are given."""
 
     kind: Literal["fine-tuning"] = "fine-tuning"
     budget: Budget = Budget(rates=(1e-3,))
@@ -274,3 +274,19 @@ def from_teachers(method: MethodSettings) -> bool:
 def from_sources(method: MethodSettings) -> bool:
     """Whether a method starts from anything that the sources made."""
     return from_metaprompt(method) or from_teachers(method)
+
+
+def own_rates(method: MethodSettings) -> tuple[float, ...]:
+    """The learning rates that a person gives a method; none where they are the method's default."""
+    budget = getattr(method, "budget", None)
+    if budget is None or "budget" not in method.model_fields_set or "rates" not in budget.model_fields_set:
+        return ()
+    return budget.rates
+
+
+def for_encoder(method: MethodSettings) -> MethodSettings:
+    """The method with the rates that it has on an encoder: fine-tuning's own are those of the embedded decoder."""
+    if not isinstance(method, FineTuning) or own_rates(method):
+        return method
+    budget = method.budget.model_copy(update={"rates": HardPrompt().budget.rates})
+    return method.model_copy(update={"budget": budget})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -34,6 +35,9 @@ from clinprompt.training.parallel import world
 class Opened:
     """A loaded backbone and its template."""
 
+    reads: ClassVar[bool] = False
+    """Whether the backbone is an encoder, which reads questions, and no decoder, which writes answers."""
+
     backbone: CausalBackbone
     template: Template
 
@@ -63,6 +67,19 @@ class Opened:
             grammars=grammars if isinstance(grammars, Grammars) else None,
             engine=engine,
         )
+
+    def check_decoding(self, decoding: DecodingSettings, *, tokens: bool = False) -> None:
+        """Raise :class:`InputError` for what was set and has no effect on this kind of backbone.
+
+        ``tokens``: how long answers may be was set.
+        """
+        for name in ("flat", "gold_heads"):
+            if getattr(decoding, name):
+                raise InputError(
+                    f"decoding.{name} is for encoders, and {self.backbone.name} is a decoder",
+                    where=f"decoding.{name}",
+                    fix="leave it out, or give an encoder as --backbone",
+                )
 
     def unconstrained(self, decoding: DecodingSettings) -> str:
         """Why answers cannot be constrained although the settings ask for it; empty where they can."""

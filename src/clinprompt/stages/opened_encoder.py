@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from clinprompt.training.seeds import derive
 class OpenedEncoder(Opened):
     """A loaded encoder; its template is the wording of its questions, ``asked`` for by the settings or the method's."""
 
+    reads: ClassVar[bool] = True
     backbone: EncoderBackbone
     template: Template = READING_LABEL
     head_width: int = 256
@@ -41,6 +43,18 @@ class OpenedEncoder(Opened):
     def predictor(self, decoding: DecodingSettings, *, tokens: int, engine: Engine | None = None) -> ReadingPredictor:
         """A predictor for the weights as they are now; ``tokens`` and ``engine`` are for written answers."""
         return ReadingPredictor(self.backbone, gold_heads=decoding.gold_heads, flat=decoding.flat)
+
+    def check_decoding(self, decoding: DecodingSettings, *, tokens: bool = False) -> None:
+        """Raise :class:`InputError` for what says how answers are written."""
+        written = ("kind", "grounded", "beams", "length_penalty", "stop")
+        given = [f"decoding.{name}" for name in written if getattr(decoding, name) != getattr(DecodingSettings(), name)]
+        if given := given + ["answer_tokens"] * tokens:
+            raise InputError(
+                f"{', '.join(given)}: for decoders, which write answers; {self.backbone.name} is an encoder, which "
+                "finds places in the note",
+                where=given[0],
+                fix="leave it out, or give a decoder as --backbone",
+            )
 
     def unconstrained(self, decoding: DecodingSettings) -> str:
         """Empty: answers are places in the note by construction."""

@@ -12,6 +12,7 @@ from clinprompt import __version__
 from clinprompt.data.files import file_hash
 from clinprompt.errors import InputError, raise_all
 from clinprompt.prompts.prompt_file import read_card
+from clinprompt.stages.adapted import run_prompt
 from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.batch.asked import Answers, Asked, asked_by
 from clinprompt.stages.batch.backbone_answers import BackboneAnswers
@@ -140,7 +141,7 @@ def _settled(settings: PredictSettings) -> PredictSettings:
         raise InputError("notes that failed are tried again by one process", where="--retry-failed",
                          fix="leave --shard-of out")  # fmt: skip
     if batch.server is None:
-        paths = tuple(prompt_path(place, key=settings.bank_key) for place in settings.prompts)
+        paths = tuple(run_prompt(prompt_path(place, key=settings.bank_key)) for place in settings.prompts)
         return settings.model_copy(update={"prompts": paths})
     own = {"backbone", "engine", "window", "decoding", "bank_key"} & settings.model_fields_set
     own |= {"batch.processes"} if batch.processes > 1 else set()
@@ -177,7 +178,8 @@ def _asked(settings: PredictSettings, opened: Opened | None, stack: ExitStack) -
         return server, server.asked
     if settings.engine.kind == "local" and (batch.processes > 1 or batch.executor != "local"):
         return None, asked_by([read_card(path) for path in settings.prompts], settings.prompts)
-    answers = BackboneAnswers(settings, opened=opened)  # another engine has light words here, and maybe the prompts
+    # Another engine has light words here, and maybe the prompts.
+    answers = stack.enter_context(closing(BackboneAnswers(settings, opened=opened)))
     asked = asked_by(answers.cards, settings.prompts)
     return (None if batch.processes > 1 or batch.executor != "local" else answers), asked
 

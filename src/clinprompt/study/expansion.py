@@ -10,10 +10,10 @@ from pathlib import Path
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.configs import BackboneSettings, PromptSettings
 from clinprompt.stages.identity import input_content, run_id
-from clinprompt.stages.methods import MethodSettings, Settings, from_metaprompt, from_sources
+from clinprompt.stages.methods import MethodSettings, Settings, from_metaprompt, from_sources, own_rates
 from clinprompt.study.gang import Gang, first_draw, gangs_of, shots_of
 from clinprompt.study.recipe import Recipe, Scoring, Sources
-from clinprompt.study.study_file import Partition, Search, Study, own_rates
+from clinprompt.study.study_file import Partition, Search, Study
 from clinprompt.study.variants import counted, unnamed
 from clinprompt.tasks.catalog import load_task
 

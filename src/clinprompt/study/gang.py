@@ -101,6 +101,7 @@ def run_gang(
     ``others`` are the prepared tasks that targets are scored on too; the ``metaprompt`` and the run that made the
     ``teachers`` are needed by methods that start from them only.
     """
+    opened.check_decoding(recipe.score.decoding)
     settings = adapt_settings(recipe, gang, targets, metaprompt=metaprompt, teachers=teachers)
     shown = ", ".join(str(count) for count in settings.shots)
     say("adapt", f"{gang.method}, seed {gang.seed}: {len(targets)} targets, shots {shown}, {recipe.draws} draw(s)")

@@ -86,6 +86,7 @@ def run_job(
 ) -> JobResult:
     """Run a recipe through all stages; finished stages are reused, interrupted ones resumed."""
     opened = opened or open_backbone(recipe.backbone)
+    opened.check_decoding(recipe.score.decoding)  # before anything is trained
     say("backbone", backbone_told(opened))
     targets, sources = prepare_all(recipe, runs=runs, progress=progress, say=say)
     metaprompts: dict[str, Path | None] = {"": recipe.metaprompt}

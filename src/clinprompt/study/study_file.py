@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from clinprompt.registry import unknown_name
 from clinprompt.stages.configs import BackboneSettings, LeakageCheck, PromptSettings
-from clinprompt.stages.methods import Instruction, MethodSettings, Settings, from_metaprompt, from_teachers
+from clinprompt.stages.methods import Instruction, MethodSettings, Settings, from_metaprompt, from_teachers, own_rates
 from clinprompt.study.recipe import Scoring, SourceTraining, check_variants
 
 LEAVE_ONE_KIND_OUT = "leave-one-kind-out"
@@ -162,11 +162,3 @@ class Study(Settings):
         if isinstance(self.partitions, dict):
             return tuple(self.partitions.values())
         return (self.tasks,) if self.tasks else ()
-
-
-def own_rates(method: MethodSettings) -> tuple[float, ...]:
-    """The learning rates that the file gives a method; none where they are the method's default."""
-    budget = getattr(method, "budget", None)
-    if budget is None or "budget" not in method.model_fields_set or "rates" not in budget.model_fields_set:
-        return ()
-    return budget.rates

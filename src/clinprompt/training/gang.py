@@ -20,7 +20,8 @@ class Member:
     """One prompt (or one model) in training: its rows, budget, seed and peak learning rates by group name.
 
     ``dev`` rows, when given, choose the step whose values are kept (lowest answer loss). After ``patience`` looks at
-    them in a row without a lower loss the member is finished; ``None``: it takes all its steps.
+    them in a row without a lower loss the member is finished; ``None``: it takes all its steps. ``border`` rows are for
+    whoever puts an encoder's border of yes and no when training has ended, which does not look at them.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Member:
     warmup: int = 10
     clip: float = 1.0
     patience: int | None = None
+    border: Sequence[Row] = ()
 
     def __post_init__(self) -> None:
         if not self.rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
 from clinprompt.errors import InputError
@@ -15,7 +15,7 @@ from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.schema.document import Document
 from clinprompt.schema.example import Answer, Example
 from clinprompt.schema.prediction import DecodeReport, Prediction
-from clinprompt.stages.adapted import answering, open_prompt
+from clinprompt.stages.adapted import answering, open_prompt, prompt_applied
 from clinprompt.stages.batch.asked import RunError, on_given_mentions, task_of
 from clinprompt.stages.batch.note_answer import NoteAnswer
 from clinprompt.stages.batch.notes import Item
@@ -32,11 +32,23 @@ _NOTES = (400, 413, 422, 500)
 
 
 class BackboneAnswers:
-    """A backbone with its prompts; refuses prompts of another backbone and prompts that have gone silent."""
+    """A backbone with its prompts; refuses prompts of another backbone and prompts that have gone silent.
+
+    An encoder has the weights that were trained with its one prompt, until it is closed.
+    """
 
     def __init__(self, settings: PredictSettings, *, opened: Opened | None = None) -> None:
         opened = opened or open_engine(settings.engine, settings.backbone)
-        prompts = [open_prompt(path, opened) for path in settings.prompts]
+        with ExitStack() as weights:
+            if len(settings.prompts) == 1:
+                prompts = [weights.enter_context(prompt_applied(settings.prompts[0], opened))]
+            else:
+                prompts = [open_prompt(path, opened) for path in settings.prompts]
+            self._take(settings, opened, prompts)
+            self.close = weights.pop_all().close
+
+    def _take(self, settings: PredictSettings, opened: Opened, prompts: Sequence[SoftPrompt]) -> None:
+        opened.check_decoding(settings.decoding, tokens="answer_tokens" in settings.model_fields_set)
         opened = opened.templated(prompts[0].card.template)
         for prompt, path in zip(prompts, settings.prompts, strict=True):
             check_template(prompt.card, opened.template.name, opened.template.hash, where=str(path))
