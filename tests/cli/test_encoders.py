@@ -6,7 +6,7 @@ import re
 import pytest
 
 from clinprompt.backbones.tiny import write_tiny
-from tests.made_backbones import tiny_folder
+from tests.made_backbones import change_json, tiny_folder
 from tests.made_notes import CANARY, write_notes
 
 SHORT = ("--set", "method.budget.steps=2", "--set", "prompt.length=4", "--set", "backbone.head_width=8")
@@ -74,6 +74,14 @@ def test_trained_weights_are_scored_but_give_no_prompt(here, clinprompt):
     refused = clinprompt("predict", "new", "-p", str(beside), "-b", "roberta", "-o", "predicted")
     assert refused.code == 2 and "belongs to weights that were trained with it" in plain(refused.err)
     assert "Traceback" not in refused.err and not (here / "predicted").exists()
+
+
+def test_every_command_tells_which_families_there_are(here, clinprompt):
+    change_json(here / "bert" / "config.json", model_type="distilbert", architectures=["DistilBertForMaskedLM"])
+    for command in (("check",), ("adapt", "meds", "--method", "prompt-tuning")):
+        refused = clinprompt(*command, "-b", "bert")
+        assert refused.code == 2 and "(model type distilbert)" in plain(refused.err)
+        assert "deberta-v2, electra, megatron-bert" in plain(refused.err)
 
 
 def test_a_bank_holds_prompts_of_several_backbones_and_none_is_mistaken(here, clinprompt):
