@@ -1,13 +1,16 @@
+import json
 from importlib import resources
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, RoFormerConfig
 
 from clinprompt.backbones.encoder_loading import load_encoder, reads
 from clinprompt.backbones.fingerprint import folder_fingerprint
+from clinprompt.backbones.guards import check_family
 from clinprompt.backbones.heads import new_heads
+from clinprompt.backbones.loading import blueprint, load_backbone
 from clinprompt.backbones.protocol import Placement, PromptVectors
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
@@ -71,6 +74,27 @@ def test_what_is_no_encoder_has_no_safetensors_or_is_not_there_is_refused(folder
     (folder / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"no \*\.safetensors file"):
         load_encoder(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("kind", "architecture"),
+    [("distilbert", "DistilBertForMaskedLM"), ("mpnet", None), ("longformer", None), ("t5", None),
+     ("roformer", "RoFormerForMaskedLM"), ("big_bird", "BigBirdForPreTraining")],
+)  # fmt: skip
+def test_a_family_that_neither_writes_nor_reads_is_told_those_that_do(kind, architecture, tmp_path):
+    config = {"model_type": kind} | ({"architectures": [architecture]} if architecture else {})
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert not reads(str(tmp_path))
+    for opening in (blueprint, load_backbone):
+        with pytest.raises(InputError, match=rf"model type {kind}.*deberta-v2, electra"):
+            opening(str(tmp_path))
+
+
+def test_a_decoder_of_a_family_of_encoders_that_says_so_is_a_decoder():
+    check_family(RoFormerConfig(architectures=["RoFormerForCausalLM"]), where="here")
+    check_family(RoFormerConfig(), where="here")
+    with pytest.raises(InputError, match="roformer"):
+        check_family(RoFormerConfig(architectures=["RoFormerModel"]), where="here")
 
 
 def test_a_damaged_configuration_or_file_is_one_clear_error(folder):

@@ -10,6 +10,9 @@ from clinprompt.backbones.memory import Work, estimate
 from clinprompt.backbones.protocol import Placement, PromptVectors
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.backbones.tiny_encoders import ENCODERS
+from clinprompt.prompts.encoded import EncodedPrompts, encoder_numbers, encoder_width
+from clinprompt.prompts.headed import Headed
+from clinprompt.prompts.per_layer import PerLayerPrompts
 from clinprompt.schema.formulated import SpanQuestion
 
 WORK = Work(members=2, length=10, batch=4, head_width=6)
@@ -72,6 +75,22 @@ def test_weights_prompts_and_heads_are_exact(backbone, folder):
     trained = torch.zeros(2, 10, 32).nbytes + sum(value.nbytes for value in new_heads(2, 32, 6, 0).values())
     assert found.parts["prompts, heads, gradients, optimiser"] == 4 * trained
     assert found.total == sum(found.parts.values())
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lstm", "every"])
+def test_what_makes_a_prompt_and_vectors_of_every_layer_are_counted(folder, kind):
+    model, start = blueprint(str(folder)), torch.zeros(2, 10, 32)
+    if kind == "every":
+        prompts, work = PerLayerPrompts(start[:, None].expand(2, 3, 10, 32)), replace(WORK, every_layer=True)
+    else:
+        prompts = EncodedPrompts(start, encoder=kind, width=encoder_width(32), seed=1, residual=True)
+        work = replace(WORK, encoder_numbers=encoder_numbers(kind, hidden=32))
+    trained = Headed(prompts, new_heads(2, 32, 6, 0)).trainable(0)
+    found = estimate(model, work, dtype=torch.float32).parts
+    assert found["prompts, heads, gradients, optimiser"] == 4 * 2 * 4 * trained
+    after = estimate(model, replace(work, train=False), dtype=torch.float32).parts
+    vectors = sum(prompt.numel() for prompt in prompts.folded())
+    assert after["prompts and heads"] == 4 * vectors + sum(head.nbytes for head in new_heads(2, 32, 6, 0).values())
 
 
 def test_more_work_takes_more_memory(folder):

@@ -102,11 +102,25 @@ def test_an_encoder_frozen_and_unfrozen(clinprompt, free):
     assert "354,217,984 parameters" in screen and "keys and values" not in screen
 
 
+def test_the_network_that_makes_a_prompt_and_prompts_in_every_layer(clinprompt, free):
+    asked = ("check", "--backbone", "GatorTron-345M", "--length", "32", "--members", "3", "--json")
+    plain, lstm, every = (
+        told(clinprompt(*asked, *more))["parts_bytes"]["prompts, heads, gradients, optimiser"]
+        for more in ((), ("--encoder", "lstm"), ("--layers", "every"))
+    )
+    assert (lstm - plain) / (3 * 4 * 4 * 1024**2) == pytest.approx(14, rel=0.001)
+    assert every - plain == 3 * 4 * 4 * 32 * 1024 * 23
+    both = clinprompt(*asked, "--encoder", "mlp", "--layers", "every")
+    assert both.code == 2 and "of the input only" in both.err
+
+
 def test_what_only_the_other_kind_of_backbone_can_do_is_refused(clinprompt, free):
     for more in (("--weights", "nf4"), ("--recompute",)):
         ended = clinprompt("check", "--backbone", "GatorTron-345M", *more)
         assert ended.code == 2 and "full weights and without recomputing" in ended.err
+    for more in (("--unfrozen",), ("--layers", "every")):
+        ended = clinprompt("check", "--backbone", "Llama-3.1-8B", *more)
+        assert ended.code == 2 and "for encoders" in ended.err
     ended = clinprompt("check", "--backbone", "Llama-3.1-8B", "--unfrozen")
-    assert ended.code == 2 and "for encoders" in ended.err
     [recommended] = re.findall(r"--method ([\w-]+)", " ".join(ended.err.split()))
     assert METHODS[recommended].weights == "all" and METHODS[recommended].backbones == "any"

@@ -9,7 +9,7 @@ import pytest
 
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.stages.adapted import read_adapted
-from tests.made_backbones import tiny_folder
+from tests.made_backbones import change_json, tiny_folder
 from tests.made_notes import CANARY, write_notes
 
 SHORT = ("--set", "method.budget.steps=2", "--set", "prompt.length=4", "--set", "backbone.head_width=8")
@@ -94,6 +94,14 @@ def test_trained_weights_are_scored_and_read_notes_from_their_run_but_give_no_pr
         refused = clinprompt("predict", "new", *prompts, "-b", "roberta", "-o", "refused")
         assert refused.code == 2 and "belongs to weights that were trained with it" in plain(refused.err)
         assert "Traceback" not in refused.err and not (here / "refused").exists()
+
+
+def test_every_command_tells_which_families_there_are(here, clinprompt):
+    change_json(here / "bert" / "config.json", model_type="distilbert", architectures=["DistilBertForMaskedLM"])
+    for command in (("check",), ("adapt", "meds", "--method", "prompt-tuning")):
+        refused = clinprompt(*command, "-b", "bert")
+        assert refused.code == 2 and "(model type distilbert)" in plain(refused.err)
+        assert "deberta-v2, electra, megatron-bert" in plain(refused.err)
 
 
 def test_a_bank_holds_prompts_of_several_backbones_and_none_is_mistaken(here, clinprompt):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from clinprompt.backbones.loading import embedded_metaprompt
+from clinprompt.backbones.tiny import write_tiny
+from clinprompt.prompts.encoded import encoder_numbers
 from clinprompt.prompts.prompt_file import read_card
 from clinprompt.study.effort import memory_of
 from clinprompt.study.expansion import parts_of, planned
@@ -64,3 +66,28 @@ def test_a_finished_metaprompt_has_its_own_shape(memory):
 def test_what_has_no_prompt_takes_no_memory_for_one(memory):
     for kind in ("instruction", "in-context"):
         assert memory({kind: {"kind": kind}}) == memory({kind: {"kind": kind}}, prompt={"length": 4000})
+
+
+def test_what_makes_a_prompt_counts_for_every_member(memory, tmp_path):
+    """Cells, rates and folds are members of one gang: here one cell, two rates and three folds."""
+    backbones = {"one": {"path": str(write_tiny(tmp_path / "bert", family="bert"))}}
+    budget = {"rates": [0.1, 0.3], "folds": 3}
+    methods = {"plain": {}, "lstm": {"encoder": "lstm"}, "every": {"layers": "every"}}
+    methods = {name: {"kind": "prompt-tuning", "budget": budget, **more} for name, more in methods.items()}
+    found = memory(methods, backbones=backbones, prompt={"length": 10, "placement": "prefix"})
+    # A step copies the networks of its members.
+    assert found["lstm"] - found["plain"] == 6 * 4 * (4 + 1) * encoder_numbers("lstm", hidden=32)
+    assert found["every"] - found["plain"] == 6 * 4 * 4 * (3 - 1) * 10 * 32
+
+
+def test_an_encoder_runs_as_many_rows_at_once_as_it_does_in_training(memory, tmp_path):
+    backbones = {"one": {"path": str(write_tiny(tmp_path / "bert", family="bert")), "device": "cpu"}}
+    prompt = {"length": 6, "placement": "prefix"}
+
+    def of(**budget):
+        method = {"kind": "prompt-tuning", "budget": {"batch": 8, **budget}}
+        return memory({"m": method}, backbones=backbones, prompt=prompt)["m"]
+
+    # Its rows are cut to 256 positions, so that two of them are 512 tokens.
+    assert of() == of(tokens_per_forward=512) == of(batch=2) > of(batch=1)
+    assert of() < of(tokens_per_forward=2048)

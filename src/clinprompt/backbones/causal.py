@@ -24,6 +24,9 @@ from clinprompt.backbones.row_segments import lay_rows
 from clinprompt.backbones.state_store import MEMORY, StateStore
 from clinprompt.backbones.tokenizing import TokenizerBackbone, context_length
 
+TOKENS_AT_ONCE = (2048, 8192)
+"""Tokens run at once in training by a processor (as many as its caches hold) and by an accelerator (as fill it)."""
+
 
 class CausalBackbone(TokenizerBackbone):
     """A frozen causal language model with its tokenizer.
@@ -105,8 +108,8 @@ class CausalBackbone(TokenizerBackbone):
 
     @property
     def tokens_at_once(self) -> int:
-        """How many tokens to run at once in training: as many as a processor's caches hold, or an accelerator fills."""
-        return 2048 if self.device.type == "cpu" else 8192
+        """How many tokens to run at once in training."""
+        return TOKENS_AT_ONCE[self.device.type != "cpu"]
 
     @property
     def identity(self) -> str:

@@ -48,17 +48,31 @@ def layer_bytes(config: Any, *, rows: int, tokens: int, itemsize: int, unfrozen:
     return kept * itemsize + places
 
 
+def row_tokens(config: Any, *, tokens: int, length: int) -> int:
+    """Tokens of a row with its prompt: cut to what the network has positions for."""
+    return min(tokens + length, int(getattr(config, "max_position_embeddings", 0) or 2**31))
+
+
 def work_bytes(
-    config: Any, *, train: bool, unfrozen: bool, members: int, length: int, rows: int, tokens: int, width: int, b: int
+    config: Any,
+    *,
+    train: bool,
+    unfrozen: bool,
+    members: int,
+    prompts: int,
+    length: int,
+    rows: int,
+    tokens: int,
+    width: int,
+    b: int,
 ) -> dict[str, int]:
     """Bytes by what they are for, without the weights; ``width`` is that of the matcher, ``b`` bytes of a number.
 
-    ``tokens`` of a row are cut to what the network has positions for, its prompt included.
+    ``prompts`` are the bytes of all prompts, ``length`` is that of one.
     """
-    longest = int(getattr(config, "max_position_embeddings", 0) or 2**31)
-    T = min(tokens + length, longest)
+    T = row_tokens(config, tokens=tokens, length=length)
     layer = layer_bytes(config, rows=rows, tokens=T, itemsize=b, unfrozen=unfrozen)
-    prompts = members * (length * config.hidden_size * 4 + head_bytes(config.hidden_size, width))
+    prompts += members * head_bytes(config.hidden_size, width)
     # Both sides of a pair, their sum and what the activation makes of it.
     scorers = 4 * rows * (T * config.hidden_size + 4 * MOST_PAIRS * width)
     if not train:

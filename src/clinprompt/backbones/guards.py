@@ -9,13 +9,38 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 
 from clinprompt.backbones import rectangle
 from clinprompt.backbones.protocol import Row
+from clinprompt.backbones.published import ENCODER_TYPES
 from clinprompt.errors import InputError
 
 if TYPE_CHECKING:
     from clinprompt.backbones.causal import CausalBackbone
+
+
+def check_family(config: Any, *, where: str) -> None:
+    """Raise :class:`InputError` for a family that neither writes nor is among the encoders that read.
+
+    Some encoders can be opened with a head that writes (BigBird, RoFormer); what they are for is told by
+    ``architectures``.
+    """
+    kind = config.model_type
+    writes = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
+    named = config.architectures or [writes]
+    if kind in ENCODER_TYPES or (writes and (kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or writes in named)):
+        return
+    raise InputError(
+        f"this backbone is neither a decoder nor an encoder of a family that can be read with (model type {kind})",
+        where=where,
+        allowed="decoders (causal language models: Llama, Mistral, Qwen, gpt-oss …) and encoders of the families "
+        f"{', '.join(sorted(ENCODER_TYPES))}",
+        fix="take a backbone of one of them",
+    )
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_finge
 from clinprompt.backbones.guards import (
     can_be_packed,
     check_complete,
+    check_family,
     check_gradient,
     check_logits,
     check_placed,
@@ -102,12 +103,13 @@ def load_backbone(
 
     logging.disable_progress_bar()  # the caller's own bars say what is going on
     folder = resolve(backbone)
-    check_safetensors(folder)
     target = devices(device)
     places = [_CPU] if sharded else target
     number = DTYPES[dtype]
     with opening(folder, fix=_FIX):
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        check_family(config, where=str(folder))
+        check_safetensors(folder)
         small = quantisation(weights, config, dtype=number, where=str(folder))
         needed = weight_bytes(meta_network(config), weights=weights, dtype=number)
         check_room(needed, places, f"{dtype} ({weights})", backbone=backbone)
@@ -171,7 +173,9 @@ def blueprint(backbone: str) -> Any:
             return meta_model(name)
         raise
     try:
-        return meta_network(AutoConfig.from_pretrained(folder, local_files_only=True))
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        check_family(config, where=str(folder))
+        return meta_network(config)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"the backbone's configuration cannot be read ({type(error).__name__})", where=str(folder), fix=_FIX

@@ -39,7 +39,8 @@ class Work:
 
     ``members`` prompts are trained side by side, ``notes`` different notes are read in training, ``recompute`` is
     that of the backbone's settings. On an encoder the rows are questions: ``unfrozen`` trains all of its weights too,
-    ``head_width`` is the width of the span matcher, and placement, answers and notes play no part.
+    ``head_width`` is the width of the span matcher, and placement, answers and notes play no part. A prompt may have
+    ``every_layer`` vectors of its own, or be made in training by a network of ``encoder_numbers`` numbers.
     """
 
     train: bool = True
@@ -53,6 +54,18 @@ class Work:
     recompute: bool = False
     unfrozen: bool = False
     head_width: int = 256
+    every_layer: bool = False
+    encoder_numbers: int = 0
+
+    def prompt_bytes(self, *, hidden: int, layers: int) -> int:
+        """Bytes of all prompts in float32, in training with the networks that make them."""
+        own = self.length * hidden * (layers if self.every_layer else 1)
+        return 4 * self.members * own + self.network_bytes
+
+    @property
+    def network_bytes(self) -> int:
+        """Bytes of the networks that make the prompts: once prompts are trained there are none."""
+        return 4 * self.members * self.encoder_numbers if self.train else 0
 
     @property
     def prefixes(self) -> int:
@@ -107,7 +120,7 @@ def estimate(
         return _of_encoder(model, work, weight_bytes(model, weights=weights, dtype=dtype), b)
     shape = _Shape.of(model)
     state = 2 * shape.layers * shape.key_width * b  # of one token
-    prompts = work.members * work.length * shape.hidden * 4
+    prompts = work.prompt_bytes(hidden=shape.hidden, layers=shape.layers)
     parts = {"weights": weight_bytes(model, weights=weights, dtype=dtype)}
     largest = max((weight.numel() for weight in linear_weights(model)), default=0)
     unpacked = largest * b if weights != "full" else 0
@@ -123,6 +136,7 @@ def estimate(
         last = layer - shape.block(tokens, b) + shape.block(work.batch * work.answer, b)
         below = tokens * shape.hidden * b if work.recompute else layer
         parts["prompts, gradients, optimiser"] = 4 * prompts
+        parts["prompts' networks at work"] = work.network_bytes
         parts["states of the notes in a batch"] = work.batch * work.tokens * state if notes else 0
         parts["states of notes kept"] = min(state_store.MEMORY, work.notes * work.tokens * state) if notes else 0
         parts["activations"] = (shape.layers - 1) * below + last
@@ -147,12 +161,15 @@ def _of_encoder(model: Any, work: Work, weights: int, b: int) -> Estimate:
         train=work.train,
         unfrozen=work.unfrozen,
         members=work.members,
+        prompts=work.prompt_bytes(hidden=model.config.hidden_size, layers=model.config.num_hidden_layers),
         length=work.length,
         rows=work.batch,
         tokens=work.tokens,
         width=work.head_width,
         b=b,
     )
+    if work.train:
+        parts["prompts' networks at work"] = work.network_bytes
     return Estimate(parts, 0, 0)
 
 

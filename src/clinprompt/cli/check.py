@@ -39,6 +39,21 @@ class Place(StrEnum):
     both = "both"
 
 
+class PromptEncoder(StrEnum):
+    """Networks that make a prompt's vectors while it trains."""
+
+    none = "none"
+    mlp = "mlp"
+    lstm = "lstm"
+
+
+class Layers(StrEnum):
+    """Where prompts have vectors of their own."""
+
+    input = "input"
+    every = "every"
+
+
 def check(
     backbone: Annotated[
         str, typer.Option("--backbone", "-b", help="As in other commands, or a name of `clinprompt show backbones`.")
@@ -51,6 +66,12 @@ def check(
     tokens: Annotated[int, typer.Option(min=1, help="Tokens of a row's note and question.")] = 1024,
     answer: Annotated[int, typer.Option(min=1, help="Tokens of a row's answer.")] = 64,
     notes: Annotated[int, typer.Option(min=1, help="Different notes read in training.")] = 1000,
+    encoder: Annotated[PromptEncoder, typer.Option(help="What makes a prompt's vectors in training.")] = (
+        PromptEncoder.none
+    ),
+    layers: Annotated[
+        Layers, typer.Option(help="Prompts at the input, or in every layer of an encoder.")
+    ] = Layers.input,
     unfrozen: Annotated[bool, typer.Option("--unfrozen/--frozen", help="Train the weights of an encoder too.")] = False,
     recompute: Annotated[bool, typer.Option("--recompute", help="Run layers again instead of keeping them.")] = False,
     dtype: Annotated[Dtype, typer.Option(help="Dtype of the weights.")] = Dtype.bfloat16,
@@ -66,14 +87,17 @@ def check(
     from clinprompt.backbones.memory import Work, free_memory
     from clinprompt.backbones.protocol import Placement
     from clinprompt.backbones.quantised import check_weights
+    from clinprompt.prompts.encoded import encoder_numbers
 
     places = devices(device)
+    model = blueprint(backbone)
+    hidden = model.config.get_text_config().hidden_size
     work = Work(
         train=train, members=members, length=length, placement=Placement(placement.value),
         batch=batch, tokens=tokens, answer=answer, notes=notes, recompute=recompute,
-        unfrozen=unfrozen,
+        unfrozen=unfrozen, every_layer=layers is Layers.every,
+        encoder_numbers=encoder_numbers(encoder.value, hidden=hidden),
     )  # fmt: skip
-    model = blueprint(backbone)
     check_weights(weights.value, model.config, where=backbone)
     _check_kind(model, work, weights.value, where=backbone)
     plan = Plan(model, work, dtype.value, weights.value, accelerator=places[0].type == "cuda")
@@ -103,9 +127,13 @@ def _check_kind(model: Any, work: Work, weights: str, *, where: str) -> None:
     """Raise for what only the other kind of backbone can do."""
     from clinprompt.errors import InputError
 
+    if work.every_layer and work.encoder_numbers:
+        raise InputError("an encoder of the prompt makes vectors of the input only", where="--encoder, --layers every")
     if _encodes(model):
         if work.recompute or weights != "full":
             raise InputError("encoders run with full weights and without recomputing", where=where)
+    elif work.every_layer:
+        raise InputError("prompts in every layer are for encoders", where=where)
     elif work.unfrozen:
         raise InputError("--unfrozen is for encoders; a decoder is trained whole by --method fine-tuning", where=where)
 

@@ -115,15 +115,23 @@ def _methods() -> list[Row]:
 
 
 def _backbones() -> list[Row]:
-    """The papers' backbones with what a target trains on each, counted from tensors (prompt length 100, rank 1)."""
-    from clinprompt.backbones.published import PUBLISHED, meta_model
-    from clinprompt.prompts.sizes import trainable_numbers
+    """The papers' backbones with what a target trains on each, counted from tensors (prompt length 100, rank 1).
 
+    On an encoder that is its span scorers too.
+    """
+    from clinprompt.backbones.heads import new_heads
+    from clinprompt.backbones.published import ENCODER_TYPES, PUBLISHED, meta_model
+    from clinprompt.prompts.sizes import trainable_numbers
+    from clinprompt.stages.configs import BackboneSettings
+
+    width = BackboneSettings.model_fields["head_width"].default
     rows = []
     for name in PUBLISHED:
         model = meta_model(name)
         parameters = sum(weight.numel() for weight in model.parameters())
-        counted = trainable_numbers(length=100, rank=1, hidden=model.config.hidden_size)
+        hidden = model.config.hidden_size
+        heads = new_heads(1, hidden, width, 0) if model.config.model_type in ENCODER_TYPES else None
+        counted = trainable_numbers(length=100, rank=1, hidden=hidden, heads=heads)
         shares = {method: f"{count:,} ({100 * count / parameters:.5f} %)" for method, count in counted.items()}
         rows.append({"name": name, "parameters": f"{parameters:,}", **shares})
     return rows

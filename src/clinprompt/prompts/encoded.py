@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -108,6 +109,23 @@ class EncodedPrompts:
             scale = (power[0] / power[1].clamp_min(torch.finfo(torch.float32).tiny)).sqrt()
         for name in ("outer", "outer_bias"):
             self.weights[name] *= scale.reshape(-1, *[1] * (self.weights[name].ndim - 1))
+
+
+def encoder_width(hidden: int) -> int:
+    """The width of a prompt's encoder on a backbone of so many hidden numbers: the same, made even."""
+    return hidden + hidden % 2
+
+
+def encoder_numbers(encoder: Literal["none", "mlp", "lstm"], *, hidden: int) -> int:
+    """How many numbers one prompt's encoder of :func:`encoder_width` has.
+
+    >>> encoder_numbers("lstm", hidden=1024) / 1024**2
+    14.0048828125
+    """
+    if encoder == "none":
+        return 0
+    shapes = _shapes(encoder, hidden=hidden, width=encoder_width(hidden))
+    return sum(math.prod(shape) for shape, _ in shapes.values())
 
 
 def _shapes(encoder: str, *, hidden: int, width: int) -> dict[str, tuple[tuple[int, ...], int]]:

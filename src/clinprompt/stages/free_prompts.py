@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from clinprompt.prompts.encoded import EncodedPrompts
+from clinprompt.prompts.encoded import EncodedPrompts, encoder_width
 from clinprompt.prompts.per_layer import PerLayerPrompts
 from clinprompt.prompts.plain import PlainPrompts
 from clinprompt.prompts.source import FoldableSource
@@ -65,8 +65,8 @@ def free_prompts(
     if method.encoder == "none":
         return CellPrompts(PlainPrompts(many), lambda i, rate: {"prompt": rate * rms(start[i])}, none)
     seeds = [derive(cell.seed, "encoder", cell.name) for cell in cells for _ in range(copies)]
-    width = opened.backbone.hidden_size
-    source = EncodedPrompts(many, encoder=method.encoder, width=width + width % 2, seed=seeds, residual=True)
+    width = encoder_width(opened.backbone.hidden_size)
+    source = EncodedPrompts(many, encoder=method.encoder, width=width, seed=seeds, residual=True)
     names = [group.name for group in source.groups() if group.name != "prompt"]
     return CellPrompts(
         source,

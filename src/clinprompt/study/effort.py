@@ -9,11 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from clinprompt.backbones import causal, encoder
+from clinprompt.backbones.encoder_memory import row_tokens
 from clinprompt.backbones.loading import DTYPES, accelerated, blueprint
 from clinprompt.backbones.memory import Work, estimate
 from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.published import ENCODER_TYPES
 from clinprompt.backbones.tokenizing import context_length
+from clinprompt.prompts.encoded import encoder_numbers
 from clinprompt.prompts.prompt_file import read_card
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json
@@ -63,23 +66,30 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int, device: str = "
         return None
     accelerator = accelerated(device or settings.device)
     budget: Budget | None = getattr(own, "budget", None)
-    members = len(planned.cells) * len(budget.rates) if budget and row.gangs else 1
+    # Folds are members of a gang as cells and rates are.
+    members = len(planned.cells) * len(budget.rates) * (budget.folds or 1) if budget and row.gangs else 1
     length, placement = _shape(planned)
-    at_once = (budget.tokens_per_forward if budget else None) or (8192 if accelerator else 2048)
+    usual = (encoder if encodes else causal).TOKENS_AT_ONCE[accelerator]
+    at_once = (budget.tokens_per_forward if budget else None) or usual
     rows = members * budget.batch if budget else 8
     if isinstance(own, InContext):
         tokens += room_of(own, context_length(model.config.get_text_config()))
+    of_row = row_tokens(model.config, tokens=tokens, length=length) if encodes else length + tokens + answer
     work = Work(
         train=row.trains,
         members=members,
         length=length,
         placement=Placement(placement),
-        batch=max(1, min(rows, at_once // (length + tokens + answer))),
+        batch=max(1, min(rows, at_once // of_row)),
         tokens=tokens,
         answer=answer,
         recompute=settings.recompute,
         unfrozen=encodes and row.weights == "all",
         head_width=settings.head_width,
+        every_layer=getattr(own, "layers", "input") == "every",
+        encoder_numbers=encoder_numbers(
+            getattr(own, "encoder", "none"), hidden=model.config.get_text_config().hidden_size
+        ),
     )
     found = estimate(model, work, dtype=DTYPES[settings.dtype], weights=settings.weights, accelerator=accelerator)
     return found.total
