@@ -81,6 +81,7 @@ def evaluate(
         for item in prepared.values():
             check_metrics(item.task)
         records = []
+        heads = GIVEN_HEADS if settings.decoding.gold_heads else END_TO_END
         unaskable = cache(lambda name: opened.unaskable(parts[name], prepared[name].task))
         with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
             for cell in cells:
@@ -91,7 +92,7 @@ def evaluate(
                 records.append(
                     asdict(cell)
                     | _record(item, examples, said.predictions, settings, folder)
-                    | ({"heads": _heads(settings)} if opened.asks_twice(item.task) else {})
+                    | ({"heads": heads} if opened.asks_twice(item.task) else {})
                     | _beside("likelihood", item, examples, said.likeliest, settings)
                     | _beside("gold_heads", item, examples, said.gold_heads, settings, gold)
                     | {"long_notes": _long_notes(run, cell, said.plans, said.predictions)}
@@ -182,10 +183,6 @@ def _own(settings: EvaluateSettings) -> dict[str, Path]:
 
 def _rules(settings: EvaluateSettings) -> dict[str, Path]:
     return {"sections": settings.long_notes.sections} if settings.long_notes.sections else {}
-
-
-def _heads(settings: EvaluateSettings) -> str:
-    return GIVEN_HEADS if settings.decoding.gold_heads else END_TO_END
 
 
 def _part(item: Prepared, settings: EvaluateSettings) -> list[Example]:
