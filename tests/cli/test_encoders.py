@@ -45,7 +45,10 @@ def test_from_notes_to_notes(here, clinprompt):
     command = ("evaluate", "links", "-b", "bert", "-p", "bank/links.safetensors", "--set", "resamples=100")
     scored = clinprompt(*command)
     assert scored.code == 0, scored.err
-    assert "relation-f1 with gold heads" in plain(scored.out + scored.err)
+    told = plain(scored.out + scored.err)
+    assert "relation-f1 end to end" in told and "relation-f1 given the heads" in told
+    given = plain((ended := clinprompt(*command, "--set", "decoding.gold_heads=true")).out + ended.err)
+    assert "relation-f1 given the heads" in given and "end to end" not in given
     [cell] = json.loads(clinprompt(*command, "--json").out)["cells"]
     assert [score["metric"] for score in cell["gold_heads"]] == [score["metric"] for score in cell["scores"]]
     flat = json.loads(clinprompt(*command, "--flat", "--json").out)

@@ -1,5 +1,8 @@
 """A whole job on a tiny random encoder, its results on one site scored at the other too."""
 
+import csv
+import re
+
 import pytest
 
 from clinprompt.backbones.tiny import write_tiny
@@ -10,7 +13,8 @@ from clinprompt.stages.opened import open_backbone
 from clinprompt.study.gang import across_name
 from clinprompt.study.job import run_job, write_table
 from clinprompt.study.recipe import Recipe, Scoring, Sources
-from clinprompt.study.score_table import TRIVIAL
+from clinprompt.study.score_table import TRIVIAL, score_table
+from clinprompt.study.story import report_job
 from tests.made_backbones import change_json
 
 # Scorers that learn this fast soon find next to nothing; fresh ones find heads everywhere and then ask about them all.
@@ -71,9 +75,34 @@ def test_relations_are_scored_with_annotated_heads_too(result):
     assert len(cells) == 2 * 4 and all(cell.record["gold_heads"] for cell in cells)
 
 
+def test_what_is_given_the_heads_stands_beside_what_is_end_to_end_and_counts_nowhere_else(result, recipe):
+    end_to_end = [line for line in result.lines if line.method != TRIVIAL]
+    places = [(line.method, line.target, line.shots) for line in end_to_end]
+    assert [(line.method, line.target, line.shots) for line in result.given_heads] == places and len(places) == 2 * 4
+    assert {line.metric for line in end_to_end} == {"relation-f1 end to end"}
+    assert {line.metric for line in result.given_heads} == {"relation-f1 given the heads"}
+    assert {line.metric for line in result.lines if line.method == TRIVIAL} == {"relation-f1"}
+    assert {column.metric for column in score_table(result.lines).columns} == {"relation-f1 end to end"}
+    assert sum(map(len, result.groups.groups.values())) == 2 * len({line.target for line in result.lines})
+
+
 def test_the_table_is_written(result, recipe, tmp_path):
     write_table(tmp_path, result)
-    assert across_name(SITE_A, SITE_B) in (tmp_path / "table.csv").read_text()
+    table = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert across_name(SITE_A, SITE_B) in {row["target"] for row in table}
+    assert [row["metric"] for row in table[len(result.lines) :]] == ["relation-f1 given the heads"] * 8
+
+
+def test_the_report_shows_both_side_by_side(result, recipe, tmp_path):
+    report_job(tmp_path / "report.html", recipe, result, command="clinprompt run", seconds=1)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    section = page[page.index('<h2 id="heads">') :].split("</section>")[0]
+    words = " ".join(re.sub(r"<[^>]+>", " ", section).split())
+    for line, given in zip(result.lines[-8:], result.given_heads, strict=True):
+        shown = (
+            f"{line.score:.1f} [{line.low:.1f}–{line.high:.1f}] {given.score:.1f} [{given.low:.1f}–{given.high:.1f}]"
+        )
+        assert f"{line.target} {line.method} full {shown}" in words
 
 
 def test_a_finished_job_is_reused(recipe, result, monkeypatch):

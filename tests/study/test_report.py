@@ -131,6 +131,17 @@ def test_every_line_is_there_with_its_interval_and_n(read):
     assert "200 examples in 180 documents, 1 seed(s), 3 draw(s), spread over runs 1.2" in titles
 
 
+def test_relations_given_the_heads_have_a_section_where_there_are_any(html, tmp_path):
+    [found] = [line for line in made_up_lines() if (line.method, line.target, line.shots)
+               == ("mpt", "cause-of-event-site-b", "full")]  # fmt: skip
+    given = replace(found, metric="relation-f1 given the heads", score=99.95)
+    assert 'id="heads"' not in html and "given the heads" not in html
+    page = report(tmp_path, given_heads=[given])
+    section = page[page.index('<h2 id="heads">') :].split("</section>")[0]
+    assert f"{found.score:.1f}" in section and f"{given.score:.1f}" in section
+    assert page.count("relation-f1 given the heads") == 1  # in the table of every line
+
+
 def test_one_described_panel_per_target_and_one_key_per_method(read):
     pictures = [attributes for name, attributes in read.elements if name == "svg"]
     described = [attributes["aria-label"] for attributes in pictures if attributes.get("role") == "img"]

@@ -50,7 +50,14 @@ def evaluate(
     from clinprompt.evaluation.errors_table import VERDICTS
     from clinprompt.stages.adapted import cell_key
     from clinprompt.stages.configs import EvaluateSettings
-    from clinprompt.stages.evaluate import ERROR_ITEMS, read_error_items, read_errors, read_scores, unconstrained
+    from clinprompt.stages.evaluate import (
+        ERROR_ITEMS,
+        GIVEN_HEADS,
+        read_error_items,
+        read_errors,
+        read_scores,
+        unconstrained,
+    )
     from clinprompt.stages.evaluate import evaluate as stage
     from clinprompt.stages.overrides import load_config
     from clinprompt.tasks.formulations.unaskable import Unaskable
@@ -68,15 +75,15 @@ def evaluate(
         cell["mistakes"] = [asdict(item) for item in read_error_items(folder)[:mistakes]]
     rows = [
         [
-            cell["task"], cell["method"], cell["shots"], score["metric"] + how, f"{score['value']:.1f}",
+            cell["task"], cell["method"], cell["shots"], f"{score['metric']} {how}".strip(), f"{score['value']:.1f}",
             f"{score['low']:.1f}–{score['high']:.1f}", score["n"], score["groups"],
-            cell["report"]["unreadable"], cell["report"]["unlocated"], cell["report"].get("repeated", 0),
+            report["unreadable"], report["unlocated"], report["repeated"],
         ]
         for cell in cells
-        for how, scores in (
-            ("", cell["scores"]),
-            (" of the likeliest", cell.get("likelihood", [])),
-            (" with gold heads", cell.get("gold_heads", [])),
+        for how, scores, report in (
+            (cell.get("heads", ""), cell["scores"], cell["report"]),
+            ("of the likeliest", cell.get("likelihood", []), cell.get("likelihood_report", {})),
+            (GIVEN_HEADS, cell.get("gold_heads", []), cell.get("gold_heads_report", {})),
         )
         for score in scores
     ]  # fmt: skip

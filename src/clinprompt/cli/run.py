@@ -62,6 +62,9 @@ def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
     report_job(out / "report.html", recipe, result, command=_command(), seconds=seconds)
     columns, rows = console_table(result.lines)
     console.table(columns, rows, title=f"{recipe.name}: score in percent [95 % interval]")
+    if result.given_heads:
+        columns, rows = console_table(result.given_heads)
+        console.table(columns, rows, title="Relations given the annotated heads, the second pass alone")
     columns, rows = console_groups(result.groups)
     console.table(columns, rows, title="By group of targets: mean score in percent [95 % interval]")
     for missing in result.groups.missing:

@@ -33,10 +33,14 @@ from clinprompt.stages.reading import LEDGER, planned, reader, write_ledger
 from clinprompt.stages.run_folder import RunFolder, open_run
 from clinprompt.tasks.task import Task
 
-STAGE, VERSION = "evaluate", 3
+STAGE, VERSION = "evaluate", 4
 FILE = "scores.json"
 COUNTS = "counts.json"
 ERRORS, ERROR_ITEMS = "errors.csv", "error-items.csv"
+GOLD_HEADS = "gold-heads"
+"""Folder within a cell's, where the same files stand of its relations given the annotated heads."""
+END_TO_END, GIVEN_HEADS = "end to end", "given the heads"
+"""Whether the mentions that relations are asked about were found, or are the annotated ones."""
 
 
 def evaluate(
@@ -78,15 +82,20 @@ def evaluate(
         for item in prepared.values():
             check_metrics(item.task)
         records = []
+        heads = GIVEN_HEADS if settings.decoding.gold_heads else END_TO_END
         unaskable = cache(lambda name: opened.unaskable(parts[name], prepared[name].task))
         with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
             for cell in cells:
                 item, examples = prepared[cell.task], parts[cell.task]
                 said = _predict(opened, outputs, cell, item, examples, settings, advance)
+                folder = run.outputs / cell.key if run.writes else None
+                gold = folder and folder / GOLD_HEADS
                 records.append(
-                    _record(run, cell, item, examples, said.predictions, settings)
+                    asdict(cell)
+                    | _record(item, examples, said.predictions, settings, folder)
+                    | ({"heads": heads} if opened.asks_twice(item.task) else {})
                     | _beside("likelihood", item, examples, said.likeliest, settings)
-                    | _beside("gold_heads", item, examples, said.gold_heads, settings)
+                    | _beside("gold_heads", item, examples, said.gold_heads, settings, gold)
                     | {"long_notes": _long_notes(run, cell, said.plans, said.predictions)}
                     | ({"unaskable": asdict(found)} if (found := unaskable(cell.task)) else {})
                 )
@@ -230,7 +239,8 @@ def _predict(
         if settings.likelihood and settings.decoding.kind != "choices":
             likeliest = notes.likeliest(plans)
         heads: Sequence[Prediction | None] = ()
-        if opened.asks_twice(item.task) and all(plan.strategy == WHOLE for plan in plans):
+        twice = opened.asks_twice(item.task) and not settings.decoding.gold_heads
+        if twice and all(plan.strategy == WHOLE for plan in plans):
             gold = settings.decoding.model_copy(update={"gold_heads": True})
             heads = opened.predictor(gold, tokens=settings.answer_tokens).predict(questions)
         return _Said(plans, predictions, likeliest, heads)
@@ -254,21 +264,20 @@ def _long_notes(run: RunFolder, cell: Adapted, plans: list[Plan], predictions: l
 
 
 def _record(
-    run: RunFolder,
-    cell: Adapted,
     item: Prepared,
     examples: list[Example],
-    predictions: list[Prediction],
+    predictions: Sequence[Prediction],
     settings: EvaluateSettings,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
+    """The scores of predictions with what they rest on; the predictions, counts and errors go to ``folder``."""
     scores = score_task(item.task, examples, predictions, resamples=settings.resamples, seed=settings.seed)
     lines = [json.dumps(prediction_record(found), ensure_ascii=False) for found in predictions]
-    if run.writes:
-        write_text(run.outputs / cell.key / "predictions.jsonl", "\n".join(lines) + "\n")
-        write_json(run.outputs / cell.key / COUNTS, task_counts(item.task, examples, predictions))
-        write_errors(run.outputs / cell.key, item.task, examples, predictions)
+    if folder:
+        write_text(folder / "predictions.jsonl", "\n".join(lines) + "\n")
+        write_json(folder / COUNTS, task_counts(item.task, examples, predictions))
+        write_errors(folder, item.task, examples, predictions)
     return {
-        **asdict(cell),
         "kind": item.task.kind.value,
         "group": item.task.group,
         "grounding": dict(Counter(found.provenance["grounding"] for found in predictions)),
@@ -277,11 +286,16 @@ def _record(
 
 
 def _beside(
-    name: str, item: Prepared, examples: list[Example], said: Sequence[Prediction | None], settings: EvaluateSettings
+    name: str,
+    item: Prepared,
+    examples: list[Example],
+    said: Sequence[Prediction | None],
+    settings: EvaluateSettings,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
-    """The scores of another way to answer, where it answers every example."""
+    """The scores and the report of another way to answer, where it answers every example."""
     found = [prediction for prediction in said if prediction is not None]
     if not found or len(found) < len(examples):
         return {}
-    scores = score_task(item.task, examples, found, resamples=settings.resamples, seed=settings.seed)
-    return {name: scores.record()["scores"]}
+    record = _record(item, examples, found, settings, folder)
+    return {name: record["scores"], f"{name}_report": record["report"]}

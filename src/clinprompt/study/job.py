@@ -24,6 +24,7 @@ from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.study.difference import Difference, differences
 from clinprompt.study.gang import across_name, gangs_of, pairs_of, run_gang, scored_cells
+from clinprompt.study.given_heads import given_heads
 from clinprompt.study.group_table import ACROSS, GroupLine, GroupTable, group_table
 from clinprompt.study.ingredients import Say, make_metaprompt, prepare_all, prepare_tasks
 from clinprompt.study.leakage import marked, seen_before
@@ -57,9 +58,13 @@ class Ingredients:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What a job made: the tables, the scored cells, the outputs of each method and seed, data and metaprompt."""
+    """What a job made: the tables, the scored cells, the outputs of each method and seed, data and metaprompt.
+
+    ``given_heads`` are lines of relations given the annotated heads, which no mean, difference or rank counts.
+    """
 
     lines: tuple[Line, ...]
+    given_heads: tuple[Line, ...]
     groups: GroupTable
     differences: tuple[Difference, ...]
     ranks: tuple[RankLine, ...]
@@ -140,16 +145,20 @@ def collected(
         for pair in pairs
     }
     leaks = seen_before(recipe, given.targets, given.sources, given.others, runs=runs, progress=progress, say=say)
-    table = marked(
-        lines(cells, tasks, resamples=recipe.score.resamples),
-        leaks,
-        learnt={name for name, method in recipe.methods.items() if from_sources(method)},
-        names={pair: across_name(*pair) for pair in pairs},
+    table, given_the_heads = (
+        marked(
+            lines(own, tasks, resamples=recipe.score.resamples),
+            leaks,
+            learnt={name for name, method in recipe.methods.items() if from_sources(method)},
+            names={pair: across_name(*pair) for pair in pairs},
+        )
+        for own in (cells, given_heads(cells))
     )
     drawn = replicates(cells, tasks, resamples=recipe.score.resamples)
     groups = group_table(table, drawn)
     return JobResult(
         lines=tuple(table),
+        given_heads=tuple(given_the_heads),
         groups=groups,
         differences=tuple(differences(table, groups, drawn, recipe.compare)),
         ranks=tuple(rank_table(table, groups)),
@@ -185,9 +194,13 @@ def backbone_size(opened: Opened) -> int:
 
 
 def write_table(folder: Path, result: JobResult) -> None:
-    """Write ``table``, ``groups``, ``differences``, ``ranks`` and ``leakage``, each as CSV and as JSON."""
-    write_text(folder / "table.csv", csv_text(result.lines, kind=Line))
-    write_json(folder / "table.json", {"lines": [asdict(line) for line in result.lines]})
+    """Write ``table``, ``groups``, ``differences``, ``ranks`` and ``leakage``, each as CSV and as JSON.
+
+    Lines of relations given the annotated heads stand at the end of the table.
+    """
+    table = (*result.lines, *result.given_heads)
+    write_text(folder / "table.csv", csv_text(table, kind=Line))
+    write_json(folder / "table.json", {"lines": [asdict(line) for line in table]})
     write_text(folder / "groups.csv", csv_text(result.groups.lines, kind=GroupLine))
     write_json(folder / "groups.json", asdict(result.groups))
     write_text(folder / "differences.csv", csv_text(result.differences, kind=Difference))

@@ -16,6 +16,7 @@ from clinprompt.study.errors_shown import ShownErrors
 from clinprompt.study.example_view import example_view
 from clinprompt.study.examples_shown import ShownExample
 from clinprompt.study.figures import css_colours, group_panels, key, panels, styles
+from clinprompt.study.given_heads import in_pairs
 from clinprompt.study.group_table import GroupTable
 from clinprompt.study.rank_table import RankLine
 from clinprompt.study.score_table import TRIVIAL, Block, Row, ScoreTable, score_table
@@ -73,11 +74,13 @@ def write_report(
     errors: Sequence[ShownErrors] = (),
     ranks: Sequence[RankLine] = (),
     leakage: Sequence[LeakLine] = (),
+    given_heads: Sequence[Line] = (),
     facts: Mapping[str, str],
     command: str,
 ) -> None:
     """Write the report of a job as one HTML file without outside resources, whole or not at all.
 
+    Lines ``given_heads`` stand beside those of ``lines`` that have the same method, target and shots.
     ``facts`` are shown as they are (date, versions, machine); the fact ``backbone parameters``, when it is a
     number, gives the share of trained parameters. The same arguments give the same file.
     """
@@ -92,7 +95,8 @@ def write_report(
         .render(
             name=recipe_name,
             description=description,
-            lines=lines,
+            lines=[*lines, *given_heads],
+            heads_given=[("", *pair) for pair in in_pairs(lines, given_heads)],
             table=table,
             groups=groups,
             group_legend=[(style.method, key(style, prefix="j")) for style in styles(lines)],

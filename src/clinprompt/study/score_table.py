@@ -66,7 +66,9 @@ class ScoreTable:
 
 def score_table(lines: Sequence[Line]) -> ScoreTable:
     """The lines as a grid; methods keep their order, shot counts go up to ``full``, kinds stand together."""
-    found = {line.target: Column(line.target, line.kind, line.metric, line.group) for line in reversed(lines)}
+    # The first line with a model names the metric: it says how relations were scored.
+    named = sorted(reversed(lines), key=lambda line: line.method != TRIVIAL)
+    found = {line.target: Column(line.target, line.kind, line.metric, line.group) for line in named}
     order = dict.fromkeys(line.target for line in lines)
     columns = sorted((found[name] for name in order), key=lambda column: _KINDS.index(column.kind))
     at = {(line.method, line.shots, line.target): line for line in lines}

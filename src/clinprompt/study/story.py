@@ -26,6 +26,7 @@ def report_job(
         recipe_name=recipe.name,
         description=recipe.description,
         lines=result.lines,
+        given_heads=result.given_heads,
         groups=result.groups,
         differences=result.differences,
         sources=_sources(result),

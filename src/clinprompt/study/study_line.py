@@ -52,7 +52,7 @@ def study_lines(found: PartResult) -> list[StudyLine]:
     if found.result is None:
         return []
     lines, known = [], {}
-    for line in found.result.lines:
+    for line in (*found.result.lines, *found.result.given_heads):
         if line.method not in known:
             known[line.method] = costs(found, line.method), _records(found, line.method)
         cost, records = known[line.method]

@@ -19,6 +19,7 @@ from clinprompt.study.drawings import Drawing, forest, heat_map, ranks
 from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.expansion import slug
 from clinprompt.study.figures import css_colours, group_panels, key, styles
+from clinprompt.study.given_heads import in_pairs
 from clinprompt.study.group_table import GroupTable
 from clinprompt.study.job import write_table
 from clinprompt.study.paper_table import latex, paper_tables
@@ -80,6 +81,8 @@ def report_study(
         colours=css_colours(),
         state=[_state(folder, one) for one in found],
         tables=tables,
+        heads_given=[(one.part.title, *pair) for one in has
+                     for pair in in_pairs(one.result.lines, one.result.given_heads)],
         curves=[_curves(one, number) for number, one in enumerate(has)],
         differences=[(one.part.title, row) for one in has for row in one.result.differences if not row.target],
         forests=_panels(drawings["forest"], "f"),

@@ -24,6 +24,7 @@ class Line:
 
     ``spread`` is the standard deviation over the runs (0 for one run). ``unreadable`` and ``unlocated`` are
     answers or items per hundred examples that could not be read, or whose words are not in the note.
+    ``metric`` of relations that an encoder reads says whether they are end to end or given the heads.
     ``leakage`` is how many of the ``n`` examples stand, wholly or in part, in what the method was trained on.
     ``shown`` is the mean number of examples before the note (in-context), ``source`` the tasks whose prompts the runs
     began with (spot).
@@ -106,7 +107,7 @@ def _line(cells: Sequence[Cell], task: Task, *, resamples: int) -> Line:
         target=task.name,
         kind=task.kind.value,
         group=task.group,
-        metric=name,
+        metric=f"{name} {record.get('heads', '')}".strip(),
         shots=str(record["shots"]),
         score=statistics.fmean(values),
         low=low,
