@@ -120,7 +120,7 @@ def encoder_numbers(encoder: Literal["none", "mlp", "lstm"], *, hidden: int) -> 
     """How many numbers one prompt's encoder of :func:`encoder_width` has.
 
     >>> encoder_numbers("lstm", hidden=1024) / 1024**2
-    14.0048828125
+    14.009765625
     """
     if encoder == "none":
         return 0

@@ -89,13 +89,12 @@ def evaluate(
                 item, examples = prepared[cell.task], parts[cell.task]
                 said = _predict(opened, outputs, cell, item, examples, settings, advance)
                 folder = run.outputs / cell.key if run.writes else None
-                gold = folder and folder / GOLD_HEADS
                 records.append(
                     asdict(cell)
                     | _record(item, examples, said.predictions, settings, folder)
                     | ({"heads": heads} if opened.asks_twice(item.task) else {})
                     | _beside("likelihood", item, examples, said.likeliest, settings)
-                    | _beside("gold_heads", item, examples, said.gold_heads, settings, gold)
+                    | _beside("gold_heads", item, examples, said.gold_heads, settings, folder and folder / GOLD_HEADS)
                     | {"long_notes": _long_notes(run, cell, said.plans, said.predictions)}
                     | ({"unaskable": asdict(found)} if (found := unaskable(cell.task)) else {})
                 )
