@@ -95,20 +95,10 @@ class PromptBank:
         while True:
             found = self.find(reference)
             try:
-                content = read_content(found.path)
-            except InputError as error:
-                if self.find(reference) == found:
-                    raise InputError(
-                        f"the file of {found.reference} is missing", where=str(found.path), fix="restore it from a copy"
-                    ) from error
-                continue  # removed by a writer since the manifest was read
-            if hashlib.sha256(content).hexdigest() != found.sha256:
-                raise InputError(
-                    f"the file of {found.reference} is not the one that the manifest names",
-                    where=str(found.path),
-                    fix="do not use it; restore it from a copy, or remove the version and add the prompt again",
-                )
-            return found, content
+                return found, found.content()
+            except InputError:
+                if self.find(reference) == found:  # else removed by a writer since the manifest was read
+                    raise
 
     def open(
         self,
@@ -190,7 +180,7 @@ class PromptBank:
             self._write(manifest)
 
     def verify(self) -> list[Difference]:
-        """Files that are not as the manifest says: changed, missing, or extra; all are read.
+        """Files that are not as the manifest says: changed, missing, unreadable or extra; all are read.
 
         Where this process may write, writers wait until it is done, so that no file of theirs is taken for an extra.
         """
