@@ -144,11 +144,11 @@ class PromptBank:
         return self._add([(file, name)], promote=True)[0]
 
     def promote(self, reference: str) -> Banked:
-        """Let the bare name mean this version."""
+        """Let the bare name mean this version; :class:`InputError` when its file is not the one that was added."""
         return self._switched(reference, lambda manifest, found: manifest.promoted(found.name, found.version))
 
     def rollback(self, name: str) -> Banked:
-        """Let the bare name mean the version that was promoted before."""
+        """Let the bare name mean the version that was promoted before; raises as :meth:`promote`."""
         if "@" in name:
             raise InputError(f"{name!r} names a version", allowed="a name", fix="use `clinprompt bank promote` for it")
         return self._switched(name, lambda manifest, found: manifest.rolled_back(found.name))
@@ -244,7 +244,9 @@ class PromptBank:
     def _switched(self, reference: str, change: Callable[[BankManifest, Banked], BankManifest]) -> Banked:
         with self._writing():
             found = self.find(reference)
-            self._write(change(self.manifest, found))
+            changed = change(self.manifest, found)
+            self.content(f"{found.name}@{changed.prompts[found.name].promoted[-1]}")  # what is damaged is not promoted
+            self._write(changed)
             return self.find(found.name)
 
     def _banked(self, name: str, number: int, promoted: int, version: PromptVersion) -> Banked:

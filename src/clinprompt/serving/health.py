@@ -22,7 +22,8 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Whether requests should be sent here.
 
-    ``faults`` names versions of prompts that are not served and says why (the versions served before go on),
+    ``faults`` names promoted versions that cannot be opened, or whose file was damaged since, and says why (the
+    versions served before, or the one in memory, go on),
     ``trouble`` what is wrong with the bank or the engine as a whole.
     """
 
