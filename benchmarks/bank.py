@@ -5,7 +5,9 @@
 A bank holds 1,000 prompts of 100 vectors, each with the card of a task of the catalogue and reference logits. *list*:
 the names, versions and cards of all, by the bank's manifest, freshly opened each time, and by hashing every file and
 reading its card, which must give the same cards. *open*: all prompts by name, each file hashed and compared with the
-manifest and its card with the manifest's, and as plain files, which must give the same vectors.
+manifest and its card with the manifest's, and as plain files, which must give the same vectors. A server that opens
+the bank computes the reference logits of every prompt besides, which is not in these figures: docs/guides/bank.md has
+one for the embedded backbone.
 Hardware: CPU, one core, a minute, 60 MB of disk. Nothing is computed: the dtype in a name means nothing here.
 """
 

@@ -104,6 +104,6 @@ def test_signing(place, clinprompt):
     for prompt, key, word in (("bank:medications", "other-key", "signed with the key"),
                               ("p0.safetensors", "other-key", "outside a bank"),
                               ("bank:medicatons", None, "Did you mean medications")):  # fmt: skip
-        words = ("predict", ".", "-p", prompt, "-o", "out", *(("--bank-key", key) if key else ()))
+        words = ("predict", ".", "--reader", "plain", "-p", prompt, "-o", "out", *(("--bank-key", key) if key else ()))
         ended = clinprompt(*words)
         assert ended.code == 2 and word in " ".join(ended.err.split()), ended.err

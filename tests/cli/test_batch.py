@@ -60,3 +60,34 @@ def test_mistakes_are_one_paragraph(place, clinprompt):
 def test_an_output_without_a_name_is_refused(place, clinprompt):
     ended = clinprompt("predict", "notes.jsonl", "--reader", "jsonl", "-p", "medications.safetensors", "-o", ".")
     assert ended.code == 2 and "no name of an output" in ended.err
+
+
+def test_the_format_is_guessed_and_kept(place, clinprompt):
+    rows = (f'{number},"{note_text(number)}"\n' for number in range(3))
+    (place / "notes.csv").write_text("id,report\n" + "".join(rows))
+    words = ("predict", "-p", "medications.safetensors", "-b", "tiny", "--to", "jsonl", "--json",
+             "--answer-tokens", "3")  # fmt: skip
+    for file, count, reader in (("notes.jsonl", COUNT, "jsonl"), ("notes.csv", 3, "csv_table")):
+        ended = clinprompt(*words, file, "-o", f"{file}.out")
+        assert ended.code == 0 and json.loads(ended.out)["notes"] == count, ended.err
+        assert f"read as {reader}: " in ended.err and "--reader names another" in ended.err
+        named = clinprompt(*words, file, "-o", "named", "--reader", "plain")
+        assert json.loads(named.out)["notes"] == 1 and "read as" not in named.err
+        (place / "named").unlink()
+
+
+def test_a_run_that_goes_on_is_read_as_it_was_begun(place, clinprompt):
+    notes = place / "notes"
+    notes.mkdir()
+    for number in range(3):
+        (notes / f"{number}.txt").write_bytes(note_text(number).encode())
+    words = ("predict", "-p", "medications.safetensors", "-b", "tiny", "--to", "jsonl", "--answer-tokens", "3",
+             "--shard", "1", "--json")  # fmt: skip
+    shares = [clinprompt(*words, "notes", "-o", "o", "--shard-of", f"{n}/3", *more) for n, more in
+              ((1, ("--reader", "plain")), (2, ()), (3, ()))]  # fmt: skip
+    assert [ended.code for ended in shares] == [0, 0, 0] and len((place / "o").read_text().splitlines()) == 3
+    # Begun as one text, which no guess would say of this file, and found again after half of it.
+    words = (*words, "notes.jsonl", "-o", "begun")
+    assert clinprompt(*words, "--reader", "plain", "--shard-of", "2/2").code == 0
+    ended = clinprompt(*words)
+    assert ended.code == 0 and json.loads(ended.out)["notes"] == 1 and "so this run was begun" in ended.err

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import os
+import stat
 
 import pytest
 
-from clinprompt.data.atomic import whole_file, whole_folder
+from clinprompt.data.atomic import for_all, whole_file, whole_folder
 from clinprompt.errors import InputError
 
 
@@ -54,3 +55,16 @@ def test_a_file_in_the_way(tmp_path):
     (tmp_path / "out").write_text("x")
     with pytest.raises(InputError, match="file stands"), whole_folder(tmp_path / "out", overwrite=True):
         pass
+
+
+def test_a_file_that_a_library_made_for_its_owner_gets_the_mode_of_any_new_one(tmp_path):
+    for mask, mode in ((0o022, 0o644), (0o027, 0o640), (0, 0o666)):
+        (tmp_path / "file").touch()
+        (tmp_path / "file").chmod(0o600)
+        before = os.umask(mask)
+        try:
+            for_all(tmp_path / "file")
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

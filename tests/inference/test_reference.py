@@ -5,20 +5,24 @@ import torch
 
 from clinprompt.backbones.protocol import Placement
 from clinprompt.errors import InputError
-from clinprompt.inference.reference import check_reference, reference
+from clinprompt.inference.reference import TOGETHER, check_reference, reference, reference_faults
 from clinprompt.prompts.card import BackboneIdentity, PromptCard
 from clinprompt.prompts.prompt_file import SoftPrompt
 
 
-@pytest.fixture(params=list(Placement))
-def prompt(request, backbone):
-    vectors = torch.randn(5, 32, generator=torch.Generator().manual_seed(0)) * 0.4
+def made(backbone, placement, *, seed=0, length=5, scale=0.4):
+    vectors = torch.randn(length, 32, generator=torch.Generator().manual_seed(seed)) * scale
     identity = BackboneIdentity(name="tiny", fingerprint=backbone.fingerprint, tokenizer="", hidden=32)
     card = PromptCard(
-        name="a", method="prompt-tuning", placement=request.param, length=5, trainable=160, backbone=identity,
-        template="markers", template_hash="", reference=reference(backbone, vectors, request.param),
+        name="a", method="prompt-tuning", placement=placement, length=length, trainable=32 * length, backbone=identity,
+        template="markers", template_hash="", reference=reference(backbone, vectors, placement),
     )  # fmt: skip
     return SoftPrompt(vectors, card)
+
+
+@pytest.fixture(params=list(Placement))
+def prompt(request, backbone):
+    return made(backbone, request.param)
 
 
 def forward_with(backbone, change):
@@ -65,3 +69,25 @@ def test_a_card_without_reference_is_not_checked(backbone, prompt):
     bare = SoftPrompt(prompt.vectors, prompt.card.model_copy(update={"reference": None}))
     with forward_with(backbone, lambda prompts: None):
         check_reference(backbone, bare, where="x")
+
+
+def test_many_prompts_are_checked_together_and_each_hears_what_it_hears_alone(backbone):
+    prompts = {
+        f"p{n}": made(backbone, list(Placement)[n % 3], seed=n, length=2 + n % 4, scale=2.0) for n in range(TOGETHER)
+    }
+    prompts |= {f"more {n}": made(backbone, Placement.suffix, seed=n, scale=2.0) for n in range(TOGETHER)}
+    with patch.object(backbone, "forward", wraps=backbone.forward) as forward:
+        assert reference_faults(backbone, prompts) == {}
+    rows = [len(call.args[0]) for call in forward.call_args_list]
+    assert max(rows) == TOGETHER and sum(rows) < len(prompts) + 10
+    prompts["weak"] = made(backbone, Placement.suffix, scale=1e-6)  # in doubt in a batch, and true alone
+    wrong = prompts["p1"] = SoftPrompt(prompts["p1"].vectors.roll(1, dims=1), prompts["p1"].card)
+    bare = prompts["bare"] = SoftPrompt(wrong.vectors, wrong.card.model_copy(update={"reference": None}))
+    faults = reference_faults(backbone, prompts)
+    with pytest.raises(InputError) as alone:
+        check_reference(backbone, wrong, where="p1")
+    assert bare and {where: str(fault) for where, fault in faults.items()} == {"p1": str(alone.value)}
+    with forward_with(backbone, lambda prompts: None):
+        silent = reference_faults(backbone, prompts)
+    assert silent.keys() == prompts.keys() - {"bare"}
+    assert all("no effect" in fault.what for fault in silent.values())

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from unittest.mock import patch
+
 import pytest
 import torch
 
@@ -149,6 +152,22 @@ def test_a_changed_file_is_never_opened_and_verify_tells_all(bank, prompt_file):
         ("changed", "a@2"), ("missing", "b@1"), ("changed", "c@1"), ("extra", "below"), ("extra", "c@3")
     ]  # fmt: skip
     assert all("\n" not in str(one) and one.file in str(one) for one in bank.verify())
+
+
+def test_a_file_that_may_not_be_read_is_not_called_missing(bank, prompt_file):
+    bank.add([prompt_file(name) for name in ("a", "b")])
+    true, shut = Path.open, bank.find("a").path
+
+    def opened(path, *words, **more):
+        if path == shut:
+            raise PermissionError(13, "Permission denied", str(path))
+        return true(path, *words, **more)
+
+    with patch.object(Path, "open", opened):
+        said = refused(bank.open, "a")
+        assert "is there and cannot be read: Permission denied" in said and "chmod a+r" in said
+        assert [(one.kind, one.file) for one in bank.verify()] == [("unreadable", "a@1.safetensors")]
+        assert bank.open("b").card.version == 1
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import time
 import pytest
 
 from clinprompt.errors import InputError
+from clinprompt.serving.audit_line import audit_secret
+from clinprompt.serving.keys import add_key
 from clinprompt.serving.private_file import file_state, read_private, write_private
 
 
@@ -49,3 +51,12 @@ def test_a_state_is_sure_or_none(tmp_path):
     write_private(path, b"y")
     time.sleep(0.12)
     assert file_state(path) != first
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    below = tmp_path / "file" / "below"
+    for make in (lambda: write_private(below / "secret", b"x"), lambda: add_key(below / "keys.json", "ward"),
+                 lambda: audit_secret(below / "log.secret", make=True)):  # fmt: skip
+        with pytest.raises(InputError, match="cannot be written: Not a directory"):
+            make()

@@ -74,6 +74,53 @@ def test_a_broken_version_is_told_and_the_old_one_goes_on(own, opened, tmp_path)
         assert httpx.get(f"{address}/readyz").json()["trouble"]
 
 
+def damage(path):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-4] + b"\0\0\0\1")
+    return whole
+
+
+def test_a_file_that_is_damaged_in_use_is_told_while_its_prompt_goes_on(own, opened):
+    with served(own.folder, opened) as (server, address):
+        good = ask(address, "sum").json()["choices"]
+        path = own.find("sum").path
+        whole = damage(path)
+        for _ in range(2):  # also when nothing has changed since
+            server.look()
+            ready = httpx.get(f"{address}/readyz")
+            assert ready.status_code == 200 and "not the one" in ready.json()["faults"]["sum@1"]
+        [listed] = [one for one in httpx.get(f"{address}/v1/prompts").json()["data"] if one["name"] == "sum"]
+        assert listed["served"] and "not the one" in listed["fault"] and ask(address, "sum").json()["choices"] == good
+        damage(own.find("meds").path)  # another one does not make the first forgotten
+        server.look()
+        assert set(server.prompts.snapshot.faults) == {"sum@1", "meds@1"}
+        path.write_bytes(whole)
+        server.look()
+        assert set(server.prompts.snapshot.faults) == {"meds@1"}
+
+
+def test_a_damaged_version_is_not_promoted_and_one_that_was_never_opened_is_not_called_served(own, opened, tmp_path):
+    own.add([version(opened, tmp_path, 80), version(opened, tmp_path, 81)], name="sum")
+    with served(own.folder, opened) as (server, address):
+
+        def told():
+            data = httpx.get(f"{address}/v1/prompts").json()["data"]
+            return {one["id"]: one["served"] for one in data if one["name"] == "sum"}
+
+        assert told() == {"sum@1": True, "sum@2": False, "sum@3": False}
+        assert ask(address, "sum@3").status_code == 200
+        assert told() == {"sum@1": True, "sum@2": False, "sum@3": True}
+        whole = damage(own.find("sum@2").path)
+        refused = httpx.post(f"{address}/v1/prompts/sum@2/promote")
+        assert refused.status_code == 409 and "not the one" in refused.json()["error"]["message"]
+        assert ask(address, "sum").json()["model"] == own.find("sum").reference == "sum@1"
+        own.find("sum@2").path.write_bytes(whole)
+        assert httpx.post(f"{address}/v1/prompts/sum@2/promote").status_code == 200
+        damage(own.find("sum@1").path)
+        assert httpx.post(f"{address}/v1/prompts/sum/rollback").status_code == 409
+        assert server.prompts.snapshot.promoted["sum"].reference == "sum@2"
+
+
 def test_a_prompt_of_another_backbone_is_not_served(own, opened, tmp_path):
     prompts = ServedPrompts(own, opened)
     prompts.refresh()

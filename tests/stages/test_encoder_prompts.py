@@ -1,10 +1,12 @@
 """Prompts of tiny random encoders: made from a metaprompt, checked when opened, refused where they do not belong."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 
 from clinprompt.errors import InputError
-from clinprompt.inference.reference import check_reference
+from clinprompt.inference.reference import check_reference, reference_faults
 from clinprompt.prompts.prompt_file import SoftPrompt, load_metaprompt, load_prompt
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import BESIDE
@@ -94,6 +96,13 @@ def test_silenced_prompts_and_damaged_scorers_are_noticed(adapted, backbones):
         matcher = prompt.heads | {"match_out": prompt.heads["match_out"] + 1.0}
         with pytest.raises(InputError, match="does not act as it did"):
             check_reference(opened.backbone, SoftPrompt(prompt.vectors, prompt.card, matcher), where="x")
+        changed = [SoftPrompt(prompt.vectors, prompt.card, heads) for heads in (damaged, moved, matcher)]
+        together = dict(enumerate((prompt, silenced, *changed, prompt)))
+        with patch.object(opened.backbone, "forward", wraps=opened.backbone.forward) as forward:
+            assert not reference_faults(opened.backbone, {"a": prompt, "b": prompt}) and forward.call_count == 2
+            faults = reference_faults(opened.backbone, {str(n): one for n, one in together.items()})
+        assert list(faults) == ["1", "2", "3", "4"]
+        assert all("does not act as it did" in fault.what and fault.where == where for where, fault in faults.items())
 
 
 def test_prompts_of_encoders_and_decoders_are_not_mixed_up(adapted, backbones, data, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import replace
 
 import pytest
@@ -95,3 +97,17 @@ def test_an_import_writes_over_nothing(backbone, tmp_path):
     with pytest.raises(InputError, match="already"):
         given = ImportPromptSettings(backbone=settings, folder=tmp_path, out=tmp_path / "p.safetensors")
         import_prompt(given, opened=opened)
+
+
+@pytest.mark.parametrize("to", EXPORTS)
+def test_whom_the_mask_lets_read_files_may_read_prompts_and_exports(to, backbone, tmp_path):
+    settings, opened = backbone
+    before = os.umask(0o027)
+    try:
+        file = write_random_prompt(tmp_path / "p.safetensors", opened, task="medications", placement="prefix")
+        given = ExportSettings(backbone=settings, prompts=(file,), to=to, out=tmp_path / "out")
+        export_prompts(given, opened=opened)
+    finally:
+        os.umask(before)
+    made = [file, *(path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.stat().st_nlink == 1)]
+    assert len(made) > 2 and {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o640}

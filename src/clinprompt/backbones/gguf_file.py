@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from clinprompt.data.atomic import whole_folder
+from clinprompt.data.atomic import for_all, whole_folder
 from clinprompt.errors import InputError
 
 MAGIC = b"GGUF"
@@ -47,6 +47,8 @@ def unpack(file: Path, out: Path, *, dtype: str = "bfloat16") -> int:
     with whole_folder(out) as folder:
         model.to(getattr(torch, dtype)).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        for weights in folder.glob("*.safetensors"):
+            for_all(weights)
     return model.num_parameters()
 
 

@@ -140,7 +140,8 @@ def verify(bank: Bank, key: Key = None) -> None:
         raise InputError(
             f"{len(found)} files of the bank are not as its manifest says",
             where=str(bank),
-            fix="restore what is changed or missing from a copy and move extra files away",
+            fix="restore what is changed or missing from a copy, let this user read what is unreadable (`chmod a+r`), "
+            "and move extra files away",
         )
     if found:
         raise typer.Exit(2)

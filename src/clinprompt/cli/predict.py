@@ -45,7 +45,8 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder (brat) or file to write; must not exist.")],
     to: Annotated[str, typer.Option(help="Format to write; see `clinprompt show writers`.")] = "brat",
     to_option: Annotated[list[str] | None, typer.Option(help="Option of the format, such as unit=utf16.")] = None,
-    reader: Annotated[str, typer.Option(help="How the notes are read; see `clinprompt show readers`.")] = "plain",
+    reader: Annotated[str | None, typer.Option(help="How the notes are read; see `clinprompt show readers`.",
+                                               show_default="guessed; text files are plain")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Option of the reader, such as note=report_text.")] = None,
     window: Annotated[int | None, typer.Option(help="Longest stretch of a note searched for spans at once, in "
                                                "characters.", show_default="the task's")] = None,
@@ -95,6 +96,7 @@ def predict(
     The exit code is 3 when all is done but for notes in failed.jsonl.
     """
     from clinprompt.cli.options import overrides
+    from clinprompt.stages.batch.note_reader import with_reader
     from clinprompt.stages.configs import PredictSettings
     from clinprompt.stages.overrides import load_config
     from clinprompt.stages.predict import predict as stage
@@ -116,8 +118,10 @@ def predict(
         engine__checkpoint=checkpoint, engine__model=engine_model, engine__key_file=engine_key,
         **{f"{'batch__server' if server else 'engine'}__allow_remote": allow_remote or None},
     )  # fmt: skip
-    settings = load_config(None, PredictSettings, flags)
+    settings, why = with_reader(load_config(None, PredictSettings, flags))
     console.stage("predict", f"{len(settings.prompts)} task(s) on {settings.notes}")
+    if why:
+        console.line(f"read as {settings.reader}: {why} (--reader names another format)")
     report = stage(settings, progress=console.progress)
     found = report.decoding
     counts = ("notes", "windows", "characters", "spans", "relations", "attributes", "answers")

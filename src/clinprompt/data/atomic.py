@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,18 @@ def whole_file(path: Path, *, sole: bool = False) -> Iterator[Path]:
         _to_disk(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def for_all(path: Path) -> None:
+    """Give a file the mode that a new one gets in its folder, as the umask says: libraries make some that only their
+    owner may read.
+    """
+    new = _sibling(path, "part")  # to ask for the umask itself would change it for all threads
+    new.touch()
+    try:
+        path.chmod(stat.S_IMODE(new.stat().st_mode))
+    finally:
+        new.unlink()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,8 @@ ROWS = 40
 _JSON = (".json", ".jsonl", ".ndjson")
 _TABLES = (".csv", ".tsv")
 _LINES = (".txt", ".tsv", ".conll", ".bio", ".iob", ".iob2", ".pubtator")
+KINDS = (*_JSON, *_TABLES, *_LINES, *PARQUET, ".xml", ".xlsx")
+"""Endings of files whose format shows in their content."""
 _ONE_FILE = ("aci_bench", "headqa", "medmcqa", "mediqa_rqe", "meqsum", "mts_dialog", "pubmedqa")
 """Readers of one file, whose folders hold parts that must not be mixed."""
 
@@ -51,7 +53,6 @@ def guess(path: Path) -> Guess:
     Raises :class:`InputError` when nothing known fits, or a folder holds several kinds of files.
     """
     path = Path(path)
-    target = path
     if path.is_file():
         found = _of_file(path)
     elif path.is_dir():
@@ -64,29 +65,36 @@ def guess(path: Path) -> Guess:
             where=str(path),
             fix="name it with --reader (`clinprompt show readers` lists them) and its fields with --option",
         )
-    if path.is_dir() and found.reader in _ONE_FILE:
-        target, *more = _content(path)
-        if more:
-            raise InputError(
-                f"the folder holds {len(more) + 1} files of the format {found.reader!r}, which is read from one",
-                where=str(path),
-                fix="name the file",
-            )
-    return replace(found, path=target)
+    return replace(found, path=target(path, found.reader))
 
 
-def _content(folder: Path) -> list[Path]:
+def target(path: Path, reader: str) -> Path:
+    """What a reader reads of a path: the path, or of a folder its one file for a reader of single files.
+
+    Raises :class:`InputError` when such a folder holds several.
+    """
+    if not path.is_dir() or reader not in _ONE_FILE:
+        return path
+    file, *more = content(path)
+    if more:
+        raise InputError(
+            f"the folder holds {len(more) + 1} files of the format {reader!r}, which is read from one",
+            where=str(path),
+            fix="name the file",
+        )
+    return file
+
+
+def content(folder: Path) -> Iterator[Path]:
     """The files of a folder and below, without those that tell about the data or are hidden."""
-    return [
-        file
-        for file in walked(folder)
-        if not file.name.startswith(".")
-        and not _ASIDE.fullmatch(file.name)
-        and not (file.suffix == ".txt" and file.with_suffix("").is_file())  # the bare text of another file
-    ]
+    for file in walked(folder):
+        bare = file.suffix == ".txt" and file.with_suffix("").is_file()  # the bare text of another file
+        if not (bare or file.name.startswith(".") or _ASIDE.fullmatch(file.name)):
+            yield file
 
 
-def _kind(file: Path) -> str:
+def kind_of(file: Path) -> str:
+    """The ending of a file by which formats are told apart."""
     kind = file.suffix.lower()
     return ".xml" if kind == ".xmi" else kind
 
@@ -97,12 +105,12 @@ def _of_folder(folder: Path) -> Guess | None:
         return _saved(folder)
     if "prompts_merged.csv" in names:
         return Guess("evidence_inference", why="the folder holds prompts_merged.csv")
-    files = _content(folder)
-    kinds = Counter(_kind(file) for file in files)
+    files = list(content(folder))
+    kinds = Counter(kind_of(file) for file in files)
     for kind, reader in SUFFIX_SHAPES.items():
         if kinds[kind]:
             return Guess(reader, why=f"the folder holds {kinds[kind]} files that end in {kind}")
-    known = [kind for kind in kinds if kind in (*_JSON, *_TABLES, *_LINES, *PARQUET, ".xml", ".xlsx")]
+    known = [kind for kind in kinds if kind in KINDS]
     if len(known) > 1:
         raise InputError(
             f"the folder holds several kinds of files ({', '.join(sorted(known))})",
@@ -112,11 +120,11 @@ def _of_folder(folder: Path) -> Guess | None:
     if not known:
         return None
     pairs = _parallel(folder) if known == [".txt"] else None
-    return pairs or _of_file(next(file for file in files if _kind(file) == known[0]))
+    return pairs or _of_file(next(file for file in files if kind_of(file) == known[0]))
 
 
 def _of_file(file: Path) -> Guess | None:
-    kind = _kind(file)
+    kind = kind_of(file)
     if kind == ".ann":
         return Guess("brat", why="the file ends in .ann")
     if kind == ".xml":
@@ -143,10 +151,14 @@ def _of_xml(file: Path) -> Guess | None:
 
 def _of_json(file: Path) -> Guess | None:
     lines = [line for _, line in islice(numbered_lines(file), ROWS) if line.strip()]
-    try:
-        records = [parse_json(line, where=str(file)) for line in lines]
-    except InputError:
-        records = []  # a value over several lines
+    records = []
+    for line in lines:
+        try:
+            records.append(parse_json(line, where=str(file)))
+        except InputError:
+            if file.suffix.lower() == ".json":  # a value over several lines; else a damaged one of them
+                records = []
+                break
     if not records or (len(lines) == 1 and file.suffix.lower() == ".json"):
         content = parse_json(read_text(file), where=str(file))
         for reader, fits, why in JSON_SHAPES:

@@ -95,20 +95,10 @@ class PromptBank:
         while True:
             found = self.find(reference)
             try:
-                content = read_content(found.path)
-            except InputError as error:
-                if self.find(reference) == found:
-                    raise InputError(
-                        f"the file of {found.reference} is missing", where=str(found.path), fix="restore it from a copy"
-                    ) from error
-                continue  # removed by a writer since the manifest was read
-            if hashlib.sha256(content).hexdigest() != found.sha256:
-                raise InputError(
-                    f"the file of {found.reference} is not the one that the manifest names",
-                    where=str(found.path),
-                    fix="do not use it; restore it from a copy, or remove the version and add the prompt again",
-                )
-            return found, content
+                return found, found.content()
+            except InputError:
+                if self.find(reference) == found:  # else removed by a writer since the manifest was read
+                    raise
 
     def open(
         self,
@@ -154,11 +144,11 @@ class PromptBank:
         return self._add([(file, name)], promote=True)[0]
 
     def promote(self, reference: str) -> Banked:
-        """Let the bare name mean this version."""
+        """Let the bare name mean this version; :class:`InputError` when its file is not the one that was added."""
         return self._switched(reference, lambda manifest, found: manifest.promoted(found.name, found.version))
 
     def rollback(self, name: str) -> Banked:
-        """Let the bare name mean the version that was promoted before."""
+        """Let the bare name mean the version that was promoted before; raises as :meth:`promote`."""
         if "@" in name:
             raise InputError(f"{name!r} names a version", allowed="a name", fix="use `clinprompt bank promote` for it")
         return self._switched(name, lambda manifest, found: manifest.rolled_back(found.name))
@@ -190,7 +180,7 @@ class PromptBank:
             self._write(manifest)
 
     def verify(self) -> list[Difference]:
-        """Files that are not as the manifest says: changed, missing, or extra; all are read.
+        """Files that are not as the manifest says: changed, missing, unreadable or extra; all are read.
 
         Where this process may write, writers wait until it is done, so that no file of theirs is taken for an extra.
         """
@@ -254,7 +244,9 @@ class PromptBank:
     def _switched(self, reference: str, change: Callable[[BankManifest, Banked], BankManifest]) -> Banked:
         with self._writing():
             found = self.find(reference)
-            self._write(change(self.manifest, found))
+            changed = change(self.manifest, found)
+            self.content(f"{found.name}@{changed.prompts[found.name].promoted[-1]}")  # what is damaged is not promoted
+            self._write(changed)
             return self.find(found.name)
 
     def _banked(self, name: str, number: int, promoted: int, version: PromptVersion) -> Banked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,29 @@ class Banked:
     def reference(self) -> str:
         """``name@version``."""
         return f"{self.name}@{self.version}"
+
+    def content(self) -> bytes:
+        """The bytes of the file; :class:`InputError` when it is missing, cannot be read or is another one."""
+        where = str(self.path)
+        try:
+            content = self.path.read_bytes() if self.path.is_file() else None
+        except FileNotFoundError:
+            content = None
+        except OSError as error:
+            raise InputError(
+                f"the file of {self.reference} is there and cannot be read: {error.strerror}",
+                where=where,
+                fix="its owner lets others read it with `chmod a+r`; on a damaged disk restore it from a copy",
+            ) from None
+        if content is None:
+            raise InputError(f"the file of {self.reference} is missing", where=where, fix="restore it from a copy")
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise InputError(
+                f"the file of {self.reference} is not the one that the manifest names",
+                where=where,
+                fix="do not use it; restore it from a copy, or remove the version and add the prompt again",
+            )
+        return content
 
 
 def parsed_reference(reference: str, *, where: str = "") -> tuple[str, int | None]:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from clinprompt.data.atomic import whole_file
+from clinprompt.data.atomic import for_all, whole_file
 from clinprompt.errors import InputError
 from clinprompt.maths.decomposition import TaskFactors
 from clinprompt.prompts.card import CARD_FORMAT, BackboneIdentity, PromptCard
@@ -119,6 +119,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], card: PromptCard) ->
     with whole_file(path) as part:
         # One entry: the order of several is drawn by chance, and equal prompts would be unequal files.
         save_file(floats, part, metadata={"card": card.model_dump_json()})
+        for_all(part)
 
 
 def _header(content: bytes) -> bytes:

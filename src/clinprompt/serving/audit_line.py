@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import re
 import secrets
 from dataclasses import asdict, dataclass
@@ -117,7 +118,7 @@ def audit_secret(path: Path, *, make: bool = False) -> AuditSecret:
 
     Raises :class:`InputError` when the file cannot be used.
     """
-    if make and not path.exists():
+    if make and not os.path.exists(path):  # of a folder that may not be looked into the Path's own raises
         write_private(path, secrets.token_hex(32).encode() + b"\n")
     content = read_private(path, what="secret of the audit log").strip()
     if len(content) < 32:

@@ -26,9 +26,10 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Whether requests should be sent here.
 
-    ``faults`` names versions of prompts that are not served and says why (the versions served before go on),
-    ``trouble`` what is wrong with the bank or the engine as a whole; ``fault_count`` counts both. Where the server has
-    keys ``faults`` are those of prompts that the caller's key opens, and ``trouble`` is for administrators.
+    ``faults`` names promoted versions that cannot be opened, or whose file was damaged since, and says why (the
+    versions served before, or the one in memory, go on), ``trouble`` what is wrong with the bank or the engine as a
+    whole; ``fault_count`` counts both. Where the server has keys ``faults`` are those of prompts that the caller's key
+    opens, and ``trouble`` is for administrators.
     """
 
     ready: bool

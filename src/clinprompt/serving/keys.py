@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ from clinprompt.data.lock import Lock
 from clinprompt.errors import InputError
 from clinprompt.prompts.manifest import NAME
 from clinprompt.registry import unknown_name
-from clinprompt.serving.private_file import FileState, file_state, read_private, write_private
+from clinprompt.serving.private_file import FileState, file_state, read_private, unwritable, write_private
 from clinprompt.serving.refused import Refused
 
 ALL = "*"
@@ -156,7 +158,7 @@ def add_key(
     The key itself is kept nowhere. Raises :class:`InputError` when the name is taken or something is not allowed.
     """
     key = PREFIX + secrets.token_urlsafe(32)
-    with _lock(path).waited_for(_WAIT):
+    with _alone(path):
         file = read_keys(path) if path.exists() else KeyFile(salt=secrets.token_hex(32))
         if name in file.keys:
             raise InputError(
@@ -182,7 +184,7 @@ def remove_key(path: Path, name: str) -> None:
 
     Raises :class:`InputError` when there is no such key.
     """
-    with _lock(path).waited_for(_WAIT):
+    with _alone(path):
         file = read_keys(path)
         if name not in file.keys:
             raise unknown_name("key", name, list(file.keys), where=str(path))
@@ -193,8 +195,13 @@ def _write(path: Path, file: KeyFile) -> None:
     write_private(path, (file.model_dump_json(indent=2) + "\n").encode())
 
 
-def _lock(path: Path) -> Lock:
-    return Lock(path.with_name(f".{path.name}.lock"), what="this key file")
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    try:
+        with Lock(path.with_name(f".{path.name}.lock"), what="this key file").waited_for(_WAIT):
+            yield
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def _hash(key: str, salt: str) -> str:

@@ -33,10 +33,22 @@ def read_private(path: Path, *, what: str) -> bytes:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; before there is anything in it, only its owner may read it."""
-    with whole_file(path) as part:
-        part.chmod(0o600)
-        part.write_bytes(content)
+    """Write a file whole or not at all; before there is anything in it, only its owner may read it.
+
+    Raises :class:`InputError` where it cannot be written.
+    """
+    try:
+        with whole_file(path) as part:
+            part.chmod(0o600)
+            part.write_bytes(content)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> InputError:
+    """The error for a file that cannot be written."""
+    return InputError(f"the file cannot be written: {error.strerror}", where=str(path),
+                      fix="name one in a folder in which this user may write")  # fmt: skip
 
 
 def file_state(path: Path) -> FileState | None:

@@ -20,7 +20,7 @@ from clinprompt.serving.faults import refusals
 from clinprompt.serving.findings import Reference
 from clinprompt.serving.keys import Caller
 from clinprompt.serving.refused import Refused
-from clinprompt.serving.served import Snapshot
+from clinprompt.serving.served import ServedPrompts
 from clinprompt.serving.server import Server
 from clinprompt.serving.visit import visit_of
 from clinprompt.stages.banked import add_prompts, replace_prompt
@@ -37,7 +37,9 @@ class PromptAdded(BaseModel):
 
 
 class PromptTold(BaseModel):
-    """A version of a prompt. ``served``: whether requests for it are answered; else ``fault`` says why not."""
+    """A version of a prompt. ``served``: it is opened and requests for it are answered (one that is not promoted is
+    opened when it is first asked for); ``fault``: what is wrong with it or its file.
+    """
 
     id: str
     object: Literal["prompt"] = "prompt"
@@ -90,7 +92,7 @@ def prompt_routes(server: Server) -> APIRouter:
         visit = visit_of(request)
         visit.tasks = tuple(dict.fromkeys(one.name for one in found))
         visit.prompts = tuple(one.reference for one in found)
-        return [told(one, server.prompts.snapshot) for one in found]
+        return [told(one, server.prompts) for one in found]
 
     async def known(reference: str, caller: Caller) -> None:
         server.may(caller, reference)
@@ -104,7 +106,8 @@ def prompt_routes(server: Server) -> APIRouter:
         """Every version of the bank, with the reason where one is not served."""
         snapshot = server.prompts.snapshot
         return PromptList(
-            revision=snapshot.revision, data=[told(one, snapshot) for one in snapshot.listed if caller.allows(one.name)]
+            revision=snapshot.revision,
+            data=[told(one, server.prompts) for one in snapshot.listed if caller.allows(one.name)],
         )
 
     @router.post("/v1/prompts", status_code=201, summary="Add a version")
@@ -167,11 +170,12 @@ def inbox_file(inbox: Path | None, path: str) -> Path:
     return file
 
 
-def told(one: Banked, snapshot: Snapshot) -> PromptTold:
+def told(one: Banked, prompts: ServedPrompts) -> PromptTold:
     """A version as it is listed."""
-    card, fault = one.card, snapshot.faults.get(one.reference, "")
+    card, fault = one.card, prompts.snapshot.faults.get(one.reference, "")
     return PromptTold(
-        id=one.reference, name=one.name, version=one.version, promoted=one.promoted, served=not fault, fault=fault,
-        task=card.task.name if card.task else "", kind=card.task.kind.value if card.task else "", method=card.method,
+        id=one.reference, name=one.name, version=one.version, promoted=one.promoted,
+        served=prompts.holds(one), fault=fault, task=card.task.name if card.task else "",
+        kind=card.task.kind.value if card.task else "", method=card.method,
         placement=card.placement, vectors=card.length, template=card.template, sha256=one.sha256, bytes=one.bytes,
     )  # fmt: skip

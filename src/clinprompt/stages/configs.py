@@ -272,7 +272,7 @@ class LeakageSettings(Settings):
 
 
 class PredictSettings(Settings):
-    """Notes in, predictions out. ``writer`` is a name of `clinprompt show writers`.
+    """Notes in, predictions out, by names of `clinprompt show writers` and readers (``auto`` guesses the reader).
 
     ``prompts`` are files, adapt runs or ``BANK:NAME[@VERSION]``, with another engine names in its checkpoint too; with
     ``bank_key`` their banks must be signed with this key. ``window`` is the longest stretch in characters;
@@ -286,7 +286,7 @@ class PredictSettings(Settings):
     prompts: tuple[Path, ...] = Field(min_length=1)
     bank_key: Path | None = None
     notes: Path
-    reader: str = "plain"
+    reader: str = "auto"
     reader_options: dict[str, Any] = Field(default_factory=dict)
     out: Path
     writer: str = "brat"

@@ -17,7 +17,7 @@ from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Grammars, grammars_of
 from clinprompt.inference.engines.engine import Engine
 from clinprompt.inference.predictor import Predictor
-from clinprompt.inference.reference import check_reference
+from clinprompt.inference.reference import reference_faults
 from clinprompt.prompts.card import BackboneIdentity
 from clinprompt.prompts.prompt_file import SoftPrompt
 from clinprompt.registry import unknown_name
@@ -96,7 +96,12 @@ class Opened:
 
     def check(self, prompt: SoftPrompt, *, where: str) -> None:
         """Raise :class:`InputError` unless the prompt acts on the backbone as it did when it was made."""
-        check_reference(self.backbone, prompt, where=where)
+        for fault in self.faults({where: prompt}).values():
+            raise fault
+
+    def faults(self, prompts: Mapping[str, SoftPrompt]) -> dict[str, InputError]:
+        """What :meth:`check` would raise of prompts, by where they stand; many are run together."""
+        return reference_faults(self.backbone, prompts)
 
     def rows(self, examples: Sequence[Example], task: Task, *, reserve: int) -> list[Row]:
         """Token ids of examples with their gold answers; ``reserve`` is the prompt's length."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -82,10 +82,16 @@ class OpenedEngine(Opened):
         """The checkpoint's prompt of this name, without its numbers."""
         return self.checkpoint.held(name)
 
-    def check(self, prompt: SoftPrompt, *, where: str) -> None:
-        """Raise :class:`InputError` unless the engine holds the prompt and it acts there as when it was made."""
-        check_backbone(prompt.card, self.identity, where=where)
-        self.engine.check(self.checkpoint.check_same(prompt.card, where=where), where=where)
+    def faults(self, prompts: Mapping[str, SoftPrompt]) -> dict[str, InputError]:
+        """Of prompts that the engine does not hold, or that do not act there as when they were made, the reason."""
+        found = {}
+        for where, prompt in prompts.items():
+            try:
+                check_backbone(prompt.card, self.identity, where=where)
+                self.engine.check(self.checkpoint.check_same(prompt.card, where=where), where=where)
+            except InputError as fault:
+                found[where] = fault
+        return found
 
     def suited(self, kind: str, tasks: Sequence[Task]) -> Opened:
         """Raises :class:`InputError`: the network is not here."""

@@ -20,6 +20,7 @@ from clinprompt.stages.batch.executors import Parts, in_processes, in_turn
 from clinprompt.stages.batch.job import Job, items_of
 from clinprompt.stages.batch.joined import beside, joined, totals
 from clinprompt.stages.batch.meter import Meter
+from clinprompt.stages.batch.note_reader import with_reader
 from clinprompt.stages.batch.notes import Notes
 from clinprompt.stages.batch.part import Part, part_of
 from clinprompt.stages.batch.parts_folder import PartsFolder
@@ -129,8 +130,10 @@ def _run(
 
 
 def _settled(settings: PredictSettings) -> PredictSettings:
-    """The settings with the files of prompts that banks name; :class:`InputError` for what does not go together."""
-    batch = settings.batch
+    """The settings with the files of prompts that banks name, and with a reader; :class:`InputError` for what does not
+    go together.
+    """
+    batch, (settings, _) = settings.batch, with_reader(settings)
     if settings.decoding.gold_heads:
         raise InputError(
             "new notes have no annotated heads to ask about",

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from clinprompt.data.atomic import for_all
 from clinprompt.errors import InputError
 from clinprompt.prompts.exports.origin import Origin, PlacedPrompt
 from clinprompt.prompts.prompt_file import Metaprompt
@@ -47,6 +48,7 @@ def export_embeds(prompts: Sequence[PlacedPrompt | Metaprompt], origin: Origin, 
         cards[given.name] = given.card.model_dump(mode="json")
         lengths[given.name] = len(vectors)
     save_file(tensors, folder / FILE, metadata={"cards": json.dumps(cards)})
+    for_all(folder / FILE)
     page = _README.format(name=origin.name, embedding=origin.embedding)
     (folder / "README.md").write_text(page, encoding="utf-8")
     return lengths

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from clinprompt.data.atomic import for_all
 from clinprompt.errors import InputError
 from clinprompt.maths.decomposition import TaskFactors, widen
 from clinprompt.prompts.card import PromptCard
@@ -122,6 +123,7 @@ def _shape(vectors: Tensor, origin: Origin) -> dict[str, Any]:
 def _save(folder: Path, tensors: dict[str, Tensor]) -> None:
     floats = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
     save_file(floats, folder / WEIGHTS, metadata={"format": "pt"})
+    for_all(folder / WEIGHTS)
 
 
 def read_peft(folder: Path) -> PeftSave:

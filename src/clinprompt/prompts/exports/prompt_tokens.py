@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer
 from torch import Tensor
 
+from clinprompt.data.atomic import for_all
 from clinprompt.errors import InputError
 from clinprompt.prompts.exports.embeds import metaprompt_refused
 from clinprompt.prompts.exports.origin import Origin, PlacedPrompt
@@ -130,6 +131,7 @@ def _write_weights(
             link(origin.folder / name, folder / _shard(name))
             linked.append(_shard(name))
     save_file({name: table.contiguous() for name, table in tables.items()}, folder / TABLES, metadata={"format": "pt"})
+    for_all(folder / TABLES)
     rest = {name: _shard(file) for name, file in files.items() if name not in tables}
     write_index(folder, rest | dict.fromkeys(tables, TABLES))
     return tables[origin.embedding].shape[0], linked

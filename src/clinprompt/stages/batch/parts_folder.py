@@ -39,6 +39,15 @@ class PartsFolder:
         """Whether the output is there and notes failed."""
         return (self.path / _FINISHED).is_file()
 
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What :meth:`begin` wrote down; empty before."""
+        try:
+            found: dict[str, Any] = json.loads((self.path / _PLAN).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return found
+
     @contextmanager
     def held(self, share: Share | None) -> Iterator[None]:
         """Keep other processes out: all of them, or for a ``share`` those of the same share and of the whole."""
@@ -68,10 +77,9 @@ class PartsFolder:
 
     def begin(self, plan: Mapping[str, Any]) -> None:
         """Write down what the run is, or raise :class:`InputError` when it was begun otherwise."""
-        plan, file = plain(plan), self.path / _PLAN
-        if file.is_file():
-            changes = _changes(json.loads(file.read_text(encoding="utf-8")), plan)
-            if changes:
+        plan, begun = plain(plan), self.plan
+        if begun:
+            if changes := _changes(begun, plan):
                 raise InputError(
                     f"this run was begun otherwise: {'; '.join(changes)}",
                     where=str(self.path),
@@ -79,7 +87,7 @@ class PartsFolder:
                 )
             return
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_json(file, plan)
+        write_json(self.path / _PLAN, plan)
 
     def part(self, number: int) -> Part | None:
         """The part of a shard; ``None`` when it is not there or is damaged."""
