@@ -100,7 +100,10 @@ def start_held(words):
         return true(backbone, pair, **named)
 
     TokenizerBackbone.encode = encode
-    start(words)
+    try:
+        start(words)
+    finally:
+        threading._shutdown()  # a forked worker leaves this out, with which Python ends: it waits for all threads
 
 
 @pytest.mark.parametrize("kind", ["windows", "note"])
