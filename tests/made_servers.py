@@ -83,9 +83,9 @@ def wait_until(condition, *, seconds: float = 20.0) -> float:
     return time.monotonic() - began
 
 
-def serving(path: Path, *words: str) -> tuple[Worker, str]:
+def serving(path: Path, *words: str, target: str = "tests.made_servers:start") -> tuple[Worker, str]:
     """``clinprompt serve --json`` with these words as a process, once it listens, and its address."""
-    worker = zygote().fork(path, "tests.made_servers:start", words=[*words, "--json"])
+    worker = zygote().fork(path, target, words=[*words, "--json"])
     wait_until(lambda: '"address"' in worker.said or ended(worker.pid), seconds=120)
     [line] = [line for line in worker.said.splitlines() if '"address"' in line] or [worker.said]
     return worker, json.loads(line)["address"]

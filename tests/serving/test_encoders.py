@@ -1,7 +1,8 @@
 """Encoders behind the same route: what many clients ask is read together, and each gets what it would get alone."""
 
 import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+import time
+from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import patch
 
 import httpx
@@ -11,13 +12,15 @@ import pytest
 from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
+from clinprompt.inference.engines.ticket import Terms
+from clinprompt.inference.engines.unanswered import Cancelled, Expired
 from clinprompt.inference.long_notes import LongNotes
 from clinprompt.inference.reading import ReadingPredictor
 from clinprompt.inference.reference import reference
 from clinprompt.prompts.card import PromptCard
 from clinprompt.prompts.prompt_file import SoftPrompt, save_prompt
 from clinprompt.schema.example import Answer, Example
-from clinprompt.serving.shared_reader import SharedReader
+from clinprompt.serving.shared_reader import PORTION, SharedReader
 from clinprompt.stages.adapted import answering
 from clinprompt.stages.banked import add_prompts, open_bank
 from clinprompt.stages.configs import BackboneSettings, LongNoteSettings
@@ -135,20 +138,42 @@ class Reader:
 
 def test_a_fault_and_a_client_that_goes_concern_nobody_else():
     inner = Reader()
-    reader, gone = SharedReader(inner), threading.Event()
+    reader, gone = SharedReader(inner), Terms()
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(reader.read, ["first"], threading.Event())
+        first = pool.submit(reader.read, ["first"], Terms())
         assert inner.began.wait(20)
-        others = [pool.submit(reader.read, [one], gone if one == "gone" else threading.Event())
+        others = [pool.submit(reader.read, [one], gone if one == "gone" else Terms())
                   for one in ("good", "bad", "gone")]  # fmt: skip
         while len(reader._waiting) < 3:
             pass
-        gone.set()
+        gone.give_up()
         inner.may.set()
-        assert first.result(20) == ["first!"] and others[0].result(20) == ["good!"]
+        assert first.result(20)[0] == ["first!"] and others[0].result(20)[0] == ["good!"]
         with pytest.raises(InputError):
             others[1].result(20)
-        with pytest.raises(CancelledError):
+        with pytest.raises(Cancelled):
             others[2].result(20)
     assert sorted(inner.rounds[1]) == ["bad", "good"] and ["gone"] not in inner.rounds
+    reader.close()
+
+
+def test_who_is_given_up_waits_no_longer_and_is_read_no_further():
+    inner, terms = Reader(), Terms()
+    reader = SharedReader(inner)
+    asking = reader.for_request(terms)
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(asking.predict, ["a"] * (3 * PORTION))
+        assert inner.began.wait(20) and asking.queued is None
+        late = reader.for_request(Terms(deadline=time.monotonic() + 0.2))
+        with pytest.raises(Expired):
+            late.predict(["late"])
+        terms.give_up()
+        with pytest.raises(Cancelled):
+            job.result(20)
+        inner.may.set()
+        assert reader.call(lambda: [len(one) for one in inner.rounds]) == [PORTION]
+        inner.rounds.clear()
+        whole = reader.for_request(Terms())
+        assert whole.predict(["b"] * (2 * PORTION + 1)) == ["b!"] * (2 * PORTION + 1) and whole.queued < 20
+        assert [len(one) for one in inner.rounds] == [PORTION, PORTION, 1]
     reader.close()

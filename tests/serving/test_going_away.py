@@ -78,6 +78,19 @@ def test_a_busy_server_says_so_and_is_not_kept_from_the_health_checks(opened, ba
         assert 'request_queue_time_seconds_count{route="/v1/completions"} 1.0' in figures
 
 
+@pytest.mark.parametrize("kind", ["greedy", "choices"])
+def test_extractions_that_waited_are_measured_once_each(opened, bank, kind):
+    with served(bank, opened, decoding={"kind": kind}) as (_, address):
+        for body in (
+            {"note": "fever", "tasks": ["flag"], "questions": {"flag": {"question": "Low?", "options": ["a", "b"]}}},
+            {"note": "fever " * 400, "tasks": ["meds", "sum"]},
+            {"note": " ", "tasks": ["meds"]},  # nothing is asked
+        ):
+            assert httpx.post(f"{address}/v1/extract", json=body, timeout=20).status_code == 200
+        figures = httpx.get(f"{address}/metrics").text
+        assert 'request_queue_time_seconds_count{route="/v1/extract"} 2.0' in figures
+
+
 def test_a_server_that_stops_finishes_what_runs(opened, bank):
     with served(bank, opened, answer_tokens=40, limits={"tokens": 200}) as (server, address):
         found = []

@@ -65,6 +65,7 @@ def serve(
     import logging
 
     from clinprompt.cli.options import overrides
+    from clinprompt.serving.process import end
     from clinprompt.serving.process import serve as run
     from clinprompt.serving.server import open_server
     from clinprompt.serving.settings import ServeSettings
@@ -94,5 +95,6 @@ def serve(
         console.line(f"{len(snapshot.promoted)} prompts at {address}; Ctrl-C ends it")
         console.result({"address": address, "prompts": sorted(snapshot.promoted), "faults": dict(snapshot.faults)})
 
-    run(server, told=told)
-    console.line("all requests are finished")
+    given_up = run(server, told=told)
+    console.line(f"requests given up: {given_up}" if given_up else "all requests are finished")
+    end()

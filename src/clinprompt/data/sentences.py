@@ -103,7 +103,8 @@ def _ends(text: str, low: int, stop: int, begin: int, *, line: int) -> bool:
         return word.lower() in ("no.", "nos.") and not after.isdigit()
     if word.lower() in DOSES:
         return not (after.isdigit() or _CAPITALS.match(next_word))
-    at_line = not text[line : stop - len(word)].strip() and low <= line
+    # Only when the line began near by: of a note in one line the stretch would be longer at every stop.
+    at_line = low <= line and not text[line : stop - len(word)].strip()
     if at_line and _NUMBER_OF_LIST.fullmatch(word):
         return False
     if len(word) == 2 and word[0].isupper():

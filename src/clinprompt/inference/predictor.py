@@ -49,7 +49,8 @@ class Predictor:
 
     With ``choices`` a task with a closed list of answers gets the likeliest of them instead of a written text. With
     ``grammars`` an answer is written within its codec's form: words of the note, labels of the task, in the form that
-    is read. Either way the same codec reads the answer and checks it against the note.
+    is read. Either way the same codec reads the answer and checks it against the note. ``check`` is called before each
+    question is put into tokens, and what it raises ends the work, of which long notes need much before any answer.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class Predictor:
         choices: bool = False,
         grammars: Grammars | None = None,
         engine: Engine | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        self.backbone, self.template = backbone, template
+        self.backbone, self.template, self.check = backbone, template, check
         self.choices, self.grammars = choices, grammars
         self.joint = grammars.joint(backbone, template.joint) if grammars else template.joint
         self.generation = generation or Generation()
@@ -142,6 +144,7 @@ class Predictor:
         return Request(row, question.vectors, question.placement, constraint, question.prompt_name)
 
     def _encode(self, question: Question) -> Row:
+        self.check()
         pair = formulate(question.example, question.task, self.template, with_answer=False, shown=question.shown)
         length = 0 if question.vectors is None else question.vectors.shape[0]
         return self.backbone.encode(pair, name=question.example.id, reserve=length + self.generation.tokens)

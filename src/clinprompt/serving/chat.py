@@ -20,7 +20,7 @@ from clinprompt.serving.refused import Refused
 from clinprompt.serving.sampling import Sampling, TokenUsage, finish, usage
 from clinprompt.serving.server import Server
 from clinprompt.serving.streaming import streamed
-from clinprompt.serving.work import unless_gone
+from clinprompt.serving.work import unless_given_up
 from clinprompt.serving.writing import AnswerWriting, Step, Token, begin
 
 CHAT = "/v1/chat/completions"
@@ -179,11 +179,11 @@ def chat_routes(server: Server) -> APIRouter:
         server.admit(request, caller, [note], body.inputs)
         [served] = await server.wanted(request, caller, [body.model])
         chances = (body.top_logprobs or 0) if body.logprobs else None
-        writing = await begin(server, served, note, body.inputs, generation, chances=chances)
+        writing = await begin(server, request, served, note, body.inputs, generation, chances=chances)
         made = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.reference}
         if body.streams:
             return _stream(server, request, body, writing, made, served.name)
-        text, tokens, raw = await unless_gone(request, asyncio.ensure_future(writing.whole()))
+        text, tokens, raw = await unless_given_up(server, request, asyncio.ensure_future(writing.whole()))
         server.metrics.queued(CHAT, seconds=writing.queued)
         server.metrics.tokens(served.name, read=writing.read, written=raw.tokens)
         choice = ChatChoice(

@@ -19,7 +19,7 @@ from clinprompt.serving.refused import Refused
 from clinprompt.serving.sampling import One, Sampling, TokenUsage, finish, usage
 from clinprompt.serving.server import Server
 from clinprompt.serving.streaming import streamed
-from clinprompt.serving.work import unless_gone
+from clinprompt.serving.work import unless_given_up
 from clinprompt.serving.writing import Step, Token, begin
 
 COMPLETIONS = "/v1/completions"
@@ -93,11 +93,13 @@ def completion_routes(server: Server) -> APIRouter:
         writings = []
         try:
             for note in notes:
-                writings.append(await begin(server, served, note, body.inputs, generation, chances=body.logprobs))
+                writings.append(
+                    await begin(server, request, served, note, body.inputs, generation, chances=body.logprobs)
+                )
             made = {"id": f"cmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": served.reference}
             if body.streams:
                 return _stream(server, request, body, writings[0], made, served.name)
-            answers = await unless_gone(request, asyncio.gather(*(one.whole() for one in writings)))
+            answers = await unless_given_up(server, request, asyncio.gather(*(one.whole() for one in writings)))
         except BaseException:
             for one in writings:
                 one.ticket.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 from typing import Any
@@ -28,6 +29,8 @@ class Discreet:
 
         try:
             await self.app(scope, receive, told)
+        except asyncio.CancelledError:
+            return  # an answer that had begun when the server stopped; raised, all of the stack is written down
         except Exception as fault:
             places = [f"{one.filename}:{one.lineno} {one.name}" for one in traceback.extract_tb(fault.__traceback__)]
             log.error("fault of the server: %s at %s", type(fault).__name__, "; ".join(reversed(places[-6:])))

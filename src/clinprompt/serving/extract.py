@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from clinprompt.serving.bearer import AnyCaller
-from clinprompt.serving.extraction import Asked, check_asked, extract
+from clinprompt.serving.extraction import EXTRACT, Asked, check_asked, extract
 from clinprompt.serving.faults import refusals
 from clinprompt.serving.findings import Extraction, ExtractRequest
 from clinprompt.serving.refused import Refused
@@ -19,7 +19,7 @@ def extract_routes(server: Server) -> APIRouter:
     router = APIRouter(tags=["extraction"])
     limits = server.settings.limits
 
-    @router.post("/v1/extract", responses=refusals(403, 404, 422), summary="Find tasks in notes")
+    @router.post(EXTRACT, responses=refusals(403, 404, 422), summary="Find tasks in notes")
     async def extract_notes(body: ExtractRequest, caller: AnyCaller, request: Request) -> Extraction:
         """Every task in every note, with exact places, scores and provenance."""
         notes = body.given
@@ -29,7 +29,7 @@ def extract_routes(server: Server) -> APIRouter:
         found = await server.wanted(request, caller, body.tasks)
         asked = [Asked(one, served, body.questions.get(one, {})) for one, served in zip(body.tasks, found, strict=True)]
         check_asked(asked)
-        result = await worked(server, request, lambda cancelled: extract(server, notes, asked, cancelled=cancelled))
+        result = await worked(server, request, lambda terms: extract(server, notes, asked, terms=terms))
         visit = visit_of(request)
         tasks = [task for note in result.results for task in note.tasks]
         visit.spans, visit.relations = sum(len(t.spans) for t in tasks), sum(len(t.relations) for t in tasks)

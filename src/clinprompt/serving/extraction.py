@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import Event
 
 from clinprompt import __version__
 from clinprompt.data.mentions import span_number
+from clinprompt.inference.engines.session import Session
+from clinprompt.inference.engines.ticket import Terms
 from clinprompt.inference.long_notes import LongNotes, Plan
 from clinprompt.inference.predictor import Predictor
 from clinprompt.schema.document import Document, Span
@@ -32,12 +32,15 @@ from clinprompt.serving.findings import (
 )
 from clinprompt.serving.metered import Metered
 from clinprompt.serving.refused import Refused
+from clinprompt.serving.relay import RelaySession
 from clinprompt.serving.served import Served
 from clinprompt.serving.server import Server
 from clinprompt.serving.shared_reader import RequestReader
 from clinprompt.stages.adapted import answering
 from clinprompt.stages.mention_answers import mention_questions
 from clinprompt.stages.reading import planned_as_trained, reader
+
+EXTRACT = "/v1/extract"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +64,26 @@ def check_asked(asked: Sequence[Asked]) -> None:
             )  # fmt: skip
 
 
-def extract(server: Server, notes: Sequence[Note], asked: Sequence[Asked], *, cancelled: Event) -> Extraction:
+def extract(server: Server, notes: Sequence[Note], asked: Sequence[Asked], *, terms: Terms) -> Extraction:
     """What the tasks find in the notes; waits for the engine.
 
-    Raises :class:`InputError` for a note without room, and what the engine raises for a request that is given up.
+    Raises :class:`InputError` for a note without room, and :class:`Expired` or :class:`Cancelled` as soon as the terms
+    are broken, also while windows are made.
     """
-    return _Extracting(server, cancelled).run(notes, asked)
+    return _Extracting(server, terms).run(notes, asked)
 
 
 class _Extracting:
     """One request: its engine, its count of tokens, and one reader of notes for each template."""
 
-    def __init__(self, server: Server, cancelled: Event) -> None:
-        self.server, self.settings, self.cancelled = server, server.settings, cancelled
+    def __init__(self, server: Server, terms: Terms) -> None:
+        self.server, self.settings, self.terms = server, server.settings, terms
         self.meter: Metered | None = None
+        self.askers: list[Session | RelaySession | RequestReader] = []
         if server.engine is not None:
-            until = time.monotonic() + self.settings.limits.seconds
-            self.meter = Metered(server.engine.session(deadline=until, cancelled=cancelled))
+            session = server.engine.session(deadline=terms.deadline, cancelled=terms.cancelled)
+            self.meter = Metered(session)
+            self.askers.append(session)
         self.readers: dict[str, LongNotes] = {}
         self.read: Counter[str] = Counter()
 
@@ -85,6 +91,7 @@ class _Extracting:
         plans: dict[tuple[int, int], Plan] = {}
         for i, note in enumerate(notes):
             for j, one in enumerate(asked):
+                self.terms.check()
                 if note.text.strip() and not one.served.task.about:
                     plans[i, j] = self._plan(note, one)
         found: dict[tuple[int, int], Prediction] = {}
@@ -111,6 +118,8 @@ class _Extracting:
         written = self.meter.written if self.meter else Counter[str]()
         for prompt in read | written:
             self.server.metrics.tokens(prompt, read=read[prompt], written=written[prompt])
+        for seconds in [one.queued for one in self.askers if one.queued is not None][:1]:
+            self.server.metrics.queued(EXTRACT, seconds=seconds)
         return Extraction(
             results=results, usage=Usage(prompt_tokens=read.total(), completion_tokens=written.total())
         )  # fmt: skip
@@ -120,10 +129,14 @@ class _Extracting:
         if template not in self.readers:
             predictor: Predictor | RequestReader
             if self.server.reader is not None:
-                predictor = self.server.reader.for_request(self.cancelled)
+                predictor = self.server.reader.for_request(self.terms)
+                self.askers.append(predictor)
             else:
                 predictor = served.opened.predictor(
-                    self.settings.decoding, tokens=self.settings.answer_tokens, engine=self.meter
+                    self.settings.decoding,
+                    tokens=self.settings.answer_tokens,
+                    engine=self.meter,
+                    check=self.terms.check,
                 )
             self.readers[template] = reader(predictor, self.settings.long_notes)
         return self.readers[template]
@@ -138,8 +151,9 @@ class _Extracting:
             notes, question, self.settings.long_notes, window=self.settings.window, extent=served.prompt.card.extent
         )
         if self.meter is None:  # a reader's tokens: the windows' text
-            texts = (note.text[slice(*place)] for place in plan.places)
-            self.read[served.reference] += sum(len(notes.predictor.backbone.tokens(Piece(text))) for text in texts)
+            for place in plan.places:
+                self.terms.check()
+                self.read[served.reference] += len(notes.predictor.backbone.tokens(Piece(note.text[slice(*place)])))
         return plan
 
     def _about(self, note: Note, one: Asked, tasks: Sequence[TaskFindings]) -> TaskFindings:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -17,13 +20,19 @@ from clinprompt.errors import InputError
 from clinprompt.serving.app import create_app
 from clinprompt.serving.server import Server
 
+WRITTEN = 5.0
+"""Seconds for the last lines of the audit log, when a disk is slow."""
 
-def serve(server: Server, *, told: Callable[[str], None] = lambda address: None) -> None:
+PATIENCE = 1.0
+"""Seconds for threads of requests that were given up."""
+
+
+def serve(server: Server, *, told: Callable[[str], None] = lambda address: None) -> int:
     """Answer requests until a signal comes; ``told`` hears the address once the server listens.
 
-    On the first signal `/readyz` says 503 and no new work is taken; what runs has ``limits.drain`` seconds; then the
-    process goes on behind this call. A second signal ends the waiting. Raises :class:`InputError` for an address that
-    cannot be listened at.
+    On the first signal `/readyz` says 503 and no new work is taken; what runs has ``limits.drain`` seconds, and is
+    answered with 503 then; the process goes on behind this call with the number of those that were given up. A second
+    signal ends the waiting. Raises :class:`InputError` for an address that cannot be listened at.
     """
     settings = server.settings
     try:
@@ -37,9 +46,25 @@ def serve(server: Server, *, told: Callable[[str], None] = lambda address: None)
     host, port = listener.getsockname()[:2]
     named = f"[{host}]" if ":" in host else host
     try:
-        Draining(server, told=lambda: told(f"http://{named}:{port}")).run(sockets=[listener])
+        process = Draining(server, told=lambda: told(f"http://{named}:{port}"))
+        process.run(sockets=[listener])
+        return process.given_up
     finally:
         server.close()
+
+
+def end() -> None:
+    """End the process at once, as a success, where a thread is at something that cannot be broken off, such as putting
+    a long note into tokens: Python waits for all of them, and nobody waits for what they find.
+    """
+    until = time.monotonic() + PATIENCE
+    others = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    for one in others:
+        one.join(max(0.0, until - time.monotonic()))
+    if any(one.is_alive() for one in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -66,6 +91,7 @@ class Draining(uvicorn.Server):
         )  # fmt: skip
         super().__init__(config)
         self.serves, self.told = server, told
+        self.given_up = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, look at the bank from time to time, and tell that the server is there."""
@@ -79,9 +105,13 @@ class Draining(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Cancel what still runs, so that its clients hear of it, and close all connections."""
-        if self.serves.engine is not None and self.serves.traffic.running:
+        self.given_up = self.serves.traffic.running
+        self.serves.traffic.stop()
+        if self.serves.engine is not None and self.given_up:
             await asyncio.to_thread(self.serves.engine.close)
         await super().shutdown(sockets=sockets)
+        if left := set(self.server_state.tasks):  # cancelled by now; they have an answer to write down yet
+            await asyncio.wait(left, timeout=WRITTEN)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; at the second signal stop."""

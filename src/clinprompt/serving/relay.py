@@ -112,6 +112,7 @@ class RelaySession:
     relay: Relay
     deadline: float | None
     cancelled: threading.Event | None
+    queued: float = 0.0
 
     def answers(
         self,
@@ -134,8 +135,7 @@ class RelaySession:
 
         An engine that fails is no fault of the client; one that refuses the question has understood it.
         """
-        if (reason := self._terms().broken()) is not None:
-            raise reason
+        self._terms().check()
         try:
             return ask()
         except Refused as error:

@@ -183,7 +183,7 @@ def open_server(settings: ServeSettings, *, opened: Opened | None = None) -> Ser
         opened=opened,
         bank=bank,
         prompts=prompts,
-        traffic=Traffic(most=limits.requests),
+        traffic=Traffic(most=limits.requests, seconds=limits.seconds),
         pool=ThreadPoolExecutor(limits.requests, thread_name_prefix="request"),
         keys=keys,
         quotas=Quotas(),

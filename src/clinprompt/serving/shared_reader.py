@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from clinprompt.inference.engines.ticket import Terms
+from clinprompt.inference.engines.unanswered import Cancelled
 from clinprompt.inference.predictor import Question
 from clinprompt.inference.reading import ReadingPredictor
 from clinprompt.schema.prediction import Prediction
 
 Value = TypeVar("Value")
 
+PORTION = 64
+"""Questions of one request that are read at once: between two portions others have their turn, and it may be given up.
+"""
+
+LOOK = 0.1
+"""Seconds between two looks at whether an answer is still wanted."""
+
 
 @dataclass(slots=True)
 class _Job:
     questions: Sequence[Question]
-    cancelled: threading.Event
+    terms: Terms
     found: Future[list[Prediction]] = field(default_factory=Future)
+    began: float = field(default_factory=time.monotonic)
+    queued: float = 0.0
 
 
 class SharedReader:
@@ -34,9 +46,9 @@ class SharedReader:
         self._waiting: list[_Job] = []
         self._lock = threading.Lock()
 
-    def for_request(self, cancelled: threading.Event) -> RequestReader:
-        """The reader for one request, which is given up when ``cancelled`` is set."""
-        return RequestReader(self, cancelled)
+    def for_request(self, terms: Terms) -> RequestReader:
+        """The reader for one request, which is given up when its terms are broken."""
+        return RequestReader(self, terms)
 
     def call(self, run: Callable[[], Value]) -> Value:
         """Run a function where the backbone may be used."""
@@ -47,16 +59,24 @@ class SharedReader:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for job in waiting:
-            job.found.set_exception(CancelledError())
+            job.found.set_exception(Cancelled("the reader was closed"))
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def read(self, questions: Sequence[Question], cancelled: threading.Event) -> list[Prediction]:
-        """Answers to the questions, read together with those of other threads; waits for them."""
-        job = _Job(questions, cancelled)
+    def read(self, questions: Sequence[Question], terms: Terms) -> tuple[list[Prediction], float]:
+        """Answers to the questions, read together with those of other threads, and the seconds they waited their turn.
+
+        Waits for them; raises :class:`Expired` and :class:`Cancelled` when the terms are broken before.
+        """
+        job = _Job(questions, terms)
         with self._lock:
             self._waiting.append(job)
-        self._thread.submit(self._round)
-        return job.found.result()
+        try:
+            self._thread.submit(self._round)
+        except RuntimeError:
+            raise Cancelled("the reader was closed") from None
+        while not wait([job.found], timeout=LOOK).done:
+            terms.check()
+        return job.found.result(), job.queued
 
     def _round(self) -> None:
         """Read everything that waits; of several calls the first does the work of all."""
@@ -64,8 +84,9 @@ class SharedReader:
             waiting, self._waiting = self._waiting, []
         jobs = []
         for job in waiting:
-            if job.cancelled.is_set():
-                job.found.set_exception(CancelledError())
+            job.queued = time.monotonic() - job.began
+            if (reason := job.terms.broken()) is not None:
+                job.found.set_exception(reason)
             else:
                 jobs.append(job)
         if not jobs:
@@ -90,12 +111,16 @@ class SharedReader:
                 job.found.set_exception(own)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestReader:
-    """What :class:`~clinprompt.inference.long_notes.LongNotes` asks for one request."""
+    """What :class:`~clinprompt.inference.long_notes.LongNotes` asks for one request.
+
+    ``queued`` are the seconds that its first question waited for its turn.
+    """
 
     shared: SharedReader
-    cancelled: threading.Event
+    terms: Terms
+    queued: float | None = None
 
     @property
     def backbone(self):
@@ -106,14 +131,17 @@ class RequestReader:
         self, questions: Sequence[Question], *, watch: Callable[[int], None] = lambda rows: None
     ) -> list[Prediction]:
         """Predictions in the order of the questions."""
-        if not questions:
-            return []
-        found = self.shared.read(questions, self.cancelled)
-        watch(len(questions))
+        found: list[Prediction] = []
+        for at in range(0, len(questions), PORTION):
+            some, queued = self.shared.read(questions[at : at + PORTION], self.terms)
+            self.queued = queued if self.queued is None else self.queued
+            found += some
+            watch(len(some))
         return found
 
     def fits(self, question: Question) -> bool:
         """Whether there is room for the question."""
+        self.terms.check()
         return self.shared.predictor.fits(question)
 
     def possible(self, question: Question) -> None:

@@ -8,9 +8,10 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from clinprompt.inference.engines.unanswered import Cancelled
 from clinprompt.serving.audit import AuditLog, Event
 from clinprompt.serving.audit_line import AuditRecord
-from clinprompt.serving.faults import response
+from clinprompt.serving.faults import response, unanswered
 from clinprompt.serving.metrics import OTHER, Metrics
 from clinprompt.serving.refused import Refused
 from clinprompt.serving.traffic import WORK
@@ -68,10 +69,10 @@ class Ledger:
         visit = Visit()
         scope.setdefault("state", {})["visit"] = visit
         audited = self.audit is not None and scope["path"].startswith(WORK)
-        replaced = False
+        began = replaced = False
 
         async def told(message: Any) -> None:
-            nonlocal replaced
+            nonlocal began, replaced
             if replaced:
                 return
             if message["type"] == "http.response.start":
@@ -82,12 +83,19 @@ class Ledger:
                     try:
                         await self._write(visit, "begun" if visit.streams else "request")
                     except Refused as refused:
-                        replaced, visit.status = True, refused.status
+                        began = replaced = True
+                        visit.status = refused.status
                         return await response(refused)(scope, receive, send)
+                began = True
             await send(message)
 
         try:
             await self.app(scope, receive, told)
+        except asyncio.CancelledError:  # the server stops
+            if began:
+                raise
+            visit.streams = False
+            await response(unanswered(Cancelled("the server stops")))(scope, receive, told)
         finally:
             if audited and visit.streams and not replaced:
                 await self._end(visit)

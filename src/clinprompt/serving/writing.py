@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fastapi import Request as Asking
+
 from clinprompt.backbones.protocol import Generation, RawAnswer
 from clinprompt.inference.engines.local import Request
-from clinprompt.inference.engines.ticket import Ticket, Written
+from clinprompt.inference.engines.ticket import Terms, Ticket, Written
+from clinprompt.inference.engines.unanswered import Cancelled
 from clinprompt.inference.predictor import Predictor
 from clinprompt.serving.asked import example_of
 from clinprompt.serving.metered import question_tokens
@@ -18,6 +20,8 @@ from clinprompt.serving.refused import Refused
 from clinprompt.serving.relay import Relay, RelayTicket
 from clinprompt.serving.served import Served
 from clinprompt.serving.server import Server
+from clinprompt.serving.traffic import terms_of
+from clinprompt.serving.work import worked
 from clinprompt.stages.adapted import answering
 
 
@@ -69,6 +73,8 @@ class AnswerWriting:
                         yield Step(text, None)
                 else:
                     yield Step(text, self._token(written, written.token))
+            if self.answer.cancelled():  # it waited still when the engine was closed
+                raise Cancelled("the engine was closed")
             await self.answer
         finally:
             self.ticket.cancel()
@@ -100,6 +106,7 @@ class AnswerWriting:
 
 async def begin(
     server: Server,
+    asking: Asking,
     served: Served,
     note: str,
     inputs: Mapping[str, str | Sequence[str]],
@@ -107,11 +114,11 @@ async def begin(
     *,
     chances: int | None,
 ) -> AnswerWriting:
-    """Line an answer up in the engine, from the event loop; it is given up after the time of a request.
+    """Line an answer up in the engine, from the event loop; it is given up after the time of the request ``asking``.
 
     ``chances`` asks for log-probabilities, with so many of the likeliest tokens. Raises :class:`Refused` for inputs
-    that do not belong to the task and for what the engine cannot do, :class:`InputError` for a note without room, and
-    what the engine raises when it takes nothing more.
+    that do not belong to the task and for what the engine cannot do, :class:`InputError` for a note without room, what
+    :func:`worked` raises, and what the engine raises when it takes nothing more.
     """
     engine = server.engine
     if engine is None:
@@ -121,8 +128,10 @@ async def begin(
         raise Refused(400, "invalid_parameter", "logprobs: the engine behind this server tells none", param="logprobs")
     decoding = server.settings.decoding
 
-    def prepared() -> tuple[Predictor, Request]:
-        predictor = served.opened.predictor(decoding, tokens=generation.tokens, engine=engine.session())
+    def prepared(terms: Terms) -> tuple[Predictor, Request]:
+        predictor = served.opened.predictor(
+            decoding, tokens=generation.tokens, engine=engine.session(), check=terms.check
+        )
         example = example_of(served, "note", note, inputs, param="inputs")
         question = answering(served.prompt).question(
             example, served.task, served.opened.template, name=served.reference
@@ -130,11 +139,11 @@ async def begin(
         return predictor, predictor.request(question)
 
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
-    predictor, request = await loop.run_in_executor(server.pool, prepared)  # a long note takes its time
+    predictor, request = await worked(server, asking, prepared)  # a long note takes its time
     ticket = engine.submit(
         request,
         replace(generation, stop=(*decoding.stop, *generation.stop)),
-        deadline=time.monotonic() + server.settings.limits.seconds,
+        deadline=terms_of(asking).deadline,
         chances=chances or 0,
         heard=lambda written: loop.call_soon_threadsafe(queue.put_nowait, written),
     )

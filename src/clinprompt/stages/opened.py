@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -51,10 +51,13 @@ class Opened:
             hidden=self.backbone.hidden_size,
         )
 
-    def predictor(self, decoding: DecodingSettings, *, tokens: int, engine: Engine | None = None) -> Predictor:
+    def predictor(
+        self, decoding: DecodingSettings, *, tokens: int, engine: Engine | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Predictor:  # fmt: skip
         """A predictor for the weights as they are now, by an engine of its own or by ``engine``.
 
-        It is constrained where the settings and the backbone allow it.
+        It is constrained where the settings and the backbone allow it. ``check`` may end its work by raising.
         """
         beams = decoding.beams if decoding.kind == "beams" else 1
         generation = Generation(tokens, beams, decoding.length_penalty, decoding.stop)
@@ -66,6 +69,7 @@ class Opened:
             choices=decoding.kind == "choices",
             grammars=grammars if isinstance(grammars, Grammars) else None,
             engine=engine,
+            check=check,
         )
 
     def check_decoding(self, decoding: DecodingSettings, *, tokens: bool = False) -> None:

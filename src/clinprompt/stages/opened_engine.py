@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -44,7 +44,10 @@ class OpenedEngine(Opened):
         """The backbone that the checkpoint was made from."""
         return self.checkpoint.identity
 
-    def predictor(self, decoding: DecodingSettings, *, tokens: int, engine: Engine | None = None) -> Predictor:
+    def predictor(
+        self, decoding: DecodingSettings, *, tokens: int, engine: Engine | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Predictor:  # fmt: skip
         """A predictor whose answers the engine writes; choices are written too where it gives no log-probabilities.
 
         Raises :class:`InputError` for beams.
@@ -58,6 +61,7 @@ class OpenedEngine(Opened):
             generation=Generation(tokens, stop=decoding.stop),
             choices=decoding.kind == "choices" and self.engine.scores,
             engine=engine or self.engine,
+            check=check,
         )
 
     def unconstrained(self, decoding: DecodingSettings) -> str:

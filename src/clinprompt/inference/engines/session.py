@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from threading import Event
@@ -21,12 +22,14 @@ T = TypeVar("T")
 class Session:
     """Answers requests through the live engine; see :class:`clinprompt.inference.engines.engine.Engine`.
 
-    All of it raises :class:`Expired` after ``deadline`` and :class:`Cancelled` once ``cancelled`` is set.
+    All of it raises :class:`Expired` after ``deadline`` and :class:`Cancelled` once ``cancelled`` is set. ``queued``:
+    seconds that the first of its requests waited for a place in the batch; ``None`` before one had it.
     """
 
     def __init__(self, engine: LiveEngine, *, deadline: float | None = None, cancelled: Event | None = None) -> None:
         self.engine, self.deadline, self.cancelled = engine, deadline, cancelled
         self.source = Source()
+        self.queued: float | None = None
 
     def answers(
         self,
@@ -49,6 +52,7 @@ class Session:
         def collect() -> None:
             i, ticket = pending[0]
             found[i] = ticket.result()
+            self.queued = ticket.queued if self.queued is None else self.queued
             pending.popleft()
             watch(1)
 
@@ -101,7 +105,13 @@ class Session:
             yield slice(first, len(requests))
 
     def _call(self, work: Callable[[], T]) -> T:
-        return self.engine.call(work, terms=self._terms())
+        began = time.monotonic()
+
+        def run() -> T:
+            self.queued = time.monotonic() - began if self.queued is None else self.queued
+            return work()
+
+        return self.engine.call(run, terms=self._terms())
 
     def _terms(self) -> Terms:
         return Terms(self.deadline, self.cancelled)

@@ -51,6 +51,17 @@ class Terms:
             return Expired("the answer was not finished in time")
         return None
 
+    def give_up(self) -> None:
+        """Let everybody know that it is not wanted any more."""
+        self.given_up = True
+        if self.cancelled is not None:
+            self.cancelled.set()
+
+    def check(self) -> None:
+        """Raise :class:`Cancelled` or :class:`Expired` when it is not wanted any more."""
+        if (reason := self.broken()) is not None:
+            raise reason
+
 
 class Ticket:
     """A submitted row.
