@@ -10,6 +10,7 @@ from threading import Event
 
 from clinprompt import __version__
 from clinprompt.data.mentions import span_number
+from clinprompt.inference.engines.ticket import Terms
 from clinprompt.inference.long_notes import LongNotes, Plan
 from clinprompt.inference.predictor import Predictor
 from clinprompt.schema.document import Document, Span
@@ -74,10 +75,10 @@ class _Extracting:
 
     def __init__(self, server: Server, cancelled: Event) -> None:
         self.server, self.settings, self.cancelled = server, server.settings, cancelled
+        self.until = time.monotonic() + self.settings.limits.seconds
         self.meter: Metered | None = None
         if server.engine is not None:
-            until = time.monotonic() + self.settings.limits.seconds
-            self.meter = Metered(server.engine.session(deadline=until, cancelled=cancelled))
+            self.meter = Metered(server.engine.session(deadline=self.until, cancelled=cancelled))
         self.readers: dict[str, LongNotes] = {}
         self.read: Counter[str] = Counter()
 
@@ -120,7 +121,7 @@ class _Extracting:
         if template not in self.readers:
             predictor: Predictor | RequestReader
             if self.server.reader is not None:
-                predictor = self.server.reader.for_request(self.cancelled)
+                predictor = self.server.reader.for_request(Terms(self.until, self.cancelled))
             else:
                 predictor = served.opened.predictor(
                     self.settings.decoding, tokens=self.settings.answer_tokens, engine=self.meter

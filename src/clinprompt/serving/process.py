@@ -79,8 +79,9 @@ class Draining(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Cancel what still runs, so that its clients hear of it, and close all connections."""
-        if self.serves.engine is not None and self.serves.traffic.running:
-            await asyncio.to_thread(self.serves.engine.close)
+        runs = self.serves.engine or self.serves.reader
+        if runs is not None and self.serves.traffic.running:
+            await asyncio.to_thread(runs.close)
         await super().shutdown(sockets=sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
