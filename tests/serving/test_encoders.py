@@ -138,6 +138,12 @@ class Reader:
         self.began = threading.Event()
         self.rounds = []
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ended):
+        self.may.set()
+
     def predict(self, questions, *, watch):
         self.began.set()
         self.may.wait(20)
@@ -152,7 +158,7 @@ class Reader:
 def test_a_fault_and_a_client_that_goes_concern_nobody_else():
     inner = Reader()
     reader, gone = SharedReader(inner), threading.Event()
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(4) as pool, inner:
         first = pool.submit(reader.read, [asked("first")], Terms())
         assert inner.began.wait(20)
         others = [pool.submit(reader.read, [asked(one)], Terms(cancelled=gone) if one == "gone" else Terms())
@@ -177,14 +183,14 @@ def test_a_short_request_does_not_wait_for_the_end_of_a_long_one(monkeypatch):
     monkeypatch.setattr(shared_reader, "PAUSE", 0.0)  # one question at a time
     inner = Reader()
     reader = SharedReader(inner, rows=2, waiting=3)
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool, inner:
         long = pool.submit(reader.read, [asked(f"long{n}") for n in range(4)], Terms())
         assert inner.began.wait(20)
         assert reader.waiting == 2  # of three: a request has two at most in the line
         short = pool.submit(reader.read, [asked("short")], Terms())
         wait_until(lambda: reader.waiting == 3)
         with pytest.raises(Full):
-            reader.read([asked("late")], Terms())
+            reader.read([asked("late")], Terms(time.monotonic() + 5))
         time.sleep(0.05)
         inner.may.set()
         assert long.result(20)[0] == [f"long{n}!" for n in range(4)]
@@ -197,7 +203,7 @@ def test_a_short_request_does_not_wait_for_the_end_of_a_long_one(monkeypatch):
 def test_a_reader_that_is_closed_says_so_and_reads_no_further():
     inner = Reader()
     reader = SharedReader(inner)
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool, inner:
         begun = pool.submit(reader.read, [asked("begun")], Terms())
         assert inner.began.wait(20)
         waits = [pool.submit(reader.read, [asked("waits")], Terms()), pool.submit(reader.call, lambda: None)]
@@ -206,7 +212,6 @@ def test_a_reader_that_is_closed_says_so_and_reads_no_further():
         for one in (begun, *waits):
             with pytest.raises(Closed):
                 one.result(20)
-        inner.may.set()
     for late in (lambda: reader.read([asked("late")], Terms()), lambda: reader.call(lambda: None)):
         with pytest.raises(Closed):
             late()
