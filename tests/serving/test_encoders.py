@@ -1,8 +1,12 @@
 """Encoders behind the same route: what many clients ask is read together, and each gets what it would get alone."""
 
+import os
+import re
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import httpx
@@ -13,14 +17,16 @@ from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
 from clinprompt.inference.engines.ticket import Terms
-from clinprompt.inference.engines.unanswered import Cancelled, Expired
+from clinprompt.inference.engines.unanswered import Cancelled, Closed, Full
 from clinprompt.inference.long_notes import LongNotes
+from clinprompt.inference.predictor import Question
 from clinprompt.inference.reading import ReadingPredictor
 from clinprompt.inference.reference import reference
 from clinprompt.prompts.card import PromptCard
 from clinprompt.prompts.prompt_file import SoftPrompt, save_prompt
 from clinprompt.schema.example import Answer, Example
-from clinprompt.serving.shared_reader import PORTION, SharedReader
+from clinprompt.serving import shared_reader
+from clinprompt.serving.shared_reader import SharedReader
 from clinprompt.stages.adapted import answering
 from clinprompt.stages.banked import add_prompts, open_bank
 from clinprompt.stages.configs import BackboneSettings, LongNoteSettings
@@ -28,7 +34,8 @@ from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.reading import planned_as_trained
 from clinprompt.tasks.catalog import load_task
 from tests.made_prompts import random_vectors
-from tests.made_servers import served
+from tests.made_servers import connected, served, serving, wait_until
+from tests.zygote import ended, zygote
 
 NOTES = [f"Took drug{n} {n} mg daily.\nDenies chest pain." for n in range(4)]
 
@@ -117,6 +124,10 @@ def test_an_encoder_writes_no_text(server):
         assert {one.id for one in client.models.list()} == {"meds", "doses"}
 
 
+def asked(name):
+    return Question(Example(name, {"note": name}, Answer(), "note"), load_task("medications"))
+
+
 class Reader:
     """Stands in for a predictor; holds its first round until it may go on."""
 
@@ -127,53 +138,138 @@ class Reader:
         self.began = threading.Event()
         self.rounds = []
 
-    def predict(self, questions):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *ended):
+        self.may.set()
+
+    def predict(self, questions, *, watch):
         self.began.set()
         self.may.wait(20)
-        self.rounds.append(list(questions))
-        if "bad" in questions:
+        watch(0)
+        names = [one.example.id for one in questions]
+        self.rounds.append(names)
+        if "bad" in names:
             raise InputError("this one does not fit")
-        return [f"{one}!" for one in questions]
+        return [f"{one}!" for one in names]
 
 
 def test_a_fault_and_a_client_that_goes_concern_nobody_else():
     inner = Reader()
-    reader, gone = SharedReader(inner), Terms()
-    with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(reader.read, ["first"], Terms())
+    reader, gone = SharedReader(inner), threading.Event()
+    with ThreadPoolExecutor(4) as pool, inner:
+        first = pool.submit(reader.read, [asked("first")], Terms())
         assert inner.began.wait(20)
-        others = [pool.submit(reader.read, [one], gone if one == "gone" else Terms())
+        others = [pool.submit(reader.read, [asked(one)], Terms(cancelled=gone) if one == "gone" else Terms())
                   for one in ("good", "bad", "gone")]  # fmt: skip
-        while len(reader._waiting) < 3:
-            pass
-        gone.give_up()
+        wait_until(lambda: reader.waiting == 3)
+        assert reader.running == 1
+        gone.set()
+        with pytest.raises(Cancelled):
+            others[2].result(20)
+        with pytest.raises(Cancelled):  # no windows are made for it either
+            reader.for_request(Terms(cancelled=gone)).fits(asked("gone"))
+        assert reader.waiting == 2
         inner.may.set()
         assert first.result(20)[0] == ["first!"] and others[0].result(20)[0] == ["good!"]
         with pytest.raises(InputError):
             others[1].result(20)
-        with pytest.raises(Cancelled):
-            others[2].result(20)
     assert sorted(inner.rounds[1]) == ["bad", "good"] and ["gone"] not in inner.rounds
     reader.close()
 
 
-def test_who_is_given_up_waits_no_longer_and_is_read_no_further():
-    inner, terms = Reader(), Terms()
-    reader = SharedReader(inner)
-    asking = reader.for_request(terms)
-    with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(asking.predict, ["a"] * (3 * PORTION))
-        assert inner.began.wait(20) and asking.queued is None
-        late = reader.for_request(Terms(deadline=time.monotonic() + 0.2))
-        with pytest.raises(Expired):
-            late.predict(["late"])
-        terms.give_up()
-        with pytest.raises(Cancelled):
-            job.result(20)
+def test_a_short_request_does_not_wait_for_the_end_of_a_long_one(monkeypatch):
+    monkeypatch.setattr(shared_reader, "PAUSE", 0.0)  # one question at a time
+    inner = Reader()
+    reader = SharedReader(inner, rows=2, waiting=3)
+    with ThreadPoolExecutor(3) as pool, inner:
+        long = pool.submit(reader.read, [asked(f"long{n}") for n in range(4)], Terms())
+        assert inner.began.wait(20)
+        assert reader.waiting == 2  # of three: a request has two at most in the line
+        short = pool.submit(reader.read, [asked("short")], Terms())
+        wait_until(lambda: reader.waiting == 3)
+        with pytest.raises(Full):
+            reader.read([asked("late")], Terms(time.monotonic() + 5))
+        time.sleep(0.05)
         inner.may.set()
-        assert reader.call(lambda: [len(one) for one in inner.rounds]) == [PORTION]
-        inner.rounds.clear()
-        whole = reader.for_request(Terms())
-        assert whole.predict(["b"] * (2 * PORTION + 1)) == ["b!"] * (2 * PORTION + 1) and whole.queued < 20
-        assert [len(one) for one in inner.rounds] == [PORTION, PORTION, 1]
+        assert long.result(20)[0] == [f"long{n}!" for n in range(4)]
+        found, queued = short.result(20)
+        assert found == ["short!"] and queued >= 0.05
+    assert inner.rounds.index(["short"]) < inner.rounds.index(["long2"])
     reader.close()
+
+
+def test_a_reader_that_is_closed_says_so_and_reads_no_further():
+    inner = Reader()
+    reader = SharedReader(inner)
+    with ThreadPoolExecutor(3) as pool, inner:
+        begun = pool.submit(reader.read, [asked("begun")], Terms())
+        assert inner.began.wait(20)
+        waits = [pool.submit(reader.read, [asked("waits")], Terms()), pool.submit(reader.call, lambda: None)]
+        wait_until(lambda: reader.waiting == 1 and reader._thread._work_queue.qsize() == 1)
+        reader.close()
+        for one in (begun, *waits):
+            with pytest.raises(Closed):
+                one.result(20)
+    for late in (lambda: reader.read([asked("late")], Terms()), lambda: reader.call(lambda: None)):
+        with pytest.raises(Closed):
+            late()
+    reader._thread.shutdown()
+    assert not inner.rounds  # what was begun was left where it was, since nobody waits for it
+
+
+LONG = {"notes": [{"id": str(n), "text": NOTES[0] * 4} for n in range(64)], "tasks": ["meds", "doses"]}
+"""A request that takes many seconds: scorers that have learned nothing find nearly all places."""
+
+
+@contextmanager
+def process(encoder, bank, path, *, seconds):
+    """A server process with room for one waiting question, and a client."""
+    limits = {"seconds": seconds, "drain": 0.5, "waiting": 1}
+    words = [word for name, value in limits.items() for word in ("--set", f"limits.{name}={value}")]
+    folder = encoder.backbone.model.name_or_path
+    worker, address = serving(path, "--bank", str(bank), "-b", folder, "--port", "0", *words)
+    with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+        yield worker, client
+    if not ended(worker.pid):
+        os.kill(worker.pid, signal.SIGTERM)
+    assert zygote().wait(worker) == 0
+
+
+def rows(client):
+    """How many questions are read, and how many wait, as the gauges say."""
+    told = client.get("/metrics").text
+    return tuple(int(float(re.search(rf"^clinprompt_num_requests_{what} (\S+)$", told, re.MULTILINE)[1]))
+                 for what in ("running", "waiting"))  # fmt: skip
+
+
+def test_who_goes_away_frees_the_place_and_a_busy_server_says_so(encoder, bank, tmp_path):
+    with process(encoder, bank, tmp_path / "server", seconds=300) as (worker, client):
+
+        def second():
+            with connected(str(client.base_url).rstrip("/"), "/v1/extract", LONG):
+                wait_until(lambda: min(rows(client)) > 0)
+                full = client.post("/v1/extract", json={"note": NOTES[0], "tasks": ["meds"]})
+                assert full.status_code == 503 and full.json()["error"]["code"] == "overloaded"
+            return wait_until(lambda: rows(client) == (0, 0))
+
+        # Another program may have the processor just then: once in three times must do.
+        assert any(second() < 1.0 for _ in range(3))
+        assert client.post("/v1/extract", json={"note": NOTES[0], "tasks": ["meds"]}).status_code == 200
+
+        found = []
+        thread = threading.Thread(target=lambda: found.append(client.post("/v1/extract", json=LONG)))
+        thread.start()
+        wait_until(lambda: min(rows(client)) > 0)
+        os.kill(worker.pid, signal.SIGTERM)
+        thread.join(20)  # long before it could be answered
+        assert found[0].status_code == 503 and found[0].json()["error"]["code"] == "stopping"
+
+
+def test_what_takes_too_long_is_given_up(encoder, bank, tmp_path):
+    with process(encoder, bank, tmp_path / "server", seconds=2) as (_, client):
+        late = client.post("/v1/extract", json=LONG)
+        assert late.status_code == 503 and late.json()["error"]["code"] == "timeout"
+        assert int(late.headers["retry-after"]) >= 1
+        wait_until(lambda: rows(client) == (0, 0))

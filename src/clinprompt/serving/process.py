@@ -107,8 +107,9 @@ class Draining(uvicorn.Server):
         """Cancel what still runs, so that its clients hear of it, and close all connections."""
         self.given_up = self.serves.traffic.running
         self.serves.traffic.stop()
-        if self.serves.engine is not None and self.given_up:
-            await asyncio.to_thread(self.serves.engine.close)
+        runs = self.serves.engine or self.serves.reader
+        if runs is not None and self.given_up:
+            await asyncio.to_thread(runs.close)
         await super().shutdown(sockets=sockets)
         if left := set(self.server_state.tasks):  # cancelled by now; they have an answer to write down yet
             await asyncio.wait(left, timeout=WRITTEN)

@@ -167,16 +167,17 @@ def open_server(settings: ServeSettings, *, opened: Opened | None = None) -> Ser
     if isinstance(opened, OpenedEngine):
         engine = Relay(opened.engine, rows=settings.engine.at_once, waiting=limits.waiting)
     elif isinstance(opened.backbone, EncoderBackbone):
-        reader = SharedReader(opened.predictor(settings.decoding, tokens=settings.answer_tokens))
+        predictor = opened.predictor(settings.decoding, tokens=settings.answer_tokens)
+        reader = SharedReader(predictor, rows=limits.rows, waiting=limits.waiting)
     else:
         engine = LiveEngine(opened.backbone, rows=limits.rows, tokens=limits.batch, waiting=limits.waiting)
-    call: Any = engine.call if engine is not None else reader.call if reader is not None else None
-    prompts = ServedPrompts(bank, opened, call=call)
+    runs: Any = engine or reader
+    prompts = ServedPrompts(bank, opened, call=runs.call)
     metrics = Metrics(
         routes=ROUTES,
         tasks=lambda: prompts.snapshot.promoted,
-        running=lambda: engine.running if engine else 0,
-        waiting=lambda: engine.waiting if engine else 0,
+        running=lambda: runs.running,
+        waiting=lambda: runs.waiting,
     )
     server = Server(
         settings=settings,
