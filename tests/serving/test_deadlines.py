@@ -60,7 +60,8 @@ def held(monkeypatch, bank, opened, kind, **limits):
         holding = Held(monkeypatch, after=0 if kind == "note" else ROWS)
         yield server, address, holding
         # The thread is still at work, and keeps the place of its request.
-        assert not holding.may.is_set() and server.traffic.running == 1
+        assert not holding.may.is_set()
+        wait_until(lambda: server.traffic.running == 1)
         refused = httpx.get(f"{address}/v1/models", trust_env=False)
         assert refused.status_code == 503 and refused.json()["error"]["code"] == "overloaded"
         holding.may.set()
