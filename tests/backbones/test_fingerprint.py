@@ -2,6 +2,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
+from clinprompt.backbones.loading import embedded_folder, embedded_metaprompt
+from clinprompt.prompts.prompt_file import read_card
 from tests.made_backbones import change_json, tiny_folder
 
 
@@ -46,3 +48,21 @@ def test_the_tokenizer_counts_apart_from_the_weights(folder):
     file.write_text(file.read_text().replace('"<note>"', '"<text>"'))
     assert tokenizer_fingerprint(folder) != words
     assert folder_fingerprint(folder) == weights
+
+
+def test_what_a_tokenizer_is_read_from_without_a_tokenizer_json_counts_and_else_not(folder):
+    whole = tokenizer_fingerprint(folder)
+    (folder / "spm.model").write_bytes(b"one")
+    assert tokenizer_fingerprint(folder) == whole
+    (folder / "tokenizer.json").unlink()
+    found = {tokenizer_fingerprint(folder)}
+    for name in ("spm.model", "sentencepiece.bpe.model", "spiece.model"):
+        (folder / name).write_bytes(b"two")
+        found.add(tokenizer_fingerprint(folder))
+    assert len(found) == 4
+
+
+def test_the_identity_that_shipped_prompts_are_made_for_is_that_of_the_embedded_backbone():
+    card = read_card(embedded_metaprompt())
+    assert tokenizer_fingerprint(embedded_folder()) == card.backbone.tokenizer
+    assert folder_fingerprint(embedded_folder()) == card.backbone.fingerprint

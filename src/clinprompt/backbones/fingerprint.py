@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 
 _CHUNK = 1 << 22
+_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
+# What else a tokenizer is read from where there is no tokenizer.json, which says it all where it is there.
+_OTHERWISE = ("spm.model", "sentencepiece.bpe.model", "sentencepiece.model", "spiece.model")
 # Settings of a configuration file that do not change what the network computes.
 _COSMETIC = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "use_cache", "architectures"}
 
@@ -28,7 +31,8 @@ def folder_fingerprint(folder: Path) -> str:
 def tokenizer_fingerprint(folder: Path) -> str:
     """Hash of the tokenizer's own files, 16 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=8)
-    for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt"):
+    others = () if (folder / "tokenizer.json").is_file() else _OTHERWISE
+    for name in (*_TOKENIZER, *others):
         path = folder / name
         if path.is_file():
             digest.update(name.encode())
