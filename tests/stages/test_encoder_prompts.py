@@ -1,5 +1,7 @@
 """Prompts of tiny random encoders: made from a metaprompt, checked when opened, refused where they do not belong."""
 
+import shutil
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -148,7 +150,8 @@ def test_what_an_encoder_cannot_do_is_refused(backbones, data, tmp_path):
 def test_what_belongs_to_trained_weights_predicts_nothing_alone(adapted, backbones, tmp_path):
     settings, opened = backbones["bert"]
     for name in ("hard-prompt", "lora"):
-        prompt = adapted("bert", name).outputs / "meds" / "full" / BESIDE
+        beside = adapted("bert", name).outputs / "meds" / "full" / BESIDE
+        prompt = Path(shutil.copy(beside, tmp_path / f"{name}.safetensors"))
         given = {"prompts": (prompt,), "notes": write_notes(tmp_path / "new", 1), "out": tmp_path / "out"}
         with pytest.raises(InputError, match="belongs to weights that were trained with it") as refused:
             predict(PredictSettings(backbone=settings, **given), opened=opened)
