@@ -65,14 +65,15 @@ def plan(
     """
     from clinprompt.study import effort
     from clinprompt.study.expansion import named
+    from clinprompt.study.finished import finished_before
     from clinprompt.study.plan import grid, missing_data, open_gaps, plan_lines, unequal
-    from clinprompt.study.running import Worker, finished
+    from clinprompt.study.running import Worker
 
     settings, parts, gangs, archive = _opened(study, sets, data_root, out)
     missing = missing_data(parts)
     if measure:
         effort.measure(gangs, Worker(runs, archive, console.progress, console.stage))
-    done = {one.key: finished(one, archive, runs) is not None for one in gangs}
+    done = {one.key: finished_before(one, archive, runs) is not None for one in gangs}
     times = effort.times(gangs, archive, effort.read_measured(archive.folder), done=done)
     answer = settings.score.answer_tokens
     memory = {
@@ -143,20 +144,24 @@ def run(
     """
     from clinprompt.study.archive import GAPS
     from clinprompt.study.expansion import shard_of
+    from clinprompt.study.finished import finished_before
     from clinprompt.study.plan import open_gaps, refuse_without_data
-    from clinprompt.study.running import Worker, finished, run_gangs
+    from clinprompt.study.running import Worker, run_gangs
     from clinprompt.study.search import tuned
 
-    _, _, gangs, archive = _opened(study, sets, data_root, out)
+    _, parts, gangs, archive = _opened(study, sets, data_root, out)
     number, of = _shard(shard)
     own = shard_of(gangs, number=number, of=of)
-    refuse_without_data([one for one in own if finished(one, archive, runs) is None])
+    refuse_without_data([one for one in own if finished_before(one, archive, runs) is None])
+    worker = Worker(runs, archive, console.progress, console.stage)
+    for part in parts:  # also those whose gangs all belong to others: the report reads their records
+        worker.basis(part)
     if executor is Executor.ray:
         from clinprompt.study.cluster import run_on_ray
 
         done, failed = run_on_ray(own, archive=archive, runs=runs, address=address, say=console.stage)
     else:
-        records, failed = run_gangs(own, Worker(runs, archive, console.progress, console.stage), tuned=tuned)
+        records, failed = run_gangs(own, worker, tuned=tuned)
         done = len(records)
     gaps = open_gaps(archive, own)
     _tell_gaps(gaps)

@@ -12,7 +12,7 @@ from clinprompt.stages.configs import BackboneSettings, PromptSettings
 from clinprompt.stages.identity import input_content, run_id
 from clinprompt.stages.methods import MethodSettings, Settings, from_metaprompt, from_sources, own_rates
 from clinprompt.study.gang import Gang, first_draw, gangs_of, shots_of
-from clinprompt.study.recipe import Recipe, Scoring, Sources
+from clinprompt.study.recipe import Recipe, Scoring, Sources, task_name
 from clinprompt.study.study_file import Partition, Search, Study
 from clinprompt.study.variants import counted, unnamed
 from clinprompt.tasks.catalog import load_task
@@ -172,7 +172,7 @@ def _cells(whole: Configuration, inputs: Mapping[str, Path], contents: Mapping[s
                 alone = {"targets": (target,), "across": across, "shots": (shots,), "draws": 1, "first_draw": draw}
                 config = whole.model_copy(update=alone)
                 key = run_id(stage="cell", version=VERSION, config=config, inputs=inputs, contents=contents)
-                yield PlannedCell(key, target, str(shots), draw)
+                yield PlannedCell(key, task_name(target), str(shots), draw)
 
 
 def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tuple[str, ...], length: int) -> Recipe:

@@ -112,8 +112,7 @@ def missing_data(parts: Sequence[Part]) -> list[tuple[tuple[str, ...], InputErro
     wanted: dict[tuple[str, Path | None], None] = {}
     for part in parts:
         recipe = part.recipe
-        others = [name for several in recipe.across.values() for name in several]
-        names = (*(recipe.sources.tasks if recipe.sources else ()), *recipe.targets, *others)
+        names = (*(recipe.sources.tasks if recipe.sources else ()), *recipe.targets, *recipe.others)
         wanted.update(dict.fromkeys((name, recipe.data_root) for name in names))
     for name, root in wanted:
         for fault in absent_of([name], data_root=root).values():

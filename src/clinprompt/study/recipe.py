@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,13 @@ from clinprompt.stages.methods import (
     from_metaprompt,
     from_teachers,
 )
+from clinprompt.tasks.catalog import load_task
+
+
+@cache
+def task_name(given: str) -> str:
+    """The name of a task that a recipe names by its place in the catalogue, its file or its prepared folder."""
+    return load_task(given).name
 
 
 def variant_of(method: MethodSettings) -> str:
@@ -90,7 +98,8 @@ class Scoring(Settings):
 class Recipe(Settings):
     """One whole job. ``methods`` are rows of the final table: a name and the method's settings.
 
-    Every seed of training sees the same few-shot draws, or with ``own_draws`` draws of its own: then runs differ in
+    Tasks are names of the catalogue, task files with ``data``, or folders that ``clinprompt data import`` wrote. Every
+    seed of training sees the same few-shot draws, or with ``own_draws`` draws of its own: then runs differ in
     both, and few runs show the spread of both.
 
     ``across`` names, for a target, other tasks with the same labels: what was trained on the target is scored on their
@@ -116,6 +125,11 @@ class Recipe(Settings):
     seeds: tuple[int, ...] = Field((1,), min_length=1)
     score: Scoring = Scoring()
     leakage: LeakageCheck = LeakageCheck()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The tasks of ``across`` that targets are scored on too, each once."""
+        return tuple(dict.fromkeys(name for several in self.across.values() for name in several))
 
     @field_validator("across")
     @classmethod
