@@ -46,7 +46,7 @@ def study(tmp_path, monkeypatch, clinprompt):
         options = [word for text in sets for word in ("--set", text)]
         ended = clinprompt("study", command, "study.yaml", "--out", "out", *options, "--json")
         assert ended.code == code, ended.err
-        return json.loads(ended.out) if code == 0 else " ".join(ended.err.split())
+        return json.loads(ended.out) if code in (0, 3) else " ".join(ended.err.split())
 
     return call
 
@@ -148,6 +148,20 @@ def test_a_folder_that_was_imported_is_a_target(study, tmp_path, clinprompt, tar
     }  # fmt: skip
     [record] = records(tmp_path).values()
     assert set(record["rests_on"]) == {"backbone", "target meds", "target lab-flag", "other my-meds"}
+
+
+def test_a_cell_with_too_many_shots_is_a_gap_of_its_own(study, tmp_path):
+    more = ("methods={shown: {kind: in-context}}", "shots=[1, 50]")
+    [gap] = study("run", *more, code=3)["gaps"]
+    assert (gap["target"], gap["shots"], gap["error"]) == ("my-meds", "50", "too few examples")
+    assert "50 shots cannot be drawn" in gap["reason"]
+    assert study("report", *more)["missing"] == 1 and ("my-meds", "shown", "2") in scores(tmp_path)
+
+
+def test_an_address_is_for_ray(clinprompt, tmp_path):
+    (tmp_path / "study.yaml").write_text(STUDY.replace("TARGET", "lab-flag"))
+    ended = clinprompt("study", "run", str(tmp_path / "study.yaml"), "--address", "localhost:6379")
+    assert ended.code == 2 and "Give --executor ray too" in " ".join(ended.err.split())
 
 
 def test_a_folder_without_a_task_is_told(study, tmp_path):

@@ -47,6 +47,16 @@ def seen_before(
     return found
 
 
+def sources_compared(leaks: Sequence[LeakLine]) -> list[str]:
+    """The sources that scored examples were looked for in, each once; those of a finished metaprompt are not here."""
+    return list(dict.fromkeys(leak.seen for leak in leaks if leak.role == "source"))
+
+
+def examples_seen(leaks: Sequence[LeakLine]) -> int:
+    """How many scored examples were seen anywhere, each once: in several places or parts of a study it is the same."""
+    return len({(leak.scored, example) for leak in leaks for example in leak.examples})
+
+
 def marked(
     lines: Sequence[Line], leaks: Sequence[LeakLine], *, learnt: Collection[str], names: Mapping[tuple[str, str], str]
 ) -> list[Line]:

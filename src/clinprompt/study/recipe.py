@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from clinprompt.maths.decomposition import Shift
 from clinprompt.registry import unknown_name
@@ -32,6 +33,27 @@ def task_name(given: str) -> str:
 def variant_of(method: MethodSettings) -> str:
     """The variant of the sources that a method starts from; empty for the metaprompt that they make by themselves."""
     return getattr(method, "metaprompt", "")
+
+
+def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values; raises ``ValueError`` for one that stands twice."""
+    if twice := [str(value) for value, count in Counter(values).items() if count > 1]:
+        raise ValueError(f"each stands once, and these stand more often: {', '.join(twice)}")
+    return values
+
+
+def _counts(shots: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    if wrong := [str(count) for count in shots if isinstance(count, int) and count < 0]:
+        raise ValueError(f"shots are 0, 1, 2 … or full, not {', '.join(wrong)}")
+    return each_once(shots)
+
+
+Shots = Annotated[tuple[int | Literal["full"], ...], Field(min_length=1), AfterValidator(_counts)]
+"""Numbers of training examples, each once; ``full`` is all."""
+Seeds = Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(each_once)]
+"""Seeds of training, each once."""
+Names = Annotated[tuple[str, ...], AfterValidator(each_once)]
+"""Tasks, each once."""
 
 
 class MetapromptTraining(Settings):
@@ -81,7 +103,7 @@ def check_variants(methods: Mapping[str, MethodSettings], sources: SourceTrainin
 class Sources(SourceTraining):
     """The source tasks of a metaprompt and how it is made of them."""
 
-    tasks: tuple[str, ...] = Field(min_length=1)
+    tasks: Names = Field(min_length=1)
 
 
 class Scoring(Settings):
@@ -114,15 +136,15 @@ class Recipe(Settings):
     prompt: PromptSettings = PromptSettings()
     sources: Sources | None = None
     metaprompt: Path | None = None
-    targets: tuple[str, ...] = Field(min_length=1)
+    targets: Names = Field(min_length=1)
     limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
     methods: dict[str, MethodSettings] = Field(default_factory=lambda: {"instruction": Instruction()}, min_length=1)
     across: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     compare: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
+    shots: Shots = ("full",)
     draws: int = Field(1, ge=1)
     own_draws: bool = False
-    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    seeds: Seeds = (1,)
     score: Scoring = Scoring()
     leakage: LeakageCheck = LeakageCheck()
 

@@ -154,9 +154,8 @@ class Worker:
             say=self.say,
         )
         for cell in found.lost:
-            self.archive.add_gap(
-                gap_of(planned, cell.failed, "diverged", target=cell.task, shots=cell.shots, draw=cell.draw)
-            )
+            why = "too few examples" if cell.undrawn else "diverged"
+            self.archive.add_gap(gap_of(planned, cell.failed, why, target=cell.task, shots=cell.shots, draw=cell.draw))
         record = self._gang_record(planned, recipe, found, opened, peak.bytes())
         part = basis(given.targets, given.sources, given.others, opened.backbone.fingerprint)
         record = replace(record, began=began, rests_on=of_gang(planned, part))

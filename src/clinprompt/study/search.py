@@ -84,7 +84,11 @@ def _trials(planned: PlannedGang, worker: Worker) -> list[dict[str, float | None
         opened = worker.opened(recipe.backbone)
         try:
             run = adapt(settings, runs=worker.runs, opened=opened, progress=worker.progress)
-            losses = [cell.dev_loss for cell in read_adapted(run.outputs) if cell.train_examples or cell.failed]
+            losses = [
+                cell.dev_loss
+                for cell in read_adapted(run.outputs)
+                if cell.train_examples or (cell.failed and not cell.undrawn)
+            ]
         except InputError:  # every cell diverged
             losses = [None]
         loss = statistics.fmean(known) if (known := [x for x in losses if x is not None]) == losses else math.inf
