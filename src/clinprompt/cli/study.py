@@ -81,7 +81,7 @@ def plan(
     missing = missing_data(parts)
     if measure:
         effort.measure(gangs, Worker(runs, archive, console.progress, console.stage))
-    done = {one.key: finished_before(one, archive, runs) is not None for one in gangs}
+    done = finished_before(gangs, archive, runs)
     times = effort.times(gangs, archive, effort.read_measured(archive.folder), done=done)
     answer = settings.score.answer_tokens
     memory = {
@@ -167,7 +167,8 @@ def run(
     _, parts, gangs, archive = _opened(study, sets, data_root, out)
     number, of = _shard(shard)
     own = shard_of(gangs, number=number, of=of)
-    refuse_without_data([one for one in own if finished_before(one, archive, runs) is None])
+    done_before = finished_before(own, archive, runs)
+    refuse_without_data([one for one in own if not done_before[one.key]])
     worker = Worker(runs, archive, console.progress, console.stage)
     for part in parts:  # also those whose gangs all belong to others: the report reads their records
         worker.basis(part)

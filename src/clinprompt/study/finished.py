@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from clinprompt.errors import InputError
@@ -25,10 +26,11 @@ def finished(planned: PlannedGang, archive: Archive, runs: Path, now: Basis) -> 
     return record if there and still_so(record, now, runs) else None
 
 
-def finished_before(planned: PlannedGang, archive: Archive, runs: Path) -> GangRecord | None:
-    """As :func:`finished`, by the data and the backbone as the part was last run with."""
-    part = archive.part(planned.part.slug)
-    return finished(planned, archive, runs, recorded_basis(part, runs) if part else {})
+def finished_before(gangs: Sequence[PlannedGang], archive: Archive, runs: Path) -> dict[str, bool]:
+    """By key whether a gang is :func:`finished`, by the data and the backbone that its part was last run with."""
+    parts = {slug: archive.part(slug) for slug in {one.part.slug for one in gangs}}
+    known = {slug: recorded_basis(part, runs) if part else {} for slug, part in parts.items()}
+    return {one.key: finished(one, archive, runs, known[one.part.slug]) is not None for one in gangs}
 
 
 def runs_of(record: GangRecord, runs: Path) -> GangRuns:

@@ -229,6 +229,8 @@ class Worker:
                 self.archive.write_part(part.slug, record)
 
     def _with_tasks(self, record: PartRecord, *roles: Mapping[str, Prepared]) -> PartRecord:
+        if set(record.sources) != set(roles[1]):  # teachers and metaprompts of other sources are not this part's
+            record = replace(record, metaprompt="", teach="", distill="", variants={}, seconds={})
         found = [{name: self.relative(item.path) for name, item in items.items()} for items in roles]
         return replace(record, **dict(zip(("targets", "sources", "others"), found, strict=True)))
 
