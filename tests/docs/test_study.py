@@ -41,6 +41,18 @@ def test_the_guide_is_true(repository, tmp_path, monkeypatch, clinprompt):  # no
     assert set(fields) == set(Study.model_fields) - {"name", "description", "data_root", "prompt", "metaprompts"}
 
 
+def test_a_folder_of_ones_own_is_planned_as_it_says(repository, tmp_path, monkeypatch, clinprompt):  # noqa: F811
+    page = (repository / "docs" / "guides" / "study.md").read_text("utf-8").split("## Your own data in a study")[1]
+    for name in ("examples", "recipes", "src"):
+        (tmp_path / name).symlink_to(repository / name)
+    monkeypatch.chdir(tmp_path)
+    for line in re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL)[0].splitlines():
+        ended = clinprompt(*shlex.split(line)[1:], "--json")
+        assert ended.code == 0, (line, ended.err)
+    found = json.loads(ended.out)
+    assert found["missing_data"] == {} and {cell["target"] for cell in found["gangs"][0]["cells"]} == {"my-meds"}
+
+
 def test_the_papers_study_is_told_as_it_is(repository, tmp_path):
     section = (repository / "docs" / "guides" / "study.md").read_text("utf-8").split("## The paper's study")[1]
     recipe = repository / "recipes" / "paper-llama.yaml"

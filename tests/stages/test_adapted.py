@@ -55,6 +55,15 @@ def test_every_shot_count_has_its_draws_and_none_or_all_has_one(prepared):
     assert [tuple(example.id for example in plan.cell.train) for plan in later[:2]] == drawn[1:]
 
 
+def test_a_cell_with_more_shots_than_examples_has_none_and_says_why(prepared):
+    enough, lacking = plan_cells([prepared], shots=(2, 99), draws=range(1), seed=1)
+    assert enough.undrawn is None and len(enough.cell.train) == 2
+    assert "99 shots cannot be drawn" in str(lacking.undrawn) and not lacking.cell.train
+    lost = lacking.lost(lacking.undrawn, seed=1, method="mpt")
+    assert lost.undrawn and "99 shots" in lost.failed
+    assert not lacking.lost(InputError("diverged"), seed=1, method="mpt").undrawn
+
+
 def test_the_list_of_cells_comes_back(tmp_path):
     cells = [
         Adapted(

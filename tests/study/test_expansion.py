@@ -7,12 +7,15 @@ import json
 import pytest
 
 from clinprompt.errors import InputError
+from clinprompt.stages.importing import import_data
 from clinprompt.stages.methods import Attention, Lora, Mpt, PromptTuning, Spot
 from clinprompt.stages.overrides import load_config
 from clinprompt.study.expansion import partitions_of, parts_of, planned, searched, shard_of, slug
+from clinprompt.study.plan import incomparable, too_many_shots
 from clinprompt.study.recipe import SourceTraining
 from clinprompt.study.study_file import Partition, Search, Study
 from clinprompt.tasks.catalog import load_task
+from tests.made_notes import write_notes
 
 SOURCES = ("medications", "problems", "drug-route", "impression")
 TARGETS = ("substance-use-site-b", "drug-route-site-b")
@@ -97,6 +100,29 @@ def test_leaving_a_kind_out_takes_its_sources_away():
         assert len(one.sources) < len(SOURCES)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"tasks": Partition(sources=SOURCES[:2], targets=TARGETS)}, {"source_counts": (4,)}]
+)
+def test_leaving_a_kind_out_leaves_sources(changes):
+    with pytest.raises(InputError, match=r"sources are left of .*Add sources of other kinds"):
+        parts_of(made(partitions="leave-one-kind-out", **changes))
+
+
+def test_methods_without_a_common_shot_count_are_not_compared():
+    compare = {"mpt": ("prompt-tuning", "instruction")}
+    assert incomparable(parts_of(made(compare=compare))[0].recipe) == [("mpt", "instruction")]
+    assert not incomparable(parts_of(made(compare=compare, shots=(0, 5)))[0].recipe)
+
+
+def test_shots_above_the_training_examples_are_known_before(tmp_path):
+    assert not too_many_shots(parts_of(made()))
+    assert too_many_shots(parts_of(made(limits={"train": 4}))) == dict.fromkeys(TARGETS, (4, [5]))
+    folder = import_data(write_notes(tmp_path / "notes"), tmp_path / "meds", name="meds", reader="brat").manifest
+    count = folder.parts["train"].examples
+    tasks = Partition(sources=SOURCES, targets=(str(tmp_path / "meds"),))
+    assert too_many_shots(parts_of(made(tasks=tasks, shots=(count, count + 1)))) == {"meds": (count, [count + 1])}
+
+
 def test_axes_multiply_and_only_what_varies_is_in_the_title():
     study = made(
         backbones={"a": {"path": "embedded"}, "b": {"path": "embedded", "dtype": "float64"}}, lengths=(4, 8),
@@ -135,6 +161,13 @@ def test_a_search_gives_every_method_as_many_rates_round_its_own():
         ({"metaprompts": {"embedded": "m"}, "sources": None, "lengths": [4]}, "leave out `lengths`"),
         ({"ablation": {"neither": "x", "decomposition": "mpt", "distillation": "mpt", "both": "mpt"}}, "'x'"),
         ({"seedz": [1]}, "seeds"),
+        ({"seeds": [1, 2, 1]}, "stand more often: 1"),
+        ({"shots": [2, "full", 2]}, "stand more often: 2"),
+        ({"shots": [5, -3]}, "shots are 0, 1, 2 … or full, not -3"),
+        ({"lengths": [4, 4]}, "stand more often: 4"),
+        ({"tasks": {"sources": ["medications"], "targets": ["lab-flag", "lab-flag"]}}, "lab-flag"),
+        ({"ablation": {"neither": "mpt", "decomposition": "mpt", "distillation": "instruction", "both": "prompt-tuning"}},
+         "four different methods"),
     ],
 )  # fmt: skip
 def test_a_study_that_cannot_be_is_refused_in_words(fields, said, tmp_path):

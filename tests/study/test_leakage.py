@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from clinprompt.stages.leakage import LeakLine
-from clinprompt.study.leakage import marked
+from clinprompt.study.leakage import examples_seen, marked, sources_compared
 from tests.study.story import made_up_lines
 
 
@@ -37,3 +37,12 @@ def test_what_is_scored_elsewhere_has_leaks_of_its_own():
     there = leak("site-a", "own", "q", scored="site-b")
     names = {("site-a", "site-b"): "lab-flag"}
     assert marked(lines, [there, leak("site-a", "own", "r")], learnt=LEARNT, names=names)[0].leakage == 1
+
+
+def test_an_example_that_was_seen_in_several_places_and_parts_is_one():
+    assert examples_seen([*LEAKS, *LEAKS]) == len("abcdez")
+    assert examples_seen([leak("a", "own", "q"), leak("b", "own", "q"), leak("a", "own", "q", scored="b")]) == 2
+
+
+def test_the_sources_are_those_that_were_looked_through():
+    assert sources_compared(LEAKS) == ["x"] and not sources_compared(LEAKS[:1])

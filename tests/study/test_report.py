@@ -250,10 +250,12 @@ def test_leaking_cells_are_marked_in_every_table_and_the_leakage_is_told(tmp_pat
     text = re.sub(r"\s+", " ", reader.text)
     assert "lab-flagthe source labs <&>72003456" in text  # 7 of 200: 3 the same, 4 but for case, 5 near, 6 similar
     assert "2 pairs of scored and trained-on data were compared" in text and "was not given" in text
+    assert "development part, with those of the source labs <&>." in text
 
 
 def test_a_study_without_leakage_says_so_and_one_that_did_not_look_does_not(tmp_path):
     clean = report(tmp_path, lines=few(), leakage=LEAKS[:1])
+    assert "No source was compared: none was prepared here" in clean
     assert "No scored example was found in any of them" in clean and 'href="#leakage"' not in clean
     assert 'id="leakage"' not in report(tmp_path, lines=few(), leakage=())
 

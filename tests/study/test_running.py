@@ -6,12 +6,15 @@ from threading import Thread
 
 import pytest
 
+from clinprompt.stages.importing import import_data
+from clinprompt.stages.prepared import open_prepared
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.study import running
 from clinprompt.study.archive import Archive
 from clinprompt.study.expansion import parts_of
 from clinprompt.study.study_file import Study
 from clinprompt.training.parallel import world
+from tests.made_notes import write_notes
 
 
 @pytest.fixture
@@ -57,3 +60,15 @@ def test_the_data_of_a_part_leaves_a_record_that_is_there(part, tmp_path):
     before = archive.part(part.slug)
     running.Worker(runs, archive).data(part)
     assert archive.part(part.slug) == before and before.distill
+
+
+def test_teachers_of_other_sources_are_not_in_the_record(part, tmp_path, monkeypatch):
+    runs, archive = tmp_path / "runs", Archive(tmp_path / "out")
+    running.Worker(runs, archive).ingredients(part, sources=True)
+    assert archive.part(part.slug).distill
+    import_data(write_notes(tmp_path / "notes"), runs / "prepare" / "b", name="b", reader="brat")
+    found = {"b": open_prepared(runs / "prepare" / "b")}
+    monkeypatch.setattr(running, "prepare_all", lambda *_, **__: ({}, found))
+    running.Worker(runs, archive).basis(part)
+    record = archive.part(part.slug)
+    assert record.sources == {"b": "prepare/b"} and not (record.distill or record.metaprompt or record.variants)

@@ -65,14 +65,23 @@ def plan(
     """
     from clinprompt.study import effort
     from clinprompt.study.expansion import named
-    from clinprompt.study.plan import grid, missing_data, open_gaps, plan_lines, unequal
-    from clinprompt.study.running import Worker, finished
+    from clinprompt.study.finished import finished_before
+    from clinprompt.study.plan import (
+        grid,
+        incomparable,
+        missing_data,
+        open_gaps,
+        plan_lines,
+        too_many_shots,
+        unequal,
+    )
+    from clinprompt.study.running import Worker
 
     settings, parts, gangs, archive = _opened(study, sets, data_root, out)
     missing = missing_data(parts)
     if measure:
         effort.measure(gangs, Worker(runs, archive, console.progress, console.stage))
-    done = {one.key: finished(one, archive, runs) is not None for one in gangs}
+    done = finished_before(gangs, archive, runs)
     times = effort.times(gangs, archive, effort.read_measured(archive.folder), done=done)
     answer = settings.score.answer_tokens
     memory = {
@@ -108,6 +117,10 @@ def plan(
     console.table(columns, rows, title="Gangs: a method with one seed on every target, shot count and draw")
     for name, trials in unequal(gangs).items():
         console.warn(f"unequal search: {name} has {trials} trial(s); `search` gives every method as many")
+    for name, other in incomparable(parts[0].recipe):
+        console.warn(f"no difference of {name} and {other} will be shown: they have no shot count in common")
+    for name, (count, above) in too_many_shots(parts).items():
+        console.warn(f"{name} has {count} training examples: {', '.join(map(str, above))} shots will be gaps")
     left = [line for line in lines if line.left and not line.same_as]
     cells, whole = sum(len(one.cells) for one in gangs), None not in [line.seconds for line in left]
     total = sum(line.seconds or 0 for line in left) if whole else None
@@ -141,22 +154,30 @@ def run(
     Kill it when you like: the same command goes on where it stopped. Gangs that failed are tried again. The exit code
     is 3 when all is done but for gaps.
     """
+    from clinprompt.errors import InputError
     from clinprompt.study.archive import GAPS
     from clinprompt.study.expansion import shard_of
+    from clinprompt.study.finished import finished_before
     from clinprompt.study.plan import open_gaps, refuse_without_data
-    from clinprompt.study.running import Worker, finished, run_gangs
+    from clinprompt.study.running import Worker, run_gangs
     from clinprompt.study.search import tuned
 
-    _, _, gangs, archive = _opened(study, sets, data_root, out)
+    if address and executor is not Executor.ray:
+        raise InputError("an address is that of a Ray cluster", where="--address", fix="give --executor ray too")
+    _, parts, gangs, archive = _opened(study, sets, data_root, out)
     number, of = _shard(shard)
     own = shard_of(gangs, number=number, of=of)
-    refuse_without_data([one for one in own if finished(one, archive, runs) is None])
+    done_before = finished_before(own, archive, runs)
+    refuse_without_data([one for one in own if not done_before[one.key]])
+    worker = Worker(runs, archive, console.progress, console.stage)
+    for part in parts:  # also those whose gangs all belong to others: the report reads their records
+        worker.basis(part)
     if executor is Executor.ray:
         from clinprompt.study.cluster import run_on_ray
 
         done, failed = run_on_ray(own, archive=archive, runs=runs, address=address, say=console.stage)
     else:
-        records, failed = run_gangs(own, Worker(runs, archive, console.progress, console.stage), tuned=tuned)
+        records, failed = run_gangs(own, worker, tuned=tuned)
         done = len(records)
     gaps = open_gaps(archive, own)
     _tell_gaps(gaps)

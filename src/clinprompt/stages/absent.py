@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clinprompt.errors import InputError
-from clinprompt.tasks.catalog import load_task
+from clinprompt.tasks.catalog import load_task, prepared_folder
 from clinprompt.tasks.task import DataSource
 
 
@@ -36,10 +36,10 @@ def absent_data(data: DataSource, *, data_root: Path | None = None) -> InputErro
 
 
 def absent_of(names: Iterable[str], *, data_root: Path | None = None) -> dict[str, InputError]:
-    """By name of a task what of its data is not there."""
+    """By name of a task what of its data is not there; a prepared folder holds its own."""
     found = {}
     for name in names:
         data = load_task(name).data
-        if data is not None and (fault := absent_data(data, data_root=data_root)):
+        if data is not None and prepared_folder(name) is None and (fault := absent_data(data, data_root=data_root)):
             found[name] = fault
     return found

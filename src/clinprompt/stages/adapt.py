@@ -36,9 +36,9 @@ def adapt(
     """Train every cell; writes ``outputs/cells.json`` and one file or folder per trained cell.
 
     Methods on a frozen backbone train all cells as one gang; methods that change its weights train cell by cell.
-    A cell that diverges with every learning rate is recorded as failed and the others go on; when all of them do,
-    :class:`InputError` is raised. The summary counts the failed ones and, by task and part, the answers that an encoder
-    cannot be asked for.
+    A cell that diverges with every learning rate, or has more shots than there are examples, is recorded as failed and
+    the others go on; when all of them do, :class:`InputError` is raised. The summary counts the failed ones and, by
+    task and part, the answers that an encoder cannot be asked for.
     """
     row = method(settings.method.kind)
     if settings.backbone.sharded and row.weights != "frozen":
@@ -75,7 +75,11 @@ def adapt(
         return run
     with run:
         numbers = range(settings.first_draw, settings.first_draw + settings.draws)
-        plans = plan_cells(prepared, shots=settings.shots, draws=numbers, seed=settings.seed)
+        every = plan_cells(prepared, shots=settings.shots, draws=numbers, seed=settings.seed)
+        undrawn = [(plan, plan.undrawn) for plan in every if plan.undrawn]
+        if len(undrawn) == len(every):
+            raise undrawn[0][1]
+        plans = [plan for plan in every if not plan.undrawn]
         if row.gangs:
             cells = adapt_prompts(settings, plans, opened=opened, run=run, progress=progress)
         elif row.trains:
@@ -84,6 +88,9 @@ def adapt(
             cells = show_examples(settings, plans, opened=opened, run=run)
         else:
             cells = [_untrained(plan, settings) for plan in plans]
+        cells += [plan.lost(why, seed=settings.seed, method=settings.method.kind) for plan, why in undrawn]
+        order = {plan.cell.name: place for place, plan in enumerate(every)}
+        cells.sort(key=lambda cell: order[cell.key])
         lost = [cell for cell in cells if cell.failed]
         if len(lost) == len(cells):
             raise InputError(lost[0].failed, where=", ".join(cell.key for cell in lost[:5]))

@@ -42,7 +42,8 @@ SHOWN = "examples.txt"
 class Adapted:
     """One finished cell. ``file`` is relative to the run's outputs; empty when nothing was trained.
 
-    ``failed`` says why there is nothing to score where no learning rate could train it.
+    ``failed`` says why there is nothing to score: no learning rate could train it, or (``undrawn``) there are fewer
+    examples than its shots.
 
     ``fold_losses`` are the mean losses of cross-validation by learning rate, ``None`` for a rate that diverged.
     ``weights`` are what a finished mixture has of each source or expert, by segments of its vectors. ``source`` is the
@@ -64,6 +65,7 @@ class Adapted:
     file: str = ""
     fold_losses: Mapping[str, float | None] = field(default_factory=dict, hash=False)
     failed: str = ""
+    undrawn: bool = False
     weights: Mapping[str, list[float]] = field(default_factory=dict, hash=False)
     source: str = ""
     shown: int | None = None
@@ -82,17 +84,22 @@ class Adapted:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One cell to train: which target, how many shots, which draw, and its examples."""
+    """One cell to train: which target, how many shots, which draw, and its examples.
+
+    ``undrawn`` says why it has none although it should.
+    """
 
     prepared: Prepared
     shots: str
     draw: int
     cell: Cell
+    undrawn: InputError | None = None
 
     def lost(self, reason: InputError, *, seed: int, method: str) -> Adapted:
         """The record of the cell when it could not be trained."""
         failed = f"{reason.what}; {reason.fix}" if reason.fix else reason.what
-        return Adapted(self.cell.task.name, self.shots, self.draw, seed, method, trainable=0, failed=failed)
+        name, undrawn = self.cell.task.name, reason is self.undrawn
+        return Adapted(name, self.shots, self.draw, seed, method, trainable=0, failed=failed, undrawn=undrawn)
 
 
 def cell_key(task: str, shots: str, draw: int) -> str:
@@ -103,15 +110,23 @@ def cell_key(task: str, shots: str, draw: int) -> str:
 def plan_cells(
     prepared: Sequence[Prepared], *, shots: Sequence[int | str], draws: Sequence[int], seed: int
 ) -> list[Plan]:
-    """Every target × shot count × numbered draw; a draw is the same for every method and seed of training."""
+    """Every target × shot count × numbered draw; a draw is the same for every method and seed of training.
+
+    A cell that asks for more examples than there are is ``undrawn``, and the others have theirs.
+    """
     plans = []
     for item in prepared:
         train, dev = item.part(Split.train), item.part(Split.dev)
         for count in shots:
             for number in (0,) if count in ("full", 0) else draws:
-                chosen = train if count == "full" else draw(train, k=int(count), seed=item.draw_seed, draw=number)
+                chosen, undrawn = train, None
+                if count != "full":
+                    try:
+                        chosen = draw(train, k=int(count), seed=item.draw_seed, draw=number)
+                    except InputError as fault:
+                        chosen, undrawn = [], fault
                 key = cell_key(item.task.name, str(count), number)
-                plans.append(Plan(item, str(count), number, Cell(key, item.task, chosen, dev, seed)))
+                plans.append(Plan(item, str(count), number, Cell(key, item.task, chosen, dev, seed), undrawn))
     return plans
 
 

@@ -22,7 +22,7 @@ from clinprompt.stages.configs import PrepareSettings
 from clinprompt.stages.overlapping import apart_from
 from clinprompt.stages.prepared import open_prepared, write_prepared
 from clinprompt.stages.run_folder import RunFolder, open_run
-from clinprompt.tasks.catalog import load_task
+from clinprompt.tasks.catalog import load_task, prepared_folder
 from clinprompt.tasks.mention import mention_words
 from clinprompt.tasks.task import DataSource, Task
 
@@ -32,11 +32,19 @@ LEFT_OUT = "left out"
 
 
 def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> RunFolder:
-    """Prepare one task; ``outputs/`` is a folder that :func:`open_prepared` opens."""
+    """Prepare one task; ``outputs/`` is a folder that :func:`open_prepared` opens.
+
+    Of a task that is a prepared folder already the limits are kept, and what it must be ``apart_from``.
+    """
     task = load_task(settings.task)
-    if task.data is None:
-        raise InputError("the task names no data", where=f"task {task.name}", fix="add `data` to the task file")
-    paths = _paths(task.data, settings.data_root)
+    folder = prepared_folder(settings.task)
+    given = open_prepared(folder) if folder else None
+    if task.data is None and given is None:
+        raise InputError(
+            "the task names no data", where=f"task {task.name}",
+            fix="add `data` to the task file, or give a folder that `clinprompt data import` wrote",
+        )  # fmt: skip
+    paths = _paths(task.data, settings.data_root) if task.data and given is None else []
     held_out = [open_prepared(path) for path in settings.apart_from]
     # The task file counts by its content, so that a change of the catalogue makes a new run.
     run = open_run(
@@ -45,13 +53,21 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
         version=VERSION,
         config=settings,
         inputs={f"data {path.name}": path for path in paths if path.exists()},
-        fingerprints={"task": task.model_dump_json(), **{f"apart from {t.task.name}": t.digest for t in held_out}},
+        fingerprints={
+            "task": task.model_dump_json(),
+            **({"folder": given.digest} if given else {}),
+            **{f"apart from {t.task.name}": t.digest for t in held_out},
+        },
         force=force,
     )
     if run.done:
         return run
     with run:
-        parts, report = read_parts(task, data_root=settings.data_root)
+        if given:
+            parts = {split: item for split in Split if (item := given.part(split))}
+            report = ProjectionReport()
+        else:
+            parts, report = read_parts(task, data_root=settings.data_root)
         left_out: dict[str, int] = {}
         if held_out:
             parts, left_out = apart_from(parts, held_out, name=task.name)
@@ -61,7 +77,7 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
             run.outputs,
             task,
             ((split, example) for split, found in fewer.items() for example in found),
-            reader=task.data.reader,
+            reader=given.manifest.reader if given else task.data.reader if task.data else "",
             source_root=settings.data_root,
             source_files=sources,
         )

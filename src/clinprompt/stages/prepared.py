@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +19,9 @@ from clinprompt.errors import InputError
 from clinprompt.metrics import METRICS
 from clinprompt.schema.example import SPAN_KINDS, Example, Split
 from clinprompt.stages.atomic import write_text
+from clinprompt.tasks.catalog import TASK
 from clinprompt.tasks.task import Task
 
-TASK = "task.json"
 DRAW_SEED = 13
 """Seed of the k-shot draws: one for all methods, so that each sees the same examples."""
 
@@ -42,6 +44,16 @@ class Prepared:
     def examples(self, split: Split) -> Iterator[Example]:
         """The examples of a part as :meth:`part` gives them, some at a time."""
         return read_part(self.folder, split.value) if split.value in self.manifest.parts else iter(())
+
+    @property
+    def content(self) -> str:
+        """What of it decides results, 16 hexadecimal digits: the task and the examples of each part.
+
+        Not where it lies, where it is from or what made it, nor a field that a task gains later and does not use.
+        """
+        parts = {name: part.sha256 for name, part in self.manifest.parts.items()}
+        task = self.task.model_dump(mode="json", exclude_defaults=True, exclude={"data", "description", "licence"})
+        return hashlib.sha256(json.dumps([task, parts], sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def extent(self) -> int | None:

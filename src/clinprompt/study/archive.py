@@ -21,7 +21,8 @@ class GangRecord:
 
     ``seconds`` are of adapting and of scoring, empty where an interrupted run was resumed or a finished one reused and
     the time is not known; ``peak_bytes`` is the most memory in use at once, of the device or of the process. ``began``
-    tells gaps of this run and later ones from those that it closed.
+    tells gaps of this run and later ones from those that it closed. ``rests_on`` has the digests of its data and its
+    backbone; records of before have none.
     """
 
     key: str
@@ -39,13 +40,14 @@ class GangRecord:
     versions: Mapping[str, str] = field(default_factory=dict, hash=False)
     rates: tuple[float, ...] = ()
     began: str = ""
+    rests_on: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class PartRecord:
     """What the gangs of a part start from: prepared tasks by name and the runs of the metaprompt, all relative.
 
-    ``variants`` are the runs that distilled other metaprompts, by name.
+    ``variants`` are the runs that distilled other metaprompts, by name; ``backbone`` is the fingerprint.
     """
 
     backbone_name: str
@@ -58,6 +60,7 @@ class PartRecord:
     distill: str = ""
     variants: Mapping[str, str] = field(default_factory=dict, hash=False)
     seconds: Mapping[str, float] = field(default_factory=dict, hash=False)
+    backbone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

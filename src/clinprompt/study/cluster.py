@@ -13,8 +13,10 @@ from clinprompt.errors import InputError
 from clinprompt.stages.local_ray import imported_ray
 from clinprompt.study.archive import Archive, Gap
 from clinprompt.study.expansion import PlannedGang
+from clinprompt.study.finished import finished
+from clinprompt.study.gap import gap_of
 from clinprompt.study.ingredients import Say
-from clinprompt.study.running import Worker, finished, gap_of, run_gangs
+from clinprompt.study.running import Worker, run_gangs
 from clinprompt.study.search import tuned
 
 RETRIES = 3
@@ -49,11 +51,16 @@ def run_on_ray(
         ray.init(**where, runtime_env={"env_vars": variables}, log_to_driver=False)
     except ConnectionError:
         raise _no_cluster(address) from None
+    here = Worker(runs, archive, say=say)
+
+    def left() -> list[PlannedGang]:
+        return [one for one in gangs if finished(one, archive, runs, here.basis(one.part)) is None]
+
     try:
-        gaps = _gaps(ray, [one for one in gangs if finished(one, archive, runs) is None], archive, runs, say)
+        gaps = _gaps(ray, left(), archive, runs, say)
     finally:
         ray.shutdown()
-    return sum(finished(one, archive, runs) is not None for one in gangs), gaps
+    return len(gangs) - len(left()), gaps
 
 
 def _answers(address: str) -> None:

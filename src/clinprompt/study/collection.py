@@ -8,11 +8,12 @@ from pathlib import Path
 
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.study.archive import Archive, GangRecord, PartRecord
+from clinprompt.study.basis import basis
 from clinprompt.study.expansion import Part, PlannedCell, PlannedGang, plan_gang
+from clinprompt.study.finished import finished, given_of, runs_of
 from clinprompt.study.gang import gangs_of, scored_cells
 from clinprompt.study.ingredients import Say
 from clinprompt.study.job import JobResult, collected
-from clinprompt.study.running import finished, given_of, runs_of
 from clinprompt.study.study_file import Search
 
 
@@ -63,9 +64,13 @@ def _collect(
     say: Say,
 ) -> PartResult:
     gangs = tuple(plan_gang(part, gang, search) for gang in gangs_of(part.recipe))
-    records = {one.key: record for one in gangs if (record := finished(one, archive, runs)) is not None}
     start = _start(part, parts, archive)
-    if not records or start is None:
+    if start is None or not any(archive.gang(one.key) for one in gangs):
+        return PartResult(part, gangs, {}, None)
+    given = given_of(start, runs)
+    now = basis(given.targets, given.sources, given.others, start.backbone)
+    records = {one.key: record for one in gangs if (record := finished(one, archive, runs, now)) is not None}
+    if not records:
         return PartResult(part, gangs, records, None)
     cells, adapted = [], {}
     for one in gangs:
@@ -74,7 +79,6 @@ def _collect(
             cells += scored_cells(one.gang, found)
             adapted[one.gang.method, one.gang.seed] = found.adapt / "outputs"
     say("collect", f"{part.title}: {len(records)} of {len(gangs)} gangs")
-    given = given_of(start, runs)
     result = collected(part.recipe, given, cells, adapted, runs=runs, progress=progress, say=say)
     return PartResult(part, gangs, records, result)
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from clinprompt.errors import InputError
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.configs import BackboneSettings, PromptSettings
 from clinprompt.stages.identity import input_content, run_id
 from clinprompt.stages.methods import MethodSettings, Settings, from_metaprompt, from_sources, own_rates
 from clinprompt.study.gang import Gang, first_draw, gangs_of, shots_of
-from clinprompt.study.recipe import Recipe, Scoring, Sources
-from clinprompt.study.study_file import Partition, Search, Study
+from clinprompt.study.recipe import Recipe, Scoring, Sources, task_name
+from clinprompt.study.study_file import LEAVE_ONE_KIND_OUT, Partition, Search, Study
 from clinprompt.study.variants import counted, unnamed
 from clinprompt.tasks.catalog import load_task
 
@@ -116,6 +117,13 @@ def partitions_of(study: Study) -> dict[str, Partition]:
     for kind in TaskKind:
         sources = tuple(name for name in study.tasks.sources if kinds[name] is not kind)
         if targets := tuple(name for name in study.tasks.targets if kinds[name] is kind):
+            if study.sources is not None and len(sources) < max(study.source_counts, default=1):
+                raise InputError(
+                    f"without those of the kind {kind.value}, that of {', '.join(targets)}, {len(sources)} sources "
+                    f"are left of {len(study.tasks.sources)}",
+                    where=f"partitions: {LEAVE_ONE_KIND_OUT}",
+                    fix="add sources of other kinds, or leave these targets out",
+                )
             found[f"without {kind.value}"] = Partition(sources=sources, targets=targets)
     return found
 
@@ -172,7 +180,7 @@ def _cells(whole: Configuration, inputs: Mapping[str, Path], contents: Mapping[s
                 alone = {"targets": (target,), "across": across, "shots": (shots,), "draws": 1, "first_draw": draw}
                 config = whole.model_copy(update=alone)
                 key = run_id(stage="cell", version=VERSION, config=config, inputs=inputs, contents=contents)
-                yield PlannedCell(key, target, str(shots), draw)
+                yield PlannedCell(key, task_name(target), str(shots), draw)
 
 
 def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tuple[str, ...], length: int) -> Recipe:

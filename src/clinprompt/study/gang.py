@@ -17,7 +17,7 @@ from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress
 from clinprompt.study.group_table import ACROSS
 from clinprompt.study.ingredients import Say
-from clinprompt.study.recipe import Recipe
+from clinprompt.study.recipe import Recipe, task_name
 from clinprompt.study.table import Cell
 from clinprompt.study.variants import unnamed
 
@@ -134,8 +134,8 @@ def scored_cells(gang: Gang, found: GangRuns) -> list[Cell]:
 
 
 def pairs_of(recipe: Recipe) -> list[tuple[str, str]]:
-    """Each target with every other task that it is scored on too."""
-    return [(target, other) for target, several in recipe.across.items() for other in several]
+    """Each target with every other task that it is scored on too, by the names of the tasks."""
+    return [(task_name(target), task_name(other)) for target, several in recipe.across.items() for other in several]
 
 
 def across_name(target: str, other: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from clinprompt.errors import InputError
 from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings
 from clinprompt.stages.distill import distill
 from clinprompt.stages.methods import from_metaprompt, from_teachers, needs_teachers
@@ -36,8 +37,10 @@ def prepare_tasks(
     names: Sequence[str], recipe: Recipe, runs: Path, progress: Progress, say: Say, *, apart_from: tuple[Path, ...] = ()
 ) -> dict[str, Prepared]:
     """Tasks prepared as a recipe limits them, by name; documents of test parts ``apart_from`` are left out."""
+    found: dict[str, Prepared] = {}
+    if not names:
+        return found
     say("prepare", ", ".join(names))
-    found = {}
     with progress("prepare", len(names)) as advance:
         for name in names:
             settings = PrepareSettings(
@@ -47,6 +50,10 @@ def prepare_tasks(
             for place, count in run.summary().get(LEFT_OUT, {}).items():
                 say("prepare", f"{name}: {count} examples left out, {place} (their documents stand in its test part)")
             item = open_prepared(run.path)
+            if item.task.name in found:
+                raise InputError(
+                    f"two tasks have the name {item.task.name}", where=name, fix="rename one, or leave it out"
+                )
             found[item.task.name] = item
             advance(1)
     return found

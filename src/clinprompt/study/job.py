@@ -101,8 +101,7 @@ def run_job(
         metaprompts[variant] = made[1] and made[1].outputs / METAPROMPT
         if not variant:
             taught, distilled = made
-    names = [*dict.fromkeys(other for _, other in pairs_of(recipe))]
-    others = prepare_tasks(names, recipe, runs, progress, say) if names else {}
+    others = prepare_tasks(recipe.others, recipe, runs, progress, say)
     cells: list[Cell] = []
     adapted: dict[tuple[str, int], Path] = {}
     for gang in gangs_of(recipe):

@@ -10,6 +10,7 @@ from clinprompt.stages.configs import LeakageSettings
 from clinprompt.stages.leakage import LeakLine, leakage, read_leakage
 from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress
+from clinprompt.study.gang import pairs_of
 from clinprompt.study.recipe import Recipe
 from clinprompt.study.score_table import TRIVIAL
 from clinprompt.study.table import Line
@@ -26,11 +27,14 @@ def seen_before(
     say: Callable[[str, str], None],
 ) -> list[LeakLine]:
     """What of a recipe's scored examples stands in what its methods were trained on; says where any does."""
+    elsewhere: dict[str, tuple[Path, ...]] = {}
+    for target, other in pairs_of(recipe):
+        elsewhere[target] = (*elsewhere.get(target, ()), others[other].path)
     settings = LeakageSettings(
         backbone=recipe.backbone.path,
         targets=tuple(item.path for item in targets.values()),
         sources=tuple(item.path for item in sources.values()),
-        elsewhere={target: tuple(others[name].path for name in several) for target, several in recipe.across.items()},
+        elsewhere=elsewhere,
         part=recipe.score.part,
         limit=recipe.score.limit,
         check=recipe.leakage,
@@ -41,6 +45,16 @@ def seen_before(
             where = f"{line.role}, {line.seen}"
             say("leakage", f"{line.leaked} of {line.n} scored examples of {line.target} were seen before: {where}")
     return found
+
+
+def sources_compared(leaks: Sequence[LeakLine]) -> list[str]:
+    """The sources that scored examples were looked for in, each once; those of a finished metaprompt are not here."""
+    return list(dict.fromkeys(leak.seen for leak in leaks if leak.role == "source"))
+
+
+def examples_seen(leaks: Sequence[LeakLine]) -> int:
+    """How many scored examples were seen anywhere, each once: in several places or parts of a study it is the same."""
+    return len({(leak.scored, example) for leak in leaks for example in leak.examples})
 
 
 def marked(

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clinprompt.data.manifest import read_manifest
 from clinprompt.errors import InputError, raise_all
 from clinprompt.stages.absent import absent_of
 from clinprompt.study.archive import Archive, Gap
 from clinprompt.study.expansion import Part, PlannedGang
-from clinprompt.study.recipe import Recipe
+from clinprompt.study.gang import gangs_of, shots_of
+from clinprompt.study.recipe import Recipe, task_name
+from clinprompt.tasks.catalog import prepared_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,7 @@ def missing_data(parts: Sequence[Part]) -> list[tuple[tuple[str, ...], InputErro
     wanted: dict[tuple[str, Path | None], None] = {}
     for part in parts:
         recipe = part.recipe
-        others = [name for several in recipe.across.values() for name in several]
-        names = (*(recipe.sources.tasks if recipe.sources else ()), *recipe.targets, *others)
+        names = (*(recipe.sources.tasks if recipe.sources else ()), *recipe.targets, *recipe.others)
         wanted.update(dict.fromkeys((name, recipe.data_root) for name in names))
     for name, root in wanted:
         for fault in absent_of([name], data_root=root).values():
@@ -137,6 +139,31 @@ def unequal(gangs: Sequence[PlannedGang]) -> dict[str, int]:
             search = planned.configuration.search
             trials[planned.gang.method] = search.trials if search else len(budget.rates)
     return trials if len(set(trials.values())) > 1 else {}
+
+
+def incomparable(recipe: Recipe) -> list[tuple[str, str]]:
+    """The comparisons that no difference will be shown of: the methods have no shot count in common."""
+    shots = {gang.method: set(shots_of(recipe, gang)) for gang in gangs_of(recipe)}
+    pairs = [(method, other) for method, others in recipe.compare.items() for other in others]
+    return [(method, other) for method, other in pairs if not shots[method] & shots[other]]
+
+
+def too_many_shots(parts: Sequence[Part]) -> dict[str, tuple[int, list[int]]]:
+    """By target how many training examples it has, and the shots above, as far as that is known before a run.
+
+    It is of prepared folders, and of parts that a limit makes smaller.
+    """
+    found = {}
+    for recipe in [part.recipe for part in parts]:
+        limit = recipe.limits.get("train")
+        for target in recipe.targets:
+            folder = prepared_folder(target)
+            train = read_manifest(folder).parts.get("train") if folder else None
+            known = [count for count in (train.examples if train else None, limit) if count is not None]
+            above = [count for count in recipe.shots if known and isinstance(count, int) and count > min(known)]
+            if above:
+                found[task_name(target)] = (min(known), above)
+    return found
 
 
 def open_gaps(archive: Archive, gangs: Sequence[PlannedGang]) -> list[Gap]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from clinprompt.maths.decomposition import Shift
 from clinprompt.registry import unknown_name
@@ -19,11 +21,39 @@ from clinprompt.stages.methods import (
     from_metaprompt,
     from_teachers,
 )
+from clinprompt.tasks.catalog import load_task
+
+
+@cache
+def task_name(given: str) -> str:
+    """The name of a task that a recipe names by its place in the catalogue, its file or its prepared folder."""
+    return load_task(given).name
 
 
 def variant_of(method: MethodSettings) -> str:
     """The variant of the sources that a method starts from; empty for the metaprompt that they make by themselves."""
     return getattr(method, "metaprompt", "")
+
+
+def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values; raises ``ValueError`` for one that stands twice."""
+    if twice := [str(value) for value, count in Counter(values).items() if count > 1]:
+        raise ValueError(f"each stands once, and these stand more often: {', '.join(twice)}")
+    return values
+
+
+def _counts(shots: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    if wrong := [str(count) for count in shots if isinstance(count, int) and count < 0]:
+        raise ValueError(f"shots are 0, 1, 2 … or full, not {', '.join(wrong)}")
+    return each_once(shots)
+
+
+Shots = Annotated[tuple[int | Literal["full"], ...], Field(min_length=1), AfterValidator(_counts)]
+"""Numbers of training examples, each once; ``full`` is all."""
+Seeds = Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(each_once)]
+"""Seeds of training, each once."""
+Names = Annotated[tuple[str, ...], AfterValidator(each_once)]
+"""Tasks, each once."""
 
 
 class MetapromptTraining(Settings):
@@ -73,7 +103,7 @@ def check_variants(methods: Mapping[str, MethodSettings], sources: SourceTrainin
 class Sources(SourceTraining):
     """The source tasks of a metaprompt and how it is made of them."""
 
-    tasks: tuple[str, ...] = Field(min_length=1)
+    tasks: Names = Field(min_length=1)
 
 
 class Scoring(Settings):
@@ -90,7 +120,8 @@ class Scoring(Settings):
 class Recipe(Settings):
     """One whole job. ``methods`` are rows of the final table: a name and the method's settings.
 
-    Every seed of training sees the same few-shot draws, or with ``own_draws`` draws of its own: then runs differ in
+    Tasks are names of the catalogue, task files with ``data``, or folders that ``clinprompt data import`` wrote. Every
+    seed of training sees the same few-shot draws, or with ``own_draws`` draws of its own: then runs differ in
     both, and few runs show the spread of both.
 
     ``across`` names, for a target, other tasks with the same labels: what was trained on the target is scored on their
@@ -105,17 +136,22 @@ class Recipe(Settings):
     prompt: PromptSettings = PromptSettings()
     sources: Sources | None = None
     metaprompt: Path | None = None
-    targets: tuple[str, ...] = Field(min_length=1)
+    targets: Names = Field(min_length=1)
     limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
     methods: dict[str, MethodSettings] = Field(default_factory=lambda: {"instruction": Instruction()}, min_length=1)
     across: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     compare: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
+    shots: Shots = ("full",)
     draws: int = Field(1, ge=1)
     own_draws: bool = False
-    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    seeds: Seeds = (1,)
     score: Scoring = Scoring()
     leakage: LeakageCheck = LeakageCheck()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The tasks of ``across`` that targets are scored on too, each once."""
+        return tuple(dict.fromkeys(name for several in self.across.values() for name in several))
 
     @field_validator("across")
     @classmethod

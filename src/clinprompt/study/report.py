@@ -18,6 +18,7 @@ from clinprompt.study.examples_shown import ShownExample
 from clinprompt.study.figures import css_colours, group_panels, key, panels, styles
 from clinprompt.study.given_heads import in_pairs
 from clinprompt.study.group_table import GroupTable
+from clinprompt.study.leakage import sources_compared
 from clinprompt.study.rank_table import RankLine
 from clinprompt.study.score_table import TRIVIAL, Block, Row, ScoreTable, score_table
 from clinprompt.study.table import Line
@@ -106,6 +107,7 @@ def write_report(
             rankings=[(place, list(own)) for place, own in groupby(ranks, key=lambda rank: (rank.group, rank.shots))],
             leaks=[line for line in leakage if line.leaked],
             looked_at=len(leakage),
+            compared=sources_compared(leakage),
             pretraining=next((line.seen for line in leakage if line.role == "pretraining"), ""),
             dagger=DAGGER,
             p_text=p_text,

@@ -5,26 +5,28 @@ from __future__ import annotations
 import gc
 import json
 import os
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
+from clinprompt.backbones.fingerprint import folder_fingerprint
+from clinprompt.backbones.loading import resolve
 from clinprompt.errors import InputError
 from clinprompt.stages.cards import versions
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.distill import FILE as METAPROMPT
 from clinprompt.stages.methods import from_sources
 from clinprompt.stages.opened import Opened, open_backbone
-from clinprompt.stages.prepared import open_prepared
+from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress, silent
-from clinprompt.stages.run_folder import RunFolder
 from clinprompt.study.archive import Archive, GangRecord, Gap, PartRecord
+from clinprompt.study.basis import Basis, basis, of_gang, recorded_basis
 from clinprompt.study.expansion import Part, PlannedGang, slug
-from clinprompt.study.gang import GangRuns, pairs_of, run_gang
+from clinprompt.study.finished import finished
+from clinprompt.study.gang import GangRuns, run_gang
+from clinprompt.study.gap import gap_of, now, reason_of
 from clinprompt.study.ingredients import Say, make_metaprompt, prepare_all, prepare_tasks
 from clinprompt.study.job import Ingredients, backbone_size, backbone_title, backbone_told
 from clinprompt.study.peak import Peak
@@ -34,6 +36,8 @@ from clinprompt.training.parallel import world
 
 Tuned = Callable[[PlannedGang, "Worker"], Recipe]
 """The recipe that a gang is run with: its part's own, or with the rate that a search has found."""
+PreparedTasks = tuple[Mapping[str, Prepared], Mapping[str, Prepared], Mapping[str, Prepared]]
+"""Targets, sources, and others that targets are scored on too."""
 
 
 @dataclass(slots=True)
@@ -46,8 +50,11 @@ class Worker:
     say: Say = lambda stage, text: None
     _settings: BackboneSettings | None = None
     _opened: Opened | None = None
+    _prepared: dict[str, PreparedTasks] = field(default_factory=dict)
     _made: dict[str, Ingredients] = field(default_factory=dict)
     _metaprompts: dict[tuple[str, str], Ingredients] = field(default_factory=dict)
+    _fingerprints: dict[str, str] = field(default_factory=dict)
+    _bases: dict[str, Basis] = field(default_factory=dict)
 
     def opened(self, settings: BackboneSettings) -> Opened:
         """The backbone, loaded once; another one takes its place."""
@@ -58,20 +65,52 @@ class Worker:
             self.say("backbone", backbone_told(self._opened))
         return self._opened
 
-    def data(self, part: Part) -> Ingredients:
-        """The prepared tasks of a part."""
-        if part.slug not in self._made:
-            recipe = part.recipe
+    def prepared(self, part: Part) -> PreparedTasks:
+        """The prepared targets, sources and others of a part; what is not there is made."""
+        recipe = part.recipe
+        # Parts of other prompt lengths or backbones have the same data, which is looked through once.
+        given = recipe.sources and (recipe.sources.tasks, recipe.sources.exclude_overlap)
+        key = repr((recipe.targets, given, recipe.others, recipe.limits, recipe.data_root))
+        if key not in self._prepared:
             with waiting(self.runs / ".data.lock", what="the data of a study"):
                 targets, sources = prepare_all(recipe, runs=self.runs, progress=self.progress, say=self.say)
-                names = [*dict.fromkeys(other for _, other in pairs_of(recipe))]
-                others = prepare_tasks(names, recipe, self.runs, self.progress, self.say) if names else {}
-            opened = self.opened(recipe.backbone)
+                others = prepare_tasks(recipe.others, recipe, self.runs, self.progress, self.say)
+            self._prepared[key] = targets, sources, others
+        return self._prepared[key]
+
+    def data(self, part: Part) -> Ingredients:
+        """The prepared tasks of a part, and its backbone."""
+        if part.slug not in self._made:
+            targets, sources, others = self.prepared(part)
+            opened = self.opened(part.recipe.backbone)
             title, size = backbone_title(opened), backbone_size(opened)
-            made = Ingredients(targets, sources, others, recipe.metaprompt, None, None, title, size)
+            made = Ingredients(targets, sources, others, part.recipe.metaprompt, None, None, title, size)
             self._record(part, made)
             self._made[part.slug] = made
         return self._made[part.slug]
+
+    def basis(self, part: Part) -> Basis:
+        """What a part rests on now; what cannot be looked at is as it was recorded.
+
+        Data that is gone is prepared again, and a record of the part is brought up to date. No backbone is loaded.
+        """
+        if part.slug not in self._bases:
+            before = self.archive.part(part.slug)
+            try:
+                tasks = self.prepared(part)
+                self._bases[part.slug] = basis(*tasks, self._fingerprint(part))
+                if before is not None:
+                    self._write_part(part, lambda record: self._with_tasks(record, *tasks))
+            except InputError as fault:
+                self.say("prepare", f"{part.title}: not looked at again: {fault.what}")
+                self._bases[part.slug] = recorded_basis(before, self.runs) if before else {}
+        return self._bases[part.slug]
+
+    def _fingerprint(self, part: Part) -> str:
+        path = part.recipe.backbone.path
+        if path not in self._fingerprints:
+            self._fingerprints[path] = folder_fingerprint(resolve(path))
+        return self._fingerprints[path]
 
     def ingredients(self, part: Part, *, sources: bool, variant: str = "") -> Ingredients:
         """What a gang of the part starts from; teachers and metaprompt are made when asked for and not there.
@@ -115,10 +154,11 @@ class Worker:
             say=self.say,
         )
         for cell in found.lost:
-            self.archive.add_gap(
-                gap_of(planned, cell.failed, "diverged", target=cell.task, shots=cell.shots, draw=cell.draw)
-            )
-        record = replace(self._gang_record(planned, recipe, found, opened, peak.bytes()), began=began)
+            why = "too few examples" if cell.undrawn else "diverged"
+            self.archive.add_gap(gap_of(planned, cell.failed, why, target=cell.task, shots=cell.shots, draw=cell.draw))
+        record = self._gang_record(planned, recipe, found, opened, peak.bytes())
+        part = basis(given.targets, given.sources, given.others, opened.backbone.fingerprint)
+        record = replace(record, began=began, rests_on=of_gang(planned, part))
         if world().leads:
             self.archive.write_gang(record, planned.configuration.model_dump(mode="json"))
         return record
@@ -153,35 +193,46 @@ class Worker:
         return Path(os.path.relpath(path.resolve(), self.runs.resolve())).as_posix()
 
     def _record(self, part: Part, made: Ingredients, variant: str = "") -> None:
-        """Keep what a part starts from beside what other workers know of it; data alone adds nothing to a record."""
+        """Keep what a part starts from; what other workers know of its metaprompts stays.
+
+        Data is recorded as it is now: of a study whose targets or limits were changed the part is another one.
+        """
+        stages = {"teach": made.teach, "distill": made.distill}
+        runs = {name: self.relative(run.path) for name, run in stages.items() if run}
+        taken = {name: seconds_of(run.path) for name, run in stages.items() if run}
+        seconds = {name: found for name, found in taken.items() if found is not None}
+
+        def update(before: PartRecord) -> PartRecord:
+            record = replace(
+                self._with_tasks(before, made.targets, made.sources, made.others),
+                backbone_name=made.backbone_name,
+                backbone_parameters=made.backbone_parameters,
+                backbone=self._fingerprint(part),
+            )
+            if variant:
+                return replace(record, variants={**record.variants, variant: runs["distill"]})
+            if runs:
+                record = replace(record, seconds=seconds, **{"teach": "", "distill": "", **runs})
+            elif part.recipe.sources is None:
+                record = replace(record, seconds={}, teach="", distill="", variants={})
+            path = made.metaprompt
+            return replace(record, metaprompt=self.relative(path) if path else record.metaprompt * bool(record.distill))
+
+        self._write_part(part, update)
+
+    def _write_part(self, part: Part, update: Callable[[PartRecord], PartRecord]) -> None:
         if not world().leads:
             return
         with waiting(self.archive.folder / f".{part.slug}.part.lock", what="the record of a part"):
-            before = self.archive.part(part.slug)
-            if variant:
-                assert before is not None and made.distill is not None  # the data was recorded first
-                names = {**before.variants, variant: self.relative(made.distill.path)}
-                record = replace(before, variants=names)
-            elif before is not None and made.teach is None and made.distill is None:
-                return
-            else:
-                record = self._part_record(made, before.variants if before else {})
-            self.archive.write_part(part.slug, record)
+            before = self.archive.part(part.slug) or PartRecord("", 0)
+            if (record := update(before)) != before:
+                self.archive.write_part(part.slug, record)
 
-    def _part_record(self, made: Ingredients, variants: Mapping[str, str]) -> PartRecord:
-        stages = {"teach": made.teach, "distill": made.distill}
-        return PartRecord(
-            backbone_name=made.backbone_name,
-            backbone_parameters=made.backbone_parameters,
-            targets={name: self.relative(item.path) for name, item in made.targets.items()},
-            sources={name: self.relative(item.path) for name, item in made.sources.items()},
-            others={name: self.relative(item.path) for name, item in made.others.items()},
-            metaprompt=self.relative(made.metaprompt) if made.metaprompt else "",
-            teach=self.relative(made.teach.path) if made.teach else "",
-            distill=self.relative(made.distill.path) if made.distill else "",
-            variants=variants,
-            seconds={n: taken for n, run in stages.items() if run and (taken := seconds_of(run.path)) is not None},
-        )
+    def _with_tasks(self, record: PartRecord, *roles: Mapping[str, Prepared]) -> PartRecord:
+        if set(record.sources) != set(roles[1]):  # teachers and metaprompts of other sources are not this part's
+            record = replace(record, metaprompt="", teach="", distill="", variants={}, seconds={})
+        found = [{name: self.relative(item.path) for name, item in items.items()} for items in roles]
+        return replace(record, **dict(zip(("targets", "sources", "others"), found, strict=True)))
 
 
 def run_gangs(
@@ -190,7 +241,7 @@ def run_gangs(
     """Run what is not done yet, in order; returns the records of all that are done, and this run's gaps of gangs."""
     done, gaps = [], []
     for place, planned in enumerate(gangs, 1):
-        record = finished(planned, worker.archive, worker.runs)
+        record = finished(planned, worker.archive, worker.runs, worker.basis(planned.part))
         title = f"{place} of {len(gangs)}: {planned.part.title}: {planned.gang.method}, seed {planned.gang.seed}"
         if record is None:
             worker.say("gang", title)
@@ -204,59 +255,6 @@ def run_gangs(
                 continue
         done.append(record)
     return done, gaps
-
-
-def finished(planned: PlannedGang, archive: Archive, runs: Path) -> GangRecord | None:
-    """The record of a gang that is done and whose runs are still there."""
-    record = archive.gang(planned.key)
-    if record is None:
-        return None
-    paths = (record.adapt, record.evaluate, *(path for *_, path in record.elsewhere))
-    return record if all((runs / path / "done.json").is_file() for path in paths) else None
-
-
-def runs_of(record: GangRecord, runs: Path) -> GangRuns:
-    """The run folders of a finished gang."""
-    elsewhere = {(target, other): runs / path for target, other, path in record.elsewhere}
-    return GangRuns(runs / record.adapt, runs / record.evaluate, elsewhere)
-
-
-def given_of(record: PartRecord, runs: Path) -> Ingredients:
-    """What a part started from, opened from its record without loading a backbone."""
-
-    def opened(paths: object) -> dict:
-        return {name: open_prepared(runs / path) for name, path in dict(paths).items()}  # type: ignore[call-overload]
-
-    def done(path: str) -> RunFolder | None:
-        return RunFolder(runs / path, state="done", lock=None, processes=world()) if path else None
-
-    return Ingredients(
-        opened(record.targets), opened(record.sources), opened(record.others),
-        runs / record.metaprompt if record.metaprompt else None, done(record.teach), done(record.distill),
-        record.backbone_name, record.backbone_parameters,
-    )  # fmt: skip
-
-
-def gap_of(planned: PlannedGang, reason: str, error: str, *, target: str = "", shots: str = "", draw: int = 0) -> Gap:
-    """The gap of a gang, or of one of its cells, now."""
-    gang = planned.gang
-    return Gap(planned.key, planned.part.title, gang.method, gang.seed, reason, error, target, shots, draw, now())
-
-
-def now() -> str:
-    """The time, as records and gaps keep it: in an order that texts have too."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def reason_of(error: Exception) -> tuple[str, str]:
-    """Why a gang failed, and the kind of error. Of our own errors the text; of others never: it could hold a note's."""
-    kind = type(error).__name__
-    if isinstance(error, InputError):
-        return str(error), kind
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return "the device has not enough memory; see `clinprompt study plan` and `clinprompt check`", kind
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{kind} in {Path(frame.filename).name} line {frame.lineno}: a fault of clinprompt, please report it", kind
 
 
 def seconds_of(run: Path) -> float | None:

@@ -11,6 +11,7 @@ from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import read_adapted
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.methods import from_sources
+from clinprompt.study.basis import of_gang
 from clinprompt.study.expansion import PlannedGang, default_rate, plan_gang
 from clinprompt.study.gang import adapt_settings, gangs_of
 from clinprompt.study.recipe import Recipe, variant_of
@@ -27,10 +28,12 @@ def tuned(planned: PlannedGang, worker: Worker) -> Recipe:
     key = plan_gang(planned.part, first, search).key
     file = worker.archive.folder / "searches" / f"{key}.json"
     with waiting(worker.runs / f".{key}.search.lock", what="a search of a study"):
-        if not file.is_file():
-            trials = _trials(planned, worker)
-            write_json(file, {"part": planned.part.title, "method": first.method, "trials": trials})
-        trials = json.loads(file.read_text(encoding="utf-8"))["trials"]
+        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        now = of_gang(planned, worker.basis(planned.part))
+        if not found or found.get("rests_on", now) != now:  # searches of before do not say what they rest on
+            found = {"part": planned.part.title, "method": first.method, "trials": _trials(planned, worker)}
+            write_json(file, found | {"rests_on": now})
+        trials = found["trials"]
     finite = [trial for trial in trials if trial["dev_loss"] is not None]
     if not finite:
         rates = ", ".join(f"{trial['rate']:g}" for trial in trials)
@@ -81,7 +84,11 @@ def _trials(planned: PlannedGang, worker: Worker) -> list[dict[str, float | None
         opened = worker.opened(recipe.backbone)
         try:
             run = adapt(settings, runs=worker.runs, opened=opened, progress=worker.progress)
-            losses = [cell.dev_loss for cell in read_adapted(run.outputs) if cell.train_examples or cell.failed]
+            losses = [
+                cell.dev_loss
+                for cell in read_adapted(run.outputs)
+                if cell.train_examples or (cell.failed and not cell.undrawn)
+            ]
         except InputError:  # every cell diverged
             losses = [None]
         loss = statistics.fmean(known) if (known := [x for x in losses if x is not None]) == losses else math.inf

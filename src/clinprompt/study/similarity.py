@@ -13,7 +13,7 @@ from clinprompt.maths.decomposition import compose
 from clinprompt.prompts.prompt_file import load_metaprompt, load_prompt
 from clinprompt.stages.methods import from_metaprompt
 from clinprompt.study.collection import PartResult
-from clinprompt.study.recipe import variant_of
+from clinprompt.study.recipe import task_name, variant_of
 from clinprompt.study.score_table import shot_rank
 
 
@@ -75,7 +75,7 @@ def _targets(found: PartResult) -> dict[str, Tensor]:
         if from_metaprompt(method) and not variant_of(method) and not getattr(method, "random_metaprompt", False)
     ]
     prompts: dict[str, Tensor] = {}
-    for target in found.part.recipe.targets:
+    for target in map(task_name, found.part.recipe.targets):
         cells = [
             cell for cell in found.result.cells
             if cell.method in methods[:1] and cell.record["task"] == target and cell.record.get("file")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from clinprompt.registry import unknown_name
 from clinprompt.stages.configs import BackboneSettings, LeakageCheck, PromptSettings
 from clinprompt.stages.methods import Instruction, MethodSettings, Settings, from_metaprompt, from_teachers, own_rates
-from clinprompt.study.recipe import Scoring, SourceTraining, check_variants
+from clinprompt.study.recipe import Names, Scoring, Seeds, Shots, SourceTraining, check_variants, each_once
 
 LEAVE_ONE_KIND_OUT = "leave-one-kind-out"
 """For each kind among the targets: its targets, and the sources of all other kinds."""
@@ -22,8 +22,8 @@ class Partition(Settings):
     Fewer sources (``source_counts``) are the first of them.
     """
 
-    sources: tuple[str, ...] = ()
-    targets: tuple[str, ...] = Field(min_length=1)
+    sources: Names = ()
+    targets: Names = Field(min_length=1)
 
 
 class Search(Settings):
@@ -49,6 +49,12 @@ class Ablation(Settings):
     distillation: str
     both: str
 
+    @model_validator(mode="after")
+    def _four_methods(self) -> Ablation:
+        if len(set(names := tuple(self.model_dump().values()))) < len(names):
+            raise ValueError(f"the table needs four different methods, and has {', '.join(names)}")
+        return self
+
 
 class Study(Settings):
     """A grid of comparisons. Every backbone, partition, source count and prompt length is a part of it: a recipe.
@@ -66,21 +72,21 @@ class Study(Settings):
     )
     data_root: Path | None = None
     prompt: PromptSettings = PromptSettings()
-    lengths: tuple[int, ...] = ()
+    lengths: Annotated[tuple[int, ...], AfterValidator(each_once)] = ()
     tasks: Partition | None = None
     partitions: dict[str, Partition] | Literal["leave-one-kind-out"] | None = None
     sources: SourceTraining | None = None
-    source_counts: tuple[int, ...] = ()
+    source_counts: Annotated[tuple[int, ...], AfterValidator(each_once)] = ()
     metaprompts: dict[str, Path] = Field(default_factory=dict)
     limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
     methods: dict[str, MethodSettings] = Field(default_factory=lambda: {"instruction": Instruction()}, min_length=1)
     across: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     compare: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     ablation: Ablation | None = None
-    shots: tuple[int | Literal["full"], ...] = Field(("full",), min_length=1)
+    shots: Shots = ("full",)
     draws: int = Field(1, ge=1)
     own_draws: bool = False
-    seeds: tuple[int, ...] = Field((1,), min_length=1)
+    seeds: Seeds = (1,)
     search: Search | None = None
     score: Scoring = Scoring()
     leakage: LeakageCheck = LeakageCheck()

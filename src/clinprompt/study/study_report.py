@@ -22,6 +22,7 @@ from clinprompt.study.figures import css_colours, group_panels, key, styles
 from clinprompt.study.given_heads import in_pairs
 from clinprompt.study.group_table import GroupTable
 from clinprompt.study.job import write_table
+from clinprompt.study.leakage import sources_compared
 from clinprompt.study.paper_table import latex, paper_tables
 from clinprompt.study.prompt_cards import write_cards
 from clinprompt.study.report import pages
@@ -94,6 +95,7 @@ def report_study(
         errors=[(one.part.title, table) for one in has for table in choose_errors(one.result.cells)],
         leaks=(leaks := [line for one in has for line in one.result.leakage if line.leaked]),
         looked_at=sum(len(one.result.leakage) for one in has),
+        compared=sources_compared([line for one in has for line in one.result.leakage]),
         pretraining=next((x.seen for one in has for x in one.result.leakage if x.role == "pretraining"), ""),
         gaps=gaps,
         missing=missing,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from clinprompt.study.archive import Gap
 from clinprompt.study.collection import PartResult
+from clinprompt.study.leakage import examples_seen
 from clinprompt.study.study_file import Study
 from clinprompt.study.study_line import StudyLine
 
@@ -45,7 +46,7 @@ def tripod(study: Study, found: Sequence[PartResult], lines: Sequence[StudyLine]
     versions = _several(line.versions for line in lines)
     devices = _several(line.device for line in lines)
     seconds = sum(sum(record.seconds.values()) for one in has for record in one.records.values())
-    leaks = sum(line.leaked for one in has if one.result for line in one.result.leakage)
+    leaks = examples_seen([line for one in has if one.result for line in one.result.leakage])
     shots = ", ".join(map(str, study.shots))
     methods = ", ".join(f"{name} ({method.kind})" for name, method in study.methods.items())
     search = f"{study.search.trials} trials each" if study.search else "the rates of the study file"
@@ -75,8 +76,8 @@ def tripod(study: Study, found: Sequence[PartResult], lines: Sequence[StudyLine]
     )
     aligned = "The backbone is frozen except for methods that train weights. Alignment of the backbone itself:"
     open_science = (
-        "Made with clinprompt (Apache-2.0); every cell's configuration lies beside this report. Funding, conflicts, "
-        "protocol, availability of data:"
+        "Made with clinprompt (Apache-2.0); the configuration of each gang (a method with one seed on all its cells) "
+        "lies beside this report. Funding, conflicts, protocol, availability of data:"
     )
     compute = f"{devices}; {seconds / 60:.1f} minutes of training and scoring recorded; {versions}."
     performance = (

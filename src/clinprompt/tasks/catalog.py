@@ -18,6 +18,8 @@ from clinprompt.tasks.codecs import CODECS
 from clinprompt.tasks.task import HEAD, Task
 
 CATALOG_ROOT = Path(__file__).parent / "catalog"
+TASK = "task.json"
+"""The task in a folder of prepared data."""
 
 CODECS_OF_KIND = {
     TaskKind.entities: ("entities",),
@@ -39,7 +41,7 @@ def catalog(root: Path = CATALOG_ROOT) -> dict[str, Path]:
 
 
 def load_task(path_or_name: str | Path) -> Task:
-    """The task of a YAML file or of a catalogue name; raises :class:`InputError` with all its faults."""
+    """The task of a catalogue name, a YAML file or a prepared folder; raises :class:`InputError` with all faults."""
     path = _task_file(path_or_name)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -53,6 +55,19 @@ def load_task(path_or_name: str | Path) -> Task:
     if not isinstance(content, dict):
         raise InputError("the task file is not a mapping of fields", where=str(path), allowed=_fields())
     return task_from(content, where=str(path))
+
+
+def prepared_folder(path_or_name: str | Path) -> Path | None:
+    """The folder of prepared data that a task is named by: itself, a run that prepared it, or its ``task.json``.
+
+    ``None`` for names of the catalogue and for task files.
+    """
+    path = Path(path_or_name)
+    if path.name == TASK:
+        path = path.parent
+    folders = (path / "outputs", path)
+    known = str(path_or_name) in catalog()
+    return None if known else next((folder for folder in folders if (folder / TASK).is_file()), None)
 
 
 def task_from(content: dict[str, Any], *, where: str) -> Task:
@@ -71,8 +86,13 @@ def _task_file(path_or_name: str | Path) -> Path:
     if str(path_or_name) in known:
         return known[str(path_or_name)]
     path = Path(path_or_name)
+    if (folder := prepared_folder(path_or_name)) is not None:
+        return folder / TASK
     if path.is_file():
         return path
+    if path.is_dir():
+        fix = "make one with `clinprompt data import`"
+        raise InputError("this folder holds no prepared task", where=str(path), fix=fix)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         raise InputError("there is no such task file", where=str(path), fix=f"known tasks: {', '.join(known)}")
     raise unknown_name("task", str(path_or_name), known)

@@ -1,0 +1,64 @@
+"""What of a study is done: gangs whose results still rest on what is there, their runs, and what they started from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clinprompt.errors import InputError
+from clinprompt.stages.prepared import Prepared, open_prepared
+from clinprompt.stages.run_folder import RunFolder
+from clinprompt.study.archive import Archive, GangRecord, PartRecord
+from clinprompt.study.basis import Basis, recorded_basis, still_so
+from clinprompt.study.expansion import PlannedGang
+from clinprompt.study.gang import GangRuns
+from clinprompt.study.job import Ingredients
+from clinprompt.training.parallel import world
+
+
+def finished(planned: PlannedGang, archive: Archive, runs: Path, now: Basis) -> GangRecord | None:
+    """The record of a gang that is done, whose runs are still there, and that rests on what is there ``now``."""
+    record = archive.gang(planned.key)
+    if record is None:
+        return None
+    paths = (record.adapt, record.evaluate, *(path for *_, path in record.elsewhere))
+    there = all((runs / path / "done.json").is_file() for path in paths)
+    return record if there and still_so(record, now, runs) else None
+
+
+def finished_before(gangs: Sequence[PlannedGang], archive: Archive, runs: Path) -> dict[str, bool]:
+    """By key whether a gang is :func:`finished`, by the data and the backbone that its part was last run with."""
+    parts = {slug: archive.part(slug) for slug in {one.part.slug for one in gangs}}
+    known = {slug: recorded_basis(part, runs) if part else {} for slug, part in parts.items()}
+    return {one.key: finished(one, archive, runs, known[one.part.slug]) is not None for one in gangs}
+
+
+def runs_of(record: GangRecord, runs: Path) -> GangRuns:
+    """The run folders of a finished gang."""
+    elsewhere = {(target, other): runs / path for target, other, path in record.elsewhere}
+    return GangRuns(runs / record.adapt, runs / record.evaluate, elsewhere)
+
+
+def given_of(record: PartRecord, runs: Path) -> Ingredients:
+    """What a part started from, opened from its record without loading a backbone."""
+
+    def opened(paths: object) -> dict:
+        return {name: _prepared(runs / path, name) for name, path in dict(paths).items()}  # type: ignore[call-overload]
+
+    def done(path: str) -> RunFolder | None:
+        return RunFolder(runs / path, state="done", lock=None, processes=world()) if path else None
+
+    return Ingredients(
+        opened(record.targets), opened(record.sources), opened(record.others),
+        runs / record.metaprompt if record.metaprompt else None, done(record.teach), done(record.distill),
+        record.backbone_name, record.backbone_parameters,
+    )  # fmt: skip
+
+
+def _prepared(path: Path, name: str) -> Prepared:
+    if not path.is_dir():
+        raise InputError(
+            f"the prepared data of {name} is gone", where=str(path),
+            fix="give the folder of the runs with --runs, or have `clinprompt study run` prepare it again",
+        )  # fmt: skip
+    return open_prepared(path)
