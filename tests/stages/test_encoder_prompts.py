@@ -155,7 +155,7 @@ def test_what_belongs_to_trained_weights_predicts_nothing_alone(adapted, backbon
         given = {"prompts": (prompt,), "notes": write_notes(tmp_path / "new", 1), "out": tmp_path / "out"}
         with pytest.raises(InputError, match="belongs to weights that were trained with it") as refused:
             predict(PredictSettings(backbone=settings, **given), opened=opened)
-        assert "clinprompt evaluate" in str(refused.value) and not (tmp_path / "out").exists()
+        assert "or `evaluate`" in str(refused.value) and not (tmp_path / "out").exists()
 
 
 def test_a_layer_that_the_backbone_does_not_have_is_refused(metaprompt, backbones, data, tmp_path):
