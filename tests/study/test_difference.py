@@ -132,6 +132,23 @@ def test_the_better_of_several_references_has_a_row_of_its_own(tmp_path):
     assert found[2].minus == "better of the references: vocabulary" and found[0].minus == "text"
 
 
+def test_a_reference_that_sees_no_examples_is_compared_with_every_shot_count(tmp_path):
+    cells = [
+        *(made_cell(tmp_path, TASK, "mpt", seed, counts(seed, shift=2), shots=shots)
+          for shots in ("5", "full") for seed in (1, 2)),
+        *(made_cell(tmp_path, TASK, "lora", seed, counts(seed), shots="full") for seed in (1, 2)),
+        made_cell(tmp_path, TASK, "instruction", 1, counts(1), shots="0"),
+    ]  # fmt: skip
+    found = compared(cells, {"mpt": ("instruction", "lora"), "instruction": ("mpt",)})
+    rows = [
+        (row.method, row.shots, row.against, row.paired_runs) for row in found if row.target and row.reference != BETTER
+    ]
+    assert rows == [
+        ("mpt", "5", "instruction", False), ("mpt", "full", "instruction", False), ("mpt", "full", "lora", True)
+    ]  # fmt: skip
+    assert all(row.difference > 0 for row in found)
+
+
 def test_a_missing_target_leaves_out_its_groups_and_keeps_the_other_targets():
     own = [found for found in made_up_lines() if (found.method, found.target) != ("lora", "lab-flag")]
     drawn = made_up_replicates(own)

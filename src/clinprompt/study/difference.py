@@ -85,8 +85,9 @@ def differences(
 ) -> list[Difference]:
     """The differences of each method of ``compare`` to its references: groups first, then single targets.
 
-    Only shot counts are compared that both methods have. Where a method has several references, a last row is against
-    the better of them; it is chosen by the score shown, which favours the reference.
+    Only shot counts are compared that both methods have; a reference that never sees an example, such as the plain
+    instruction, is compared with each. Where a method has several references, a last row is against the better of them;
+    it is chosen by the score shown, which favours the reference.
     """
     found = []
     pairs = _Pairs(drawn)
@@ -94,7 +95,7 @@ def differences(
         for shots in shot_order(shots for _, shots in scores):
             for method, references in compare.items():
                 own = scores.get((method, shots))
-                rivals = [scores[name, shots] for name in references if (name, shots) in scores]
+                rivals = [rival for name in references if (rival := _reference(scores, name, shots)) is not None]
                 if own is None or not rivals:
                     continue
                 asked = [(rival.method, rival) for rival in rivals]
@@ -102,6 +103,12 @@ def differences(
                     asked.append((BETTER, max(rivals, key=lambda rival: rival.score)))
                 found += [_difference(own, rival, targets, pairs, reference=name) for name, rival in asked]
     return _adjusted(found)
+
+
+def _reference(scores: Mapping[tuple[str, str], Line | GroupLine], name: str, shots: str) -> Line | GroupLine | None:
+    """What a method has at a shot count; at 0, if it has nothing else."""
+    counts = {count for method, count in scores if method == name}
+    return scores.get((name, "0" if counts == {"0"} else shots))
 
 
 class _Pairs:

@@ -142,10 +142,13 @@ def unequal(gangs: Sequence[PlannedGang]) -> dict[str, int]:
 
 
 def incomparable(recipe: Recipe) -> list[tuple[str, str]]:
-    """The comparisons that no difference will be shown of: the methods have no shot count in common."""
+    """The comparisons that no difference will be shown of: the methods have no shot count in common.
+
+    A reference that has 0 alone is compared with all.
+    """
     shots = {gang.method: set(shots_of(recipe, gang)) for gang in gangs_of(recipe)}
     pairs = [(method, other) for method, others in recipe.compare.items() for other in others]
-    return [(method, other) for method, other in pairs if not shots[method] & shots[other]]
+    return [(method, other) for method, other in pairs if shots[other] != {0} and not shots[method] & shots[other]]
 
 
 def too_many_shots(parts: Sequence[Part]) -> dict[str, tuple[int, list[int]]]:
