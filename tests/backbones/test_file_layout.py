@@ -48,10 +48,11 @@ def test_a_shard_that_is_missing_is_noticed(sharded):
         load_backbone(str(sharded))
 
 
-def test_a_hub_id_in_the_cache_opens_offline(sharded, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["someone/llama", "bert-base-uncased"])
+def test_a_hub_id_in_the_cache_opens_offline_and_keeps_its_name(sharded, tmp_path, monkeypatch, name):
     from huggingface_hub import constants
 
-    cache = tmp_path / "hub" / "models--someone--llama"
+    cache = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
     snapshot = cache / "snapshots" / ("a" * 40)
     snapshot.parent.mkdir(parents=True)
     sharded.rename(snapshot)
@@ -59,8 +60,9 @@ def test_a_hub_id_in_the_cache_opens_offline(sharded, tmp_path, monkeypatch):
     (cache / "refs" / "main").write_text("a" * 40)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    assert resolve("someone/llama") == snapshot
-    assert load_backbone("someone/llama").name == "a" * 40
+    assert resolve(name) == snapshot
+    opened = load_backbone(name)
+    assert opened.name == name and opened.fingerprint == load_backbone(str(snapshot)).fingerprint
 
 
 def test_a_download_takes_the_chat_template_and_no_second_copy_of_the_weights(monkeypatch, tmp_path):

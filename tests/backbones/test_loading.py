@@ -142,7 +142,7 @@ def test_a_hub_id_that_is_not_in_the_cache_asks_nobody(tmp_path, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     message = refused("nobody-here/no-such-model")
-    assert "neither a folder nor in the local model cache" in message and "--online" in message
+    assert "nor such a model in the local cache" in message and "--online" in message
 
 
 def test_a_device_that_is_not_there(folder):

@@ -12,7 +12,15 @@ import torch
 from clinprompt.backbones.encoder import EncoderBackbone
 from clinprompt.backbones.fingerprint import folder_fingerprint, tokenizer_fingerprint
 from clinprompt.backbones.guards import check_complete, opening
-from clinprompt.backbones.loading import DTYPES, check_room, check_safetensors, devices, model_type, resolve
+from clinprompt.backbones.loading import (
+    DTYPES,
+    called,
+    check_room,
+    check_safetensors,
+    devices,
+    model_type,
+    resolve,
+)
 from clinprompt.backbones.published import ENCODER_TYPES, PUBLISHED, meta_network, without_pooler
 from clinprompt.backbones.quantised import weight_bytes
 from clinprompt.errors import InputError
@@ -76,7 +84,7 @@ def load_encoder(
         tokenizer,
         fingerprint=folder_fingerprint(folder),
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
-        name=folder.name,
+        name=called(backbone, folder),
         autocast=None if autocast == "none" else DTYPES[autocast],
     )
 

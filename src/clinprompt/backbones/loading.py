@@ -57,7 +57,7 @@ def resolve(backbone: str) -> Path:
         if not (folder / "config.json").is_file():
             raise InputError("the backbone folder has no config.json", where=str(folder), fix=_FIX)
         return folder
-    if folder.is_absolute() or backbone.count("/") != 1 or backbone.startswith("."):
+    if folder.is_absolute() or backbone.count("/") > 1 or backbone.startswith("."):
         raise InputError("there is no backbone folder of this name", where=backbone, fix=_FIX)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -69,10 +69,18 @@ def resolve(backbone: str) -> Path:
         return Path(snapshot_download(backbone, local_files_only=offline, **choice))
     except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise InputError(
-            "this backbone is neither a folder nor in the local model cache",
+            "there is no backbone folder of this name, nor such a model in the local cache",
             where=backbone,
             fix="copy the model folder to this machine and give its path, or allow one download with --online",
         ) from error
+
+
+def called(backbone: str, folder: Path) -> str:
+    """The name of a backbone that was found in ``folder``: the one it was asked by, or of a path its last part.
+
+    A hub id keeps its own, for a cache names folders by commits.
+    """
+    return folder.name if Path(backbone).expanduser().is_dir() and backbone != EMBEDDED else backbone
 
 
 def load_backbone(
@@ -143,7 +151,7 @@ def load_backbone(
         fingerprint=folder_fingerprint(folder),
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
         template=settings.get("template", "plain"),
-        name=backbone if backbone == EMBEDDED else folder.name,
+        name=called(backbone, folder),
         autocast=None if autocast == "none" else DTYPES[autocast],
         recompute=recompute,
         extra_ends=ends,
@@ -196,7 +204,7 @@ def check_safetensors(folder: Path) -> None:
         raise InputError(
             "the backbone folder has no *.safetensors file",
             where=str(folder),
-            fix="convert the weights to safetensors first; pickled weights are never opened",
+            fix="convert the weights to safetensors first (docs/guides/backbones.md); pickled ones are never opened",
         )
 
 
