@@ -177,3 +177,22 @@ def test_a_study_that_cannot_be_is_refused_in_words(fields, said, tmp_path):
     with pytest.raises(InputError) as caught:
         load_config(tmp_path / "s.yaml", Study)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"search": {"trials": 5}}, "5 rates each by grid"),
+        ({"methods": {"instruction": {"kind": "instruction"}}, "compare": {}}, "no method trains"),
+        (
+            {"methods": {"pt": {"kind": "prompt-tuning"}, "in-context": {"kind": "in-context"}}},
+            "1 of the study file each",
+        ),
+        (
+            {"methods": {"pt": {"kind": "prompt-tuning", "budget": {"rates": (0.1, 1.0)}}, "lora": {"kind": "lora"}}},
+            "not equal, rates tried: pt 2, lora 1",
+        ),
+    ],
+)
+def test_a_study_says_how_many_rates_were_tried(changes, expected):
+    assert made(**changes).searched == expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -115,8 +115,7 @@ def plan(
         f"GiB at {tokens} tokens" + (f", {device}" if device else ""),
     )
     console.table(columns, rows, title="Gangs: a method with one seed on every target, shot count and draw")
-    for name, trials in unequal(gangs).items():
-        console.warn(f"unequal search: {name} has {trials} trial(s); `search` gives every method as many")
+    _warn_of_search(unequal(gangs))
     for name, other in incomparable(parts[0].recipe):
         console.warn(f"no difference of {name} and {other} will be shown: they have no shot count in common")
     for name, (count, above) in too_many_shots(parts).items():
@@ -158,7 +157,7 @@ def run(
     from clinprompt.study.archive import GAPS
     from clinprompt.study.expansion import shard_of
     from clinprompt.study.finished import finished_before
-    from clinprompt.study.plan import open_gaps, refuse_without_data
+    from clinprompt.study.plan import open_gaps, refuse_without_data, unequal
     from clinprompt.study.running import Worker, run_gangs
     from clinprompt.study.search import tuned
 
@@ -169,6 +168,7 @@ def run(
     own = shard_of(gangs, number=number, of=of)
     done_before = finished_before(own, archive, runs)
     refuse_without_data([one for one in own if not done_before[one.key]])
+    _warn_of_search(unequal(gangs))
     worker = Worker(runs, archive, console.progress, console.stage)
     for part in parts:  # also those whose gangs all belong to others: the report reads their records
         worker.basis(part)
@@ -252,6 +252,11 @@ def _shard(text: str) -> tuple[int, int]:
     if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
         raise InputError(f"{text!r} is no share", where="--shard", allowed="1/8 to 8/8, counted from 1")
     return int(number), int(of)
+
+
+def _warn_of_search(trials: Mapping[str, int]) -> None:
+    for name, count in trials.items():
+        console.warn(f"unequal search: {name} has {count} trial(s); `search` gives every method as many")
 
 
 def _tell_gaps(gaps: Sequence[Gap]) -> None:

@@ -91,6 +91,17 @@ class Study(Settings):
     score: Scoring = Scoring()
     leakage: LeakageCheck = LeakageCheck()
 
+    @property
+    def searched(self) -> str:
+        """How many learning rates the methods that train have tried, in words."""
+        if self.search:
+            return f"{self.search.trials} rates each by {self.search.kind}"
+        budgets = {name: getattr(method, "budget", None) for name, method in self.methods.items()}
+        tried = {name: len(budget.rates) for name, budget in budgets.items() if budget}
+        if len(set(tried.values())) > 1:
+            return "not equal, rates tried: " + ", ".join(f"{name} {count}" for name, count in tried.items())
+        return f"{min(tried.values())} of the study file each" if tried else "no method trains"
+
     @model_validator(mode="after")
     def _tasks_of_one_kind_of_plan(self) -> Study:
         named = isinstance(self.partitions, dict)

@@ -202,6 +202,6 @@ def _facts(study: Study, has: Sequence[PartResult], lines: Sequence[StudyLine]) 
         "date": date.today().isoformat(), "backbones": several("backbone"), "engine": several("engine"),
         "dtype": several("dtype"), "device": several("device"), "versions": several("versions"),
         "seeds": ", ".join(map(str, study.seeds)), "draws": str(study.draws),
-        "search": f"{study.search.kind}, {study.search.trials} trials per method" if study.search else "as in the file",
+        "learning rates": study.searched,
         "scored": f"{Split(study.score.part).value} part", "minutes recorded": f"{minutes:.1f}",
     }  # fmt: skip

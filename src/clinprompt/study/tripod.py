@@ -49,7 +49,6 @@ def tripod(study: Study, found: Sequence[PartResult], lines: Sequence[StudyLine]
     leaks = examples_seen([line for one in has if one.result for line in one.result.leakage])
     shots = ", ".join(map(str, study.shots))
     methods = ", ".join(f"{name} ({method.kind})" for name, method in study.methods.items())
-    search = f"{study.search.trials} trials each" if study.search else "the rates of the study file"
     readings = sum(bool(line.unreadable or line.unlocated) for line in lines)
     data = "; ".join(f"{name}: {n} scored examples of {documents} documents" for name, (n, documents) in sizes.items())
     words = sorted({item.task.instruction for item in targets.values()})
@@ -58,9 +57,9 @@ def tripod(study: Study, found: Sequence[PartResult], lines: Sequence[StudyLine]
     held = "held to" if decoding.grounded else "checked against"
     analysis = (
         f"Backbones: {backbones}. Shots {shots}, {study.draws} draw(s), seeds {', '.join(map(str, study.seeds))}. "
-        f"Learning rates: {search}, chosen on the development part. Scores with 95 % intervals from a bootstrap over "
-        f"whole documents with runs as a second level ({study.score.resamples:,} resamples); paired tests that "
-        "exchange documents; Wilcoxon over targets with Holm's correction."
+        f"Learning rates: {study.searched}, chosen on the development part. Scores with 95 % intervals from a "
+        f"bootstrap over whole documents, with seeds and draws as further levels ({study.score.resamples:,} resamples); "
+        "paired tests that exchange documents; Wilcoxon over targets with Holm's correction."
     )
     output = (
         f"Decoding {decoding.kind}, at most {study.score.answer_tokens} tokens, {held} the task's form; answers that "
