@@ -58,7 +58,7 @@ def tripod(study: Study, found: Sequence[PartResult], lines: Sequence[StudyLine]
     analysis = (
         f"Backbones: {backbones}. Shots {shots}, {study.draws} draw(s), seeds {', '.join(map(str, study.seeds))}. "
         f"Learning rates: {study.searched}, chosen on the development part. Scores with 95 % intervals from a "
-        f"bootstrap over whole documents, with seeds and draws as further levels ({study.score.resamples:,} resamples); "
+        f"bootstrap over documents, with seeds and draws as further levels ({study.score.resamples:,} resamples); "
         "paired tests that exchange documents; Wilcoxon over targets with Holm's correction."
     )
     output = (
