@@ -121,6 +121,10 @@ def test_sections_are_counted_and_no_text_is_shown(place, clinprompt):
     assert counted["allergies"] | {"characters": 0} == {"id": "allergies", "notes": 1, "times": 2, "characters": 0}
     texts = [file.read_bytes().decode() for file in (place / "notes").glob("*.txt")]
     assert sum(one["characters"] for one in counted.values()) == sum(map(len, texts))
+    lines = [json.dumps({"id": str(n), "text": text}) for n, text in enumerate(texts)]
+    (place / "notes.jsonl").write_text("\n".join(lines))
+    ended = clinprompt("data", "sections", "notes.jsonl", "--json")
+    assert {one["id"]: one for one in result(ended)["sections"]} == counted and "read as jsonl" in ended.err
     own = clinprompt("data", "sections", "notes", "--sections", "rules.yaml")
     assert "next-steps" in own.out and "allergies" not in own.out and CANARY not in own.out + own.err
     refused = clinprompt("data", "sections", "notes", "--sections", "notes/n0.txt")

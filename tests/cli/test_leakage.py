@@ -34,6 +34,12 @@ def test_a_pretraining_text_is_read_by_a_reader(place, clinprompt):
         (place / "text" / file.name).write_text(file.read_text())
     lines = json.loads(clinprompt("data", "leakage", "tasks/one", "--pretraining", "text", "--json").out)["lines"]
     assert lines[-1]["seen"] == "text" and lines[-1]["leaked"] == lines[-1]["n"] > 0
+    texts = [file.read_bytes().decode() for file in sorted((place / "text").iterdir())]
+    (place / "text.jsonl").write_text(
+        "".join(json.dumps({"id": str(n), "text": text}) + "\n" for n, text in enumerate(texts))
+    )
+    ended = clinprompt("data", "leakage", "tasks/one", "--pretraining", "text.jsonl", "--json")
+    assert json.loads(ended.out)["lines"][-1]["leaked"] == lines[-1]["leaked"] and "read as jsonl" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_a_server_keeps_nothing_unless_told(tmp_path):
     with correcting(tmp_path / "x") as (server, address):
         server.settings = server.settings.model_copy(update={"corrections": None})
         assert post(address, note=NOTE, task="meds").json()["error"]["code"] == "no_corrections"
-        assert httpx.get(f"{address}/v1/corrections").status_code == 404
+        assert httpx.get(f"{address}/v1/corrections").json() == {"object": "list", "keeps": False, "data": []}
         assert post(address, "adaptations", task="meds").status_code == 404
     assert not (tmp_path / "x" / "corrections").exists()
 

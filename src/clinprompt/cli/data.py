@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.format_options import format_and_path, given_format, named_options, named_split
+from clinprompt.cli.format_options import format_and_path, given_format, named_options, named_split, notes_format
 from clinprompt.cli.leakage import leakage
 
 if TYPE_CHECKING:
@@ -123,13 +123,16 @@ def export(
 def sections(
     source: Annotated[Path, typer.Argument(help="Folder or file of notes.")],
     rules: Annotated[Path | None, typer.Option("--sections", help="YAML file of headings, added to our own.")] = None,
-    reader: Annotated[str, typer.Option(help="Format (`clinprompt show readers`).")] = "plain",
+    reader: Annotated[
+        str, typer.Option(help="Format (`clinprompt show readers`).", show_default="guessed; text files are plain")
+    ] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="Option of the reader, such as note=report_text.")] = None,
 ) -> None:
     """How often each section is found in notes, and how much of them it covers; never their text."""
     from clinprompt.stages.describing import section_counts
 
-    found = section_counts(source, rules=rules, reader=reader, options=named_options(option or [], "--option"))
+    read = notes_format(source, reader, option or [])
+    found = section_counts(read.path, rules=rules, reader=read.reader, options=read.options)
     rows = [[one.id, one.notes, one.sections, one.characters, f"{one.share:.1%}"] for one in found]
     console.table(["section", "notes", "times", "characters", "share"], rows)
     console.result({"sections": [{"id": one.id, "notes": one.notes, "times": one.sections,

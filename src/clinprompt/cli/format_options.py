@@ -27,6 +27,22 @@ def given_format(
     return replace(found, options={**found.options, **options})
 
 
+def notes_format(source: Path, reader: str, given: list[str]) -> Guess:
+    """As :func:`given_format` for notes whose answers, if they have any, do not matter; text files are plain."""
+    from dataclasses import replace
+
+    from clinprompt.data.guess import Guess
+    from clinprompt.data.new_notes import guess_notes
+
+    options = named_options(given, "--option")
+    if reader != "auto":
+        return Guess(reader, options, path=source)
+    found = guess_notes(source)
+    if found.reader != "plain":
+        console.line(f"read as {found.reader}: {found.why} (--reader names another format)")
+    return replace(found, options={**found.options, **options})
+
+
 def named_options(given: list[str], flag: str) -> dict[str, Any]:
     """Options that were given as ``name=value``."""
     from clinprompt.errors import InputError

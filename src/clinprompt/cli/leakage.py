@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.format_options import named_options
+from clinprompt.cli.format_options import notes_format
 from clinprompt.cli.options import Runs, Sets, overrides
 
 
@@ -17,8 +17,11 @@ def leakage(
     source: Annotated[list[Path] | None, typer.Option(help="Prepared task that was trained on; repeat.")] = None,
     pretraining: Annotated[Path | None, typer.Option(help="The backbone's pretraining text.")] = None,
     reader: Annotated[
-        str | None, typer.Option(help="Format of that text (`clinprompt show readers`).", show_default="plain")
-    ] = None,
+        str,
+        typer.Option(
+            help="Format of that text (`clinprompt show readers`).", show_default="guessed; text files are plain"
+        ),
+    ] = "auto",
     option: Annotated[list[str] | None, typer.Option(help="Option of the reader, such as note=report_text.")] = None,
     backbone: Annotated[
         str | None,
@@ -43,9 +46,10 @@ def leakage(
     from clinprompt.stages.leakage import read_leakage, write_leakage
     from clinprompt.stages.overrides import load_config
 
+    read = notes_format(pretraining, reader, option or []) if pretraining else None
     flags = overrides(sets, targets=targets, sources=source, part=part, backbone=backbone,
-                      check__pretraining=pretraining, check__reader=reader,
-                      check__reader_options=named_options(option or [], "--option") or None)  # fmt: skip
+                      check__pretraining=read and read.path, check__reader=read and read.reader,
+                      check__reader_options=read and dict(read.options))  # fmt: skip
     settings = load_config(None, LeakageSettings, flags)
     lines = read_leakage(stage(settings, runs=runs, progress=console.progress).outputs)
     console.table(

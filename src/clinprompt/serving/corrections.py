@@ -44,9 +44,10 @@ class KeptTask(BaseModel):
 
 
 class KeptTasks(BaseModel):
-    """What is kept for the tasks that the caller may use."""
+    """What is kept for the tasks that the caller may use; ``keeps`` is whether this server keeps corrections at all."""
 
     object: Literal["list"] = "list"
+    keeps: bool
     data: list[KeptTask]
 
 
@@ -65,9 +66,11 @@ def correction_routes(server: Server, adaptations: Adaptations) -> APIRouter:
         name = await asyncio.to_thread(folder.save, served.task, correction)
         return Kept(id=name, task=served.name, notes=len(folder.ids(served.task.name)))
 
-    @router.get("/v1/corrections", responses=refusals(404), summary="What is kept")
+    @router.get("/v1/corrections", responses=refusals(), summary="What is kept")
     def kept(caller: AnyCaller) -> KeptTasks:
         """How many corrected notes there are of each task; no text."""
+        if server.settings.corrections is None:
+            return KeptTasks(keeps=False, data=[])
         folder, found = kept_in(server), []
         for name, served in server.prompts.snapshot.promoted.items():
             if caller.allows(name):
@@ -77,7 +80,7 @@ def correction_routes(server: Server, adaptations: Adaptations) -> APIRouter:
                 replay = adaptations.earlier(served.task.name) is not None
                 found.append(KeptTask(task=name, promoted=served.reference, notes=len(notes), unseen=len(unseen),
                                       replay=replay, running=running))  # fmt: skip
-        return KeptTasks(data=found)
+        return KeptTasks(keeps=True, data=found)
 
     return router
 

@@ -71,7 +71,7 @@ class SectionCount:
 
 
 def section_counts(
-    source: Path, *, rules: Path | None = None, reader: str = "plain", options: Mapping[str, Any] | None = None
+    source: Path, *, reader: str, rules: Path | None = None, options: Mapping[str, Any] | None = None
 ) -> list[SectionCount]:
     """What sections the notes of a source have, the largest first; ``rules`` is a file of headings."""
     known = load_rules(rules)

@@ -227,6 +227,13 @@ def test_a_wrong_file_and_a_refusal_are_told(opened):
     page.wait_for_selector("text=Pick at least one task.")
 
 
+@needs_chromium
+def test_a_server_that_keeps_no_corrections_offers_none_and_nothing_is_complained_of(opened, server, monkeypatch):
+    monkeypatch.setattr(server[0], "settings", server[0].settings.model_copy(update={"corrections": None}))
+    page = read(opened())
+    assert page.locator("#save-json").is_visible() and not page.locator("#correct").count()
+
+
 def test_the_page_is_whole_and_small():
     parts = page_files()
     assert {"index.html", "page.css", "page.js", "icon.svg"} <= set(parts)

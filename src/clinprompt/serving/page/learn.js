@@ -7,13 +7,8 @@ const POLL = 1000; // milliseconds between two looks at what is being made
 
 /** What is kept of every task, `{task: {notes, unseen}}`; null where the server keeps nothing. */
 export async function kept() {
-  try {
-    const { data } = await ask("v1/corrections");
-    return Object.fromEntries(data.map((one) => [one.task, one]));
-  } catch (fault) {
-    if (fault.status === 404 || fault.status === 403) return null;
-    throw fault;
-  }
+  const { keeps, data } = await ask("v1/corrections");
+  return keeps ? Object.fromEntries(data.map((one) => [one.task, one])) : null;
 }
 
 /** Keep a corrected note. */
@@ -38,6 +33,7 @@ export class Learning {
     this.making = null;
     const replay = this.task === task && this.replay.checked;
     this.task = task;
+    const focused = this.root.contains(document.activeElement) ? document.activeElement.id : ""; // not lost with the old nodes
     const unseen = about.unseen === about.notes ? "" : `, ${about.unseen} of them new to ${about.promoted}`;
     this.button = el("button", { type: "button", class: "primary", id: "adapt", onclick: () => this.#adapt() }, "Adapt a new version");
     this.replay = el("input", { type: "checkbox", id: "replay", checked: replay });
@@ -48,6 +44,7 @@ export class Learning {
       about.replay ? el("label", { class: "entry" }, this.replay, "Replay: training examples of the earlier data are practised too, half of all") : "",
       el("p", { class: "buttons" }, this.button), this.outcome);
     this.button.disabled = about.notes === 0;
+    if (focused) this.root.querySelector(`#${focused}`)?.focus();
     if (about.running) this.#follow(about.running);
   }
 
