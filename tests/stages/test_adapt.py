@@ -81,6 +81,7 @@ def test_when_every_cell_is_lost_it_is_an_error(opened, targets, tmp_path, monke
         (Instruction(), set()),
         (InContext(), set()),
         (Lora(), set()),
+        (Lora(rank="matched", targets="v_proj"), {"length"}),
         (PromptTuning(length=3, placement="prefix"), set()),
         (PromptTuning(length=3), {"placement"}),
         (PromptTuning(placement="prefix"), {"length"}),
@@ -97,6 +98,19 @@ def test_what_has_no_effect_on_a_run_is_not_in_its_name(method, counted, opened,
     assert {name for name, value in {"length": 5, "placement": "both"}.items() if named(**{name: value}) != usual} == (
         counted
     )
+
+
+def test_a_matched_lora_has_no_more_numbers_than_the_prompt(opened, targets, tmp_path):
+    def trainable(method, length):
+        settings = AdaptSettings(targets=targets[:1], method=method, shots=(2,), prompt=PromptSettings(length=length))
+        [cell] = read_adapted(adapt(settings, runs=tmp_path, opened=opened).outputs)
+        return cell.trainable
+
+    for length in (4, 40):
+        matched = trainable(Lora(rank="matched", targets="q_proj,v_proj", budget=SHORT), length)
+        assert 0.5 < matched / trainable(PromptTuning(budget=SHORT), length) <= 1
+    with pytest.raises(InputError, match="more than the prompt's 32"):
+        trainable(Lora(rank="matched", budget=SHORT), 1)
 
 
 def test_a_prompt_that_one_goes_on_from_has_its_own_shape(opened, targets, tmp_path):

@@ -30,7 +30,7 @@ from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.watching import watcher
 from clinprompt.training.gang import Member
 from clinprompt.training.loop import train
-from clinprompt.training.lora import low_rank
+from clinprompt.training.lora import LoraSize, low_rank, size_within
 from clinprompt.training.outcome import TrainingResult
 from clinprompt.training.seeds import derive
 from clinprompt.training.weights import WeightSource, all_weights
@@ -191,8 +191,15 @@ def _trainable(settings: AdaptSettings, cell: Cell, opened: Opened) -> AbstractC
     method = settings.method
     if isinstance(method, Lora):
         seed = derive(settings.seed, "lora", cell.name)
-        return low_rank(opened.backbone, rank=method.rank, alpha=method.alpha, targets=method.targets, seed=seed)
+        return low_rank(opened.backbone, _size(method, settings, opened), alpha=method.alpha, seed=seed)
     return all_weights(opened.backbone)
+
+
+def _size(method: Lora, settings: AdaptSettings, opened: Opened) -> LoraSize:
+    if method.rank != "matched":
+        return LoraSize(method.rank, method.targets)
+    numbers = settings.prompt.length * opened.backbone.hidden_size
+    return size_within(opened.backbone, numbers=numbers, targets=method.targets)
 
 
 def _beside(

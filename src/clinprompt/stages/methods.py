@@ -191,10 +191,13 @@ class Routing(Trained):
 
 
 class Lora(Trained):
-    """Low-rank updates; rates are absolute."""
+    """Low-rank updates; rates are absolute.
+
+    ``rank`` ``matched``: no more numbers train than a prompt of the prompt's length has, if need be in few layers.
+    """
 
     kind: Literal["lora"] = "lora"
-    rank: int = Field(8, ge=1)
+    rank: Literal["matched"] | Annotated[int, Field(ge=1)] = 8
     alpha: float = 16.0
     targets: str = "all-linear"
     budget: Budget = Budget(rates=(3e-3,))
@@ -258,7 +261,7 @@ def prompt_fields(method: MethodSettings) -> tuple[str, ...]:
         return () if method.experts == "sources" else ("length", "placement")
     if isinstance(method, PromptTuning | SoftPromptUnfrozen):
         return tuple(name for name in ("length", "placement") if getattr(method, name) is None)
-    return ()
+    return ("length",) if isinstance(method, Lora) and method.rank == "matched" else ()
 
 
 def from_metaprompt(method: MethodSettings) -> bool:
