@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -66,3 +68,20 @@ def test_the_identity_that_shipped_prompts_are_made_for_is_that_of_the_embedded_
     card = read_card(embedded_metaprompt())
     assert tokenizer_fingerprint(embedded_folder()) == card.backbone.tokenizer
     assert folder_fingerprint(embedded_folder()) == card.backbone.fingerprint
+
+
+def test_how_a_vocabulary_is_read_counts_where_there_is_no_tokenizer_json(folder):
+    settings = folder / "tokenizer_config.json"
+    found = set()
+    for whole in (True, False):
+        if not whole:
+            (folder / "tokenizer.json").unlink()
+        for known in (
+            {},
+            {"do_lower_case": False},
+            {"do_lower_case": True},
+            {"do_lower_case": True, "model_max_length": 9},
+        ):
+            settings.write_text(json.dumps(known))
+            found.add((whole, tokenizer_fingerprint(folder)))
+    assert sorted(whole for whole, _ in found) == [False, False, False, True]

@@ -35,3 +35,10 @@ def test_misspelt_names_get_near_matches(clinprompt):
 @pytest.mark.parametrize(("task", "place"), [("mednli", "https://physionet.org"), ("headqa", "https://github.com")])
 def test_a_task_says_where_its_data_is_obtained(clinprompt, task, place):
     assert place in json.loads(clinprompt("show", "tasks", task, "--json").out)["obtain"]
+
+
+def test_the_templates_of_encoders_are_shown_too(clinprompt):
+    shown = {
+        row["name"]: row["context"] for row in json.loads(clinprompt("show", "templates", "--json").out)["templates"]
+    }
+    assert {"markers", "reading-label", "reading-words"} <= shown.keys() and "question" in shown["reading-words"]

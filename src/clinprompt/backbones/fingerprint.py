@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 _CHUNK = 1 << 22
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
 # What else a tokenizer is read from where there is no tokenizer.json, which says it all where it is there.
 _OTHERWISE = ("spm.model", "sentencepiece.bpe.model", "sentencepiece.model", "spiece.model")
+# Settings by which those files are read, where there is no tokenizer.json to hold what came of them.
+_READ_WITH = ("add_prefix_space", "do_lower_case", "keep_accents", "remove_space", "sp_model_kwargs", "split_by_punct",
+              "strip_accents", "tokenize_chinese_chars")  # fmt: skip
 # Settings of a configuration file that do not change what the network computes.
 _COSMETIC = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "use_cache", "architectures"}
 
@@ -37,7 +41,14 @@ def tokenizer_fingerprint(folder: Path) -> str:
         if path.is_file():
             digest.update(name.encode())
             _update(digest, path)
+    if others and (settings := _read_with(folder / "tokenizer_config.json")):
+        digest.update(json.dumps(settings, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _read_with(file: Path) -> dict[str, Any]:
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {name: known[name] for name in _READ_WITH if known.get(name) is not None}
 
 
 def _update(digest: hashlib.blake2b, path: Path) -> None:

@@ -101,9 +101,14 @@ def _codecs() -> list[Row]:
 
 
 def _templates() -> list[Row]:
-    from clinprompt.tasks.template import TEMPLATES
+    from clinprompt.tasks.template import READING, TEMPLATES
 
-    return [{"name": name, "context": part.context, "cue": part.cue} for name, part in TEMPLATES.items()]
+    asked = {"label": "the words of one label [and a mention's]", "words": "one question in full"}
+    written = [{"name": name, "context": part.context, "cue": part.cue} for name, part in TEMPLATES.items()]
+    return written + [
+        {"name": name, "context": f"(encoders) {asked[part.wording]}, beside {{note}}", "cue": ""}
+        for name, part in READING.items()
+    ]
 
 
 def _methods() -> list[Row]:
