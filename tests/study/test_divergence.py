@@ -47,7 +47,7 @@ def test_gains_are_over_prompt_tuning_and_stand_by_the_divergence_of_their_targe
     [table] = gain_tables([part], counted=False)
     assert table.pair == ("mpt", "prompt-tuning")  # LoRA and fine-tuning are no prompt without the sources
     assert [row.target for row, _ in table.rows] == list(TARGETS) and table.shots == ("1", "5", "10", "20", "full")
-    first, gains = table.rows[0]
+    _, gains = table.rows[0]
     differences = {
         (d.target, d.shots): d for d in part.result.differences if d.against == d.reference == "prompt-tuning"
     }
