@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from clinprompt.data.leakage import Watch
+from clinprompt.data.leakage import Watch, of_one_corpus
 from clinprompt.data.overlap import NoteIndex
 from clinprompt.schema.example import Answer, Example
 
@@ -55,6 +55,15 @@ def test_notes_that_are_numbered_anew_in_each_file_are_no_patients():
     watch = Watch([example("1", note(7)), example("1#2", note(7), group="1"), example("2", note(8))], same_groups=True)
     watch.see(NoteIndex([example("1", note(60)), example("2", note(61))]))
     assert watch.leak().groups == 0 and watch.leak().examples == ()
+
+
+def test_tasks_are_of_one_corpus_by_a_note_in_the_same_group():
+    first = [example("a1", note(1), "P1"), example("a2", "No complaints.", "P2"), example("a3", note(3), "P3")]
+    assert of_one_corpus(first, [example("b1", note(9), "P1"), example("b2", note(3), "P3")])
+    assert not of_one_corpus(
+        first, [example("b1", note(9), "P1"), example("b2", note(3), "P1")]
+    )  # the same words elsewhere
+    assert not of_one_corpus(first, [example("b1", "No complaints.", "P2")]) and not of_one_corpus(first, [])
 
 
 def test_it_does_not_matter_in_how_many_parts_it_is_seen():

@@ -41,6 +41,28 @@ def test_a_source_made_apart_from_the_target_leaks_nothing(root):  # noqa: F811
     assert found["source", "source"].exact == found["source", "source"].near == 0
 
 
+def with_patients(root, name, parts):  # noqa: F811
+    """A task with notes by part: names of patients and numbers of notes."""
+    (root / name).mkdir(exist_ok=True)
+    for part, rows in parts.items():
+        lines = [f'"{note(n)}",a,{name}{n},{patient}' for patient, n in rows]
+        (root / name / f"{part}.csv").write_text("\n".join(["note,text,id,patient", *lines, ""]))
+    text = (root / "target.yaml").read_text().replace("id: id", "id: id, group: patient").replace("target", name)
+    (root / f"{name}.yaml").write_text(text)
+    return prepared(root, name).path
+
+
+def test_patients_are_compared_between_tasks_of_one_corpus_and_not_between_corpora(root):  # noqa: F811
+    """Two tasks on the same notes: other notes of P1 and P2, who are tested, are among those that the source has."""
+    target = with_patients(root, "asked", {"train": [("P8", 8)], "test": [("P1", 1), ("P2", 2), ("P3", 3)]})
+    same = with_patients(root, "kin", {"train": [("P1", 51), ("P2", 52), ("P8", 58)], "test": [("P3", 3)]})
+    other = with_patients(root, "strange", {"train": [("P1", 61), ("P2", 62)], "test": [("P3", 63)]})
+    _, found = looked(root, targets=(target,), sources=(same, other), check=LeakageCheck(share=1.0, similar=1.0))
+    assert found["source", "kin"].examples == ("asked1", "asked2") and found["source", "kin"].groups == 2
+    assert found["source", "kin"].exact == 0
+    assert found["source", "strange"].examples == () and found["own", "asked"].groups == 0
+
+
 @pytest.mark.parametrize("reader", ["plain", "csv_table"])
 def test_pretraining_text_is_gone_through_in_any_format(root, reader, monkeypatch):  # noqa: F811
     monkeypatch.setattr("clinprompt.stages.leakage._LONGEST", 300)

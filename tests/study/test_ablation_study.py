@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from clinprompt.study.collection import collect
 from clinprompt.study.expansion import parts_of, planned
 from clinprompt.study.running import Worker, run_gangs
 from clinprompt.study.study_file import Study
+from clinprompt.study.study_report import report_study
 from tests.made_backbones import tiny_folder
 
 P, H = 3, 32
@@ -49,6 +51,7 @@ methods:
   metaprompt only: {kind: mpt, train_factors: false, budget: *b}
   residual: {kind: prompt-tuning, encoder: mlp, budget: *b}
 ablation: {neither: neither, decomposition: decomposition, distillation: distillation, both: both}
+compare: {both: [residual, decomposition]}
 shots: [0, 2]
 score: {limit: 2, answer_tokens: 2, likelihood: false, resamples: 100}
 leakage: {notes: 1}
@@ -70,8 +73,12 @@ def study(tmp_path_factory):
     worker = Worker(folder / "runs", Archive(folder / "out"))
     done, gaps = run_gangs(planned(parts_of(found)), worker)
     assert not gaps and len(done) == len(found.methods)
-    [part] = collect(parts_of(found), worker.archive, runs=worker.runs)
-    return found, worker, part.result
+    return found, worker, collected(found, worker).result
+
+
+def collected(found, worker, *, say=lambda stage, text: None):
+    [part] = collect(parts_of(found), worker.archive, runs=worker.runs, say=say)
+    return part
 
 
 def test_the_table_of_four_is_there(study):
@@ -126,6 +133,34 @@ def test_starts_are_what_the_switches_say(study):
         assert torch.equal(start(method), load_metaprompt(folder / "outputs" / "metaprompt.safetensors").vectors)
     assert torch.equal(start("held"), start("both")) and torch.equal(start("metaprompt only"), start("both"))
     assert not torch.allclose(start("random"), start("both"), atol=0.01)
+
+
+def test_the_report_shows_how_far_the_target_is_and_what_it_gains(study, tmp_path):
+    found, worker, _ = study
+    part, said = collected(found, worker), []
+    [far] = part.divergences
+    assert set(far.sources) == {"medications", "impression"} and 0 < far.pooled < 1
+    report_study(tmp_path / "here", found, [part], [], command="")
+    [first, *_] = rows = list(csv.DictReader((tmp_path / "here" / "divergence.csv").read_text().splitlines()))
+    assert [(row["method"], row["against"], row["shots"]) for row in rows] == [("both", "residual", n) for n in "02"]
+    assert first["pooled"] == f"{far.pooled:.4f}" and first["nearest"] == far.nearest
+    page = (tmp_path / "here" / "report.html").read_text()
+    assert "Distribution shift and gain" in page and "tiny: both − residual" in page and f"{far.pooled:.3f}" in page
+    assert "tiny: gain of both over residual" in page and "lab-flag" in page
+    assert {path.suffix for path in (tmp_path / "here" / "figures").glob("divergence-*")} == {".png", ".svg"}
+
+    record = worker.archive.part("tiny")
+    place = worker.runs / record.sources["impression"]
+    place.rename(tmp_path / "away")
+    try:
+        part = collected(found, worker, say=lambda stage, text: said.append(text))
+    finally:
+        (tmp_path / "away").rename(place)
+    assert not part.divergences and any("the prepared data of impression is gone" in text for text in said)
+    report_study(tmp_path / "gone", found, [part], [], command="")
+    page = (tmp_path / "gone" / "report.html").read_text()
+    assert "is not known for tiny: the sources of a finished metaprompt" in page and "gain of both" not in page
+    assert (tmp_path / "gone" / "divergence.csv").read_text().count("\n") == 1
 
 
 def test_names_of_variants_are_not_part_of_a_gangs_key(tmp_path):

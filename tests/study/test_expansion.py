@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
 from clinprompt.stages.importing import import_data
-from clinprompt.stages.methods import Attention, Lora, Mpt, PromptTuning, Spot
+from clinprompt.stages.methods import Attention, FineTuning, Lora, Mpt, PromptTuning, Spot
 from clinprompt.stages.overrides import load_config
 from clinprompt.study.expansion import partitions_of, parts_of, planned, searched, shard_of, slug
 from clinprompt.study.plan import incomparable, too_many_shots
@@ -146,6 +147,26 @@ def test_a_search_gives_every_method_as_many_rates_round_its_own():
     assert searched(Lora(budget={"steps": 7}), search).budget.rates == (0.0015, 0.003, 0.006)
     own = PromptTuning(budget={"rates": (0.1, 0.2, 0.4)})
     assert searched(own, search) == own
+
+
+@pytest.mark.parametrize("kind", ["grid", "optuna"])
+def test_a_search_is_round_the_rate_that_the_method_has_on_the_backbone(tmp_path, kind):
+    """Fine-tuning's own is 1e-3 on a decoder, and 1e-4 on an encoder, as that of hard prompts."""
+    write_tiny(tmp_path / "encoder", family="bert")
+    backbones = {"embedded": {"path": "embedded"}, "encoder": {"path": str(tmp_path / "encoder")},
+                 "away": {"path": str(tmp_path / "none")}}  # fmt: skip
+    methods = {"fine-tuning": FineTuning(), "own": FineTuning(budget={"rates": (3e-4,) * 3}), "lora": Lora()}
+    if kind == "optuna":
+        del methods["own"]
+    study = made(backbones=backbones, methods=methods, sources=None, search={"kind": kind, "step": 2.0})
+    rates = {
+        part.backbone: {name: m.budget.rates for name, m in part.recipe.methods.items()} for part in parts_of(study)
+    }
+    centre = {name: found["fine-tuning"][len(found["fine-tuning"]) // 2] for name, found in rates.items()}
+    assert centre == {"embedded": 1e-3, "encoder": 1e-4, "away": 1e-3}
+    assert rates["encoder"]["fine-tuning"] == ((5e-5, 1e-4, 2e-4) if kind == "grid" else (1e-4,))
+    assert rates["encoder"]["lora"] == rates["embedded"]["lora"]
+    assert kind == "optuna" or rates["encoder"]["own"] == (3e-4,) * 3
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from clinprompt.stages.importing import import_data
 from clinprompt.stages.prepared import open_prepared
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.study import running
 from clinprompt.study.archive import Archive
-from clinprompt.study.expansion import parts_of
+from clinprompt.study.expansion import parts_of, planned
+from clinprompt.study.gang import GangRuns
 from clinprompt.study.study_file import Study
 from clinprompt.training.parallel import world
 from tests.made_notes import write_notes
@@ -72,3 +75,13 @@ def test_teachers_of_other_sources_are_not_in_the_record(part, tmp_path, monkeyp
     running.Worker(runs, archive).basis(part)
     record = archive.part(part.slug)
     assert record.sources == {"b": "prepare/b"} and not (record.distill or record.metaprompt or record.variants)
+
+
+@pytest.mark.parametrize("reads, rate", [(False, 1e-3), (True, 1e-4)])
+def test_the_record_has_the_rates_that_were_tried_on_the_backbone(tmp_path, reads, rate):
+    study = Study(name="s", tasks={"targets": ("lab-flag",)}, methods={"ft": {"kind": "fine-tuning"}})
+    [one] = planned(parts_of(study))
+    opened = SimpleNamespace(reads=reads, backbone=SimpleNamespace(device=torch.device("cpu")))
+    worker = running.Worker(tmp_path / "runs", Archive(tmp_path / "out"))
+    record = worker._gang_record(one, one.part.recipe, GangRuns(tmp_path / "a", tmp_path / "e"), opened, None)
+    assert record.rates == (rate,)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from clinprompt.data.minhash import SIMILAR, similar
-from clinprompt.data.near import NEAR, runs_of
+from clinprompt.data.near import NEAR, RUN, runs_of
 from clinprompt.data.overlap import NoteIndex, holds, normalise
 from clinprompt.schema.example import Example
 
@@ -30,12 +30,30 @@ class Leak:
     examples: tuple[str, ...]
 
 
+def patients_of(examples: Iterable[Example]) -> set[str]:
+    """The groups of examples that are patients: none that is called like a note."""
+    groups, notes = set[str](), set[str]()
+    for one in examples:
+        groups.add(one.group)
+        notes.update((one.id, one.document))
+    return groups - notes
+
+
+def of_one_corpus(first: Iterable[Example], second: Iterable[Example]) -> bool:
+    """Whether groups of one name are the same patient in two tasks: some note stands in both, in the same group.
+
+    Notes of fewer than eight words do not count: "No complaints." may stand in group 1 of any corpus.
+    """
+    known = {(one.note, one.group) for one in first if len(one.note.split()) >= RUN}
+    return any((one.note, one.group) in known for one in second)
+
+
 class Watch:
     """Looks out for scored examples in whatever is shown to it, a part at a time.
 
-    ``same_groups``: groups of one name are one patient, as within a task, wherever patients are named at all: a group
-    that is called like its note is none, for many corpora number the notes of each file anew. Between tasks only notes
-    are compared.
+    ``same_groups``: groups of one name are one patient, as within a task and between those :func:`of_one_corpus`,
+    wherever patients are named at all: a group that is called like its note is none, for many corpora number the notes
+    of each file anew. Between other tasks only notes are compared.
     """
 
     def __init__(
@@ -51,8 +69,7 @@ class Watch:
         self._share, self._threshold, self._same_groups = share, threshold, same_groups
         self._exact, self._normalised, self._holding, self._similar = (set[str]() for _ in range(4))
         self._known = np.zeros(len(self._index.runs.known), dtype=bool)
-        notes = {name for one in examples for name in (one.id, one.document)}
-        self._patients = self._index.groups - notes
+        self._patients = patients_of(examples)
         self._groups: set[str] = set()
 
     def see(self, seen: NoteIndex) -> None:

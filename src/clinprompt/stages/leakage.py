@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
-from clinprompt.data.leakage import Leak, Watch
+from clinprompt.data.leakage import Leak, Watch, of_one_corpus, patients_of
 from clinprompt.data.limit import limited
 from clinprompt.data.overlap import NoteIndex
 from clinprompt.evaluation.csv_text import csv_text
@@ -22,7 +22,7 @@ from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
 
-STAGE, VERSION = "leakage", 2
+STAGE, VERSION = "leakage", 3
 FILE, TABLE = "leakage.json", "leakage.csv"
 PRETRAINING = "pretraining"
 
@@ -116,11 +116,11 @@ def _lines(
     indices = [NoteIndex(part) for part in parts]
     watched: list[tuple[int, Role, str, Watch]] = []
 
-    def watch(place: int, role: Role, seen: str) -> Watch:
+    def watch(place: int, role: Role, seen: str, trained: Prepared | None = None) -> Watch:
         found = Watch(
             parts[place],
             index=indices[place],
-            same_groups=seen == scored[place][1].task.name,
+            same_groups=trained is not None and _same_patients(trained, scored[place][1], parts[place]),
             share=settings.check.share,
             threshold=settings.check.similar,
         )
@@ -132,12 +132,12 @@ def _lines(
             own = NoteIndex(_trained_on(target, scored_part=settings.part))
             for place, (trained, _) in enumerate(scored):
                 if trained is target:
-                    watch(place, "own", target.task.name).see(own)
+                    watch(place, "own", target.task.name, target).see(own)
             advance(1)
         for source in sources:
             given = NoteIndex(_trained_on(source))
             for place in range(len(scored)):
-                watch(place, "source", source.task.name).see(given)
+                watch(place, "source", source.task.name, source).see(given)
             advance(1)
     if name:
         everywhere = [watch(place, "pretraining", name) for place in range(len(scored))]
@@ -150,6 +150,17 @@ def _lines(
         _line(scored[place][0], scored[place][1], role, seen, len(parts[place]), found.leak())
         for place, role, seen, found in order
     ]
+
+
+def _same_patients(trained: Prepared, item: Prepared, part: Sequence[Example]) -> bool:
+    """Whether groups of the scored ``part`` of an item are those of what was trained on, where they have one name."""
+    if trained.task.name == item.task.name:
+        return True
+    return bool(patients_of(part)) and of_one_corpus(_all(trained), _all(item))
+
+
+def _all(item: Prepared) -> Iterator[Example]:
+    return chain.from_iterable(item.examples(split) for split in Split)
 
 
 def _line(target: Prepared, item: Prepared, role: Role, seen: str, n: int, leak: Leak) -> LeakLine:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from clinprompt.errors import InputError
+from clinprompt.stages.divergence import Divergences, DivergenceSettings, divergence, read_divergences
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.study.archive import Archive, GangRecord, PartRecord
 from clinprompt.study.basis import basis
@@ -13,18 +15,22 @@ from clinprompt.study.expansion import Part, PlannedCell, PlannedGang, plan_gang
 from clinprompt.study.finished import finished, given_of, runs_of
 from clinprompt.study.gang import gangs_of, scored_cells
 from clinprompt.study.ingredients import Say
-from clinprompt.study.job import JobResult, collected
+from clinprompt.study.job import Ingredients, JobResult, collected
 from clinprompt.study.study_file import Search
 
 
 @dataclass(frozen=True, slots=True)
 class PartResult:
-    """A part with its gangs, the records of those that are done, and their tables; no tables without any gang."""
+    """A part with its gangs, the records of those that are done, and their tables; no tables without any gang.
+
+    ``divergences`` are those of its targets from its sources, none where these are not here.
+    """
 
     part: Part
     gangs: tuple[PlannedGang, ...]
     records: Mapping[str, GangRecord]
     result: JobResult | None
+    divergences: tuple[Divergences, ...] = ()
 
     @property
     def missing(self) -> list[tuple[PlannedGang, PlannedCell]]:
@@ -80,7 +86,25 @@ def _collect(
             adapted[one.gang.method, one.gang.seed] = found.adapt / "outputs"
     say("collect", f"{part.title}: {len(records)} of {len(gangs)} gangs")
     result = collected(part.recipe, given, cells, adapted, runs=runs, progress=progress, say=say)
-    return PartResult(part, gangs, records, result)
+    if gone := [name for name in start.sources if name not in given.sources]:
+        say(
+            "collect",
+            f"{part.title}: the prepared data of {', '.join(gone)} is gone, and no leakage from it is counted",
+        )
+    return PartResult(part, gangs, records, result, () if gone else _divergences(part, given, runs, progress, say))
+
+
+def _divergences(part: Part, given: Ingredients, runs: Path, progress: Progress, say: Say) -> tuple[Divergences, ...]:
+    """How far the targets are from the sources; nothing, and a word of it, where their texts cannot be read."""
+    if not given.sources:
+        return ()
+    targets, sources = (tuple(item.path for item in items.values()) for items in (given.targets, given.sources))
+    try:
+        found = divergence(DivergenceSettings(targets=targets, sources=sources), runs=runs, progress=progress)
+    except InputError as fault:
+        say("divergence", f"{part.title}: not known how far the targets are from the sources: {fault.what}")
+        return ()
+    return tuple(read_divergences(found.outputs))
 
 
 def _start(part: Part, parts: Sequence[Part], archive: Archive) -> PartRecord | None:

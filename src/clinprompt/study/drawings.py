@@ -1,4 +1,4 @@
-"""Figures of a study that a page shows and a paper prints: forest, ranks, curves over an axis, costs, heat maps."""
+"""Figures of a study that a page shows and a paper prints: forest, ranks, curves, points over an axis, heat maps."""
 
 from __future__ import annotations
 
@@ -141,6 +141,26 @@ def curve(
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.legend(fontsize=6.5, labelcolor=INK, frameon=False)
     words = "; ".join(f"{p.method} at {p.x:g}: {p.score:.1f} [{p.low:.1f} to {p.high:.1f}]" for p in points)
+    return Drawing(name, title, f"{title}. {words}", figure)
+
+
+def scatter(
+    points: Sequence[Point], looks: Sequence[Style], *, name: str, title: str, axis: str, value: str
+) -> Drawing:
+    """Numbers of tasks over an axis with their intervals, a shape for each kind of point, and a line at 0."""
+    figure, axes = _axes(4.6, 3.1)
+    places = [point.x for point in points]
+    aside = 0.012 * (max(places) - min(places) or 1.0)  # kinds of one task stand beside each other
+    for style in looks:
+        own = [point for point in points if point.method == style.method]
+        at = [point.x + aside * (style.number - (len(looks) - 1) / 2) for point in own]
+        axes.plot(at, [point.score for point in own], **line_style(style) | {"linewidth": 0}, label=style.method)
+        axes.vlines(at, [point.low for point in own], [point.high for point in own], color=style.colour, linewidth=0.9)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.set_xlabel(axis, fontsize=8, color=INK)
+    axes.set_ylabel(value, fontsize=8, color=INK)
+    axes.legend(fontsize=6.5, labelcolor=INK, frameon=False)
+    words = "; ".join(f"{p.method} at {p.x:.3f}: {p.score:+.1f} [{p.low:+.1f} to {p.high:+.1f}]" for p in points)
     return Drawing(name, title, f"{title}. {words}", figure)
 
 

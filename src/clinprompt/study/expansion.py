@@ -11,7 +11,7 @@ from clinprompt.errors import InputError
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.configs import BackboneSettings, PromptSettings
 from clinprompt.stages.identity import input_content, run_id
-from clinprompt.stages.methods import MethodSettings, Settings, from_metaprompt, from_sources, own_rates
+from clinprompt.stages.methods import MethodSettings, Settings, for_encoder, from_metaprompt, from_sources, own_rates
 from clinprompt.study.gang import Gang, first_draw, gangs_of, shots_of
 from clinprompt.study.recipe import Recipe, Scoring, Sources, task_name
 from clinprompt.study.study_file import LEAVE_ONE_KIND_OUT, Partition, Search, Study
@@ -185,6 +185,7 @@ def _cells(whole: Configuration, inputs: Mapping[str, Path], contents: Mapping[s
 
 def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tuple[str, ...], length: int) -> Recipe:
     needs = any(map(from_sources, study.methods.values()))
+    encodes = study.search is not None and _encodes(study.backbones[name].path)
     sources = None
     if study.sources and needs:
         # As they are, not dumped: of a variant those fields count that it gives, its defaults among them.
@@ -200,7 +201,7 @@ def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tu
         metaprompt=study.metaprompts.get(name) if needs else None,
         targets=partition.targets,
         limits=study.limits,
-        methods={label: searched(method, study.search) for label, method in study.methods.items()},
+        methods={label: searched(method, study.search, encodes=encodes) for label, method in study.methods.items()},
         across={target: several for target, several in study.across.items() if target in partition.targets},
         compare=study.compare,
         shots=study.shots,
@@ -212,11 +213,15 @@ def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tu
     )
 
 
-def searched(method: MethodSettings, search: Search | None) -> MethodSettings:
-    """A method with the learning rates that the search tries; those of its own stay."""
+def searched(method: MethodSettings, search: Search | None, *, encodes: bool = False) -> MethodSettings:
+    """A method with the learning rates that the search tries; those of its own stay.
+
+    They are round the rate that the method has by itself on the backbone, which may be an encoder (``encodes``).
+    """
     if search is None or not hasattr(method, "budget") or own_rates(method):
         return method
-    centre = default_rate(method)
+    usual = type(method)()
+    centre = (for_encoder(usual) if encodes else usual).budget.rates[0]
     if search.kind == "grid":
         exponents = [place - (search.trials - 1) / 2 for place in range(search.trials)]
         rates = tuple(float(f"{centre * search.step**exponent:.3g}") for exponent in exponents)
@@ -225,6 +230,11 @@ def searched(method: MethodSettings, search: Search | None) -> MethodSettings:
     return method.model_copy(update={"budget": method.budget.model_copy(update={"rates": rates})})
 
 
-def default_rate(method: MethodSettings) -> float:
-    """The learning rate that a method has by itself."""
-    return type(method)().budget.rates[0]
+def _encodes(backbone: str) -> bool:
+    """Whether a backbone is an encoder; one that is not here is taken for a decoder, and nothing can run on it."""
+    from clinprompt.backbones.encoder_loading import reads
+
+    try:
+        return reads(backbone)
+    except InputError:
+        return False

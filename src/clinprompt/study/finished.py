@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clinprompt.errors import InputError
@@ -40,16 +40,17 @@ def runs_of(record: GangRecord, runs: Path) -> GangRuns:
 
 
 def given_of(record: PartRecord, runs: Path) -> Ingredients:
-    """What a part started from, opened from its record without loading a backbone."""
+    """What a part started from, opened from its record without loading a backbone; sources as far as they are there."""
 
-    def opened(paths: object) -> dict:
-        return {name: _prepared(runs / path, name) for name, path in dict(paths).items()}  # type: ignore[call-overload]
+    def opened(paths: Mapping[str, str]) -> dict[str, Prepared]:
+        return {name: _prepared(runs / path, name) for name, path in paths.items()}
 
     def done(path: str) -> RunFolder | None:
         return RunFolder(runs / path, state="done", lock=None, processes=world()) if path else None
 
+    sources = {name: path for name, path in record.sources.items() if (runs / path).is_dir()}
     return Ingredients(
-        opened(record.targets), opened(record.sources), opened(record.others),
+        opened(record.targets), opened(sources), opened(record.others),
         runs / record.metaprompt if record.metaprompt else None, done(record.teach), done(record.distill),
         record.backbone_name, record.backbone_parameters,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from clinprompt.errors import InputError
 from clinprompt.stages.cards import versions
 from clinprompt.stages.configs import BackboneSettings
 from clinprompt.stages.distill import FILE as METAPROMPT
-from clinprompt.stages.methods import from_sources
+from clinprompt.stages.methods import for_encoder, from_sources
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress, silent
@@ -167,7 +167,8 @@ class Worker:
         self, planned: PlannedGang, recipe: Recipe, found: GangRuns, opened: Opened, peak: int | None
     ) -> GangRecord:
         stages = {"adapt": found.adapt, "evaluate": found.evaluate}
-        budget = getattr(recipe.methods[planned.gang.method], "budget", None)
+        method = recipe.methods[planned.gang.method]
+        budget = getattr(for_encoder(method) if opened.reads else method, "budget", None)
         return GangRecord(
             key=planned.key,
             part=planned.part.title,

@@ -12,7 +12,7 @@ from clinprompt.stages.adapted import read_adapted
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.methods import from_sources
 from clinprompt.study.basis import of_gang
-from clinprompt.study.expansion import PlannedGang, default_rate, plan_gang
+from clinprompt.study.expansion import PlannedGang, plan_gang
 from clinprompt.study.gang import adapt_settings, gangs_of
 from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.running import Worker
@@ -71,7 +71,7 @@ def _trials(planned: PlannedGang, worker: Worker) -> list[dict[str, float | None
             where=f"methods.{gang.method}.budget.keep", fix="set it to best",
         )  # fmt: skip
     given = worker.ingredients(part, sources=from_sources(method), variant=variant_of(method))
-    centre = default_rate(method)
+    (centre,) = method.budget.rates  # the method's own on this backbone
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     found = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=search.seed))
     trials = []

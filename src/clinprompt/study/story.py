@@ -47,7 +47,7 @@ def _sources(result: JobResult) -> SourceStory | None:
     tasks = tuple(
         SourceTask(
             name=name,
-            kind=result.sources[name].task.kind.value,
+            kind=result.sources[name].task.kind.value if name in result.sources else "",
             teacher_loss=_number(found["dev_loss"]) or _number(found["loss"]),
             metaprompt_loss=next((_number(loss) for key, loss in losses.items() if key.startswith(f"{name}@")), None),
         )

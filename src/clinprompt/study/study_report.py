@@ -15,6 +15,7 @@ from clinprompt.study.archive import Gap
 from clinprompt.study.axes import axis_drawings
 from clinprompt.study.collection import PartResult
 from clinprompt.study.console_table import DAGGER, p_text
+from clinprompt.study.divergence import Gain, GainCorrelation, gain_drawings, gain_tables, without_divergence
 from clinprompt.study.drawings import Drawing, forest, heat_map, ranks
 from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.expansion import slug
@@ -26,7 +27,7 @@ from clinprompt.study.leakage import sources_compared
 from clinprompt.study.paper_table import latex, paper_tables
 from clinprompt.study.prompt_cards import write_cards
 from clinprompt.study.report import pages
-from clinprompt.study.score_table import TRIVIAL
+from clinprompt.study.score_table import TRIVIAL, shots_title
 from clinprompt.study.similarity import similarity
 from clinprompt.study.story import report_job
 from clinprompt.study.study_file import Study
@@ -56,7 +57,8 @@ def report_study(
     lines = [line for one in found for line in study_lines(one)]
     has = [one for one in found if one.result is not None]
     tables = paper_tables(found)
-    drawings = _drawings(has)
+    gains = gain_tables(has, counted=bool(study.source_counts))
+    drawings = _drawings(has) | {"gains": gain_drawings(gains)}
     items = tripod(study, found, lines, gaps)
     for one in has:
         assert one.result is not None
@@ -65,6 +67,9 @@ def report_study(
             _page(folder, one), one.part.recipe, one.result, command=command, seconds=_seconds(one), examples=examples
         )
     write_text(folder / "results.csv", csv_text(lines, kind=StudyLine))
+    write_text(folder / "divergence.csv", csv_text([row for one in gains for row in one.gains], kind=Gain))
+    correlations = [row for one in gains for row in one.correlations]
+    write_text(folder / "divergence-ranks.csv", csv_text(correlations, kind=GainCorrelation))
     for number, table in enumerate(tables):
         name = "table.tex" if len(tables) == 1 else f"table-{number + 1}.tex"
         caption = f"{study.name}{': ' + table.title if table.title else ''}. Score in percent, 95 % interval."
@@ -92,6 +97,9 @@ def report_study(
                    for table in ablations(study.ablation, one.result.groups, one.result.drawn)],
         axes=_panels(drawings["axes"], "a"),
         likeness=_likeness(has, drawings["likeness"]),
+        gain_tables=gains,
+        gain_figures=_panels(drawings["gains"], "d"),
+        unknown_divergence=without_divergence(has),
         errors=[(one.part.title, table) for one in has for table in choose_errors(one.result.cells)],
         leaks=(leaks := [line for one in has for line in one.result.leakage if line.leaked]),
         looked_at=sum(len(one.result.leakage) for one in has),
@@ -107,6 +115,7 @@ def report_study(
         groups=next((one.result.groups for one in has), GroupTable({}, ())),
         dagger=DAGGER,
         p_text=p_text,
+        shots_title=shots_title,
     )  # fmt: skip
     assert leaks is not None
     write_text(folder / "report.html", text)
