@@ -81,4 +81,4 @@ def _all(one: PartResult) -> list[GroupLine]:
 
 
 def _point(line: GroupLine, x: float) -> Point:
-    return Point(line.method, float(x), line.score, line.low, line.high)
+    return Point(line.method, float(x), line.score, line.low, line.high, line.leakage)

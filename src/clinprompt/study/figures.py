@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clinprompt.study.group_table import GroupLine, GroupTable
+from clinprompt.study.legend import Scored, mark
 from clinprompt.study.score_table import TRIVIAL, score_table, shot_order, shots_title
 from clinprompt.study.table import Line
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#5b3fa0")
@@ -131,12 +133,23 @@ def panel_figure(lines: Sequence[Line | GroupLine], looks: Sequence[Style], shot
         ends = [line.low for line in own], [line.high for line in own]
         axes.plot(x, [line.score for line in own], **line_style(style))
         axes.vlines(x, *ends, color=style.colour, linewidth=1.2, clip_on=False)
+        mark_points(axes, list(zip(x, own, strict=True)), colour=style.colour)
         if len(x) > 1:
             axes.fill_between(x, *ends, color=style.colour, alpha=0.12, linewidth=0)
     for line in lines:
         if line.method == TRIVIAL:  # it has no shots of its own
             axes.axhline(line.score, **line_style(Style(TRIVIAL, -1)))
+            mark_points(axes, [(axes.get_xlim()[0], line)], colour=_TRIVIAL_COLOUR)
     return figure
+
+
+def mark_points(axes: Axes, points: Sequence[tuple[float, Scored]], *, colour: str) -> None:
+    """A mark beside each point ``(x, what is drawn there)`` of which scored examples were seen before."""
+    for x, found in points:
+        if found.leakage:
+            axes.annotate(
+                mark(found), (x, found.score), (2.5, 2.5), textcoords="offset points", fontsize=7, color=colour
+            )
 
 
 def line_style(style: Style) -> dict[str, object]:
@@ -152,7 +165,8 @@ def line_style(style: Style) -> dict[str, object]:
 def _words(lines: Sequence[Line | GroupLine]) -> str:
     """What a panel shows, for those who do not see it."""
     said = [
-        f"{line.method}, {shots_title(line.shots)}: {line.score:.1f}, from {line.low:.1f} to {line.high:.1f}"
+        f"{line.method}, {shots_title(line.shots)}: {line.score:.1f}{mark(line)}, "
+        f"from {line.low:.1f} to {line.high:.1f}"
         for line in lines
     ]
     return "; ".join(said) + "."

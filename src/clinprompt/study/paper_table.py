@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clinprompt.study.collection import PartResult
-from clinprompt.study.console_table import DAGGER
 from clinprompt.study.group_table import ALL, GroupLine
+from clinprompt.study.legend import DAGGER
 from clinprompt.study.score_table import Column, Row, score_table
 from clinprompt.study.study_line import Cost, costs
 

@@ -14,7 +14,7 @@ from clinprompt.study.ablation import ablations
 from clinprompt.study.archive import Gap
 from clinprompt.study.axes import axis_drawings
 from clinprompt.study.collection import PartResult
-from clinprompt.study.console_table import DAGGER, p_text
+from clinprompt.study.console_table import p_text
 from clinprompt.study.drawings import Drawing, forest, heat_map, ranks
 from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.expansion import slug
@@ -23,6 +23,7 @@ from clinprompt.study.given_heads import in_pairs
 from clinprompt.study.group_table import GroupTable
 from clinprompt.study.job import write_table
 from clinprompt.study.leakage import sources_compared
+from clinprompt.study.legend import DAGGER, SEEN
 from clinprompt.study.paper_table import latex, paper_tables
 from clinprompt.study.prompt_cards import write_cards
 from clinprompt.study.report import pages
@@ -92,7 +93,7 @@ def report_study(
                    for table in ablations(study.ablation, one.result.groups, one.result.drawn)],
         axes=_panels(drawings["axes"], "a"),
         likeness=_likeness(has, drawings["likeness"]),
-        errors=[(one.part.title, table) for one in has for table in choose_errors(one.result.cells)],
+        errors=[(one.part.title, table) for one in has for table in choose_errors(one.result.cells, one.result.lines)],
         leaks=(leaks := [line for one in has for line in one.result.leakage if line.leaked]),
         looked_at=sum(len(one.result.leakage) for one in has),
         compared=sources_compared([line for one in has for line in one.result.leakage]),
@@ -106,6 +107,7 @@ def report_study(
         sources=study.sources,
         groups=next((one.result.groups for one in has), GroupTable({}, ())),
         dagger=DAGGER,
+        seen=SEEN,
         p_text=p_text,
     )  # fmt: skip
     assert leaks is not None
