@@ -20,8 +20,8 @@ from tests.study.story import COMPARE, TARGETS, made_up_lines, made_up_replicate
 SEEN = LeakLine("lab-flag", "lab-flag", "own", "lab-flag", 200, 3, 0, 0, 0, 0, 3, 1.5, ("a", "b", "c"))
 
 
-def made_study(*, backbones: Sequence[str] = ("small",)) -> Study:
-    """A study of the made-up lines' methods and targets."""
+def made_study(*, backbones: Sequence[str] = ("small",), **more: object) -> Study:
+    """A study of the made-up lines' methods and targets, with other fields where ``more`` gives them."""
     methods = {"instruction": {"kind": "instruction"}} | {
         name: {"kind": "prompt-tuning"} for name in ("mpt", "prompt-tuning", "lora", "fine-tuning")
     }
@@ -35,6 +35,7 @@ def made_study(*, backbones: Sequence[str] = ("small",)) -> Study:
             "compare": COMPARE,
             "ablation": four,
             "shots": [0, 5],
+            **more,
         }
     )
 

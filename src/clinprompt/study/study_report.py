@@ -13,6 +13,7 @@ from clinprompt.stages.atomic import write_text
 from clinprompt.study.ablation import ablations
 from clinprompt.study.archive import Gap
 from clinprompt.study.axes import axis_drawings
+from clinprompt.study.cell_line import CellLine, cell_lines
 from clinprompt.study.collection import PartResult
 from clinprompt.study.console_table import p_text
 from clinprompt.study.drawings import Drawing, forest, heat_map, ranks
@@ -66,6 +67,8 @@ def report_study(
             _page(folder, one), one.part.recipe, one.result, command=command, seconds=_seconds(one), examples=examples
         )
     write_text(folder / "results.csv", csv_text(lines, kind=StudyLine))
+    cells = [cell for one in found for cell in cell_lines(one)]
+    write_text(folder / "cells.csv", csv_text(cells, kind=CellLine))
     for number, table in enumerate(tables):
         name = "table.tex" if len(tables) == 1 else f"table-{number + 1}.tex"
         caption = f"{study.name}{': ' + table.title if table.title else ''}. Score in percent, 95 % interval."
@@ -113,7 +116,8 @@ def report_study(
     assert leaks is not None
     write_text(folder / "report.html", text)
     files = {
-        name: folder / name for name in ("report.html", "results.csv", "tripod-llm.md", "latex", "figures", "cards")
+        name: folder / name
+        for name in ("report.html", "results.csv", "cells.csv", "tripod-llm.md", "latex", "figures", "cards")
     }
     return Written(files, cards, sum(len(one.missing) for one in found))
 
