@@ -13,6 +13,7 @@ from clinprompt.study.prompt_cards import card_text
 from clinprompt.study.study_report import report_study
 from tests.study.made_parts import SEEN as LEAK
 from tests.study.made_parts import few_lines, made_parts, made_study
+from tests.study.story import TARGETS
 
 
 def seen_by_mpt():
@@ -59,9 +60,18 @@ def test_every_table_of_the_page_marks_what_was_seen_and_explains_it(seen):
 def test_figures_mark_what_was_seen_and_explain_it(seen):
     figures = {path.stem: path.read_text() for path in (seen / "figures").glob("*.svg")}
     marked = {name for name, text in figures.items() if DAGGER in text}
-    assert {"forest-small", "ranks-small-all-5", "cost-small-5"} <= marked
+    assert {"forest-small", "ranks-small-all-5", "cost-small-5", "shots-small", "shots-small-targets"} <= marked
     assert all(SEEN in figures[name] for name in marked)
     assert f"mpt{DAGGER} (" in figures["ranks-small-all-5"] and f"lora{DAGGER}" not in figures["ranks-small-all-5"]
+
+
+def test_few_shot_curves_are_files_with_a_panel_per_target_and_one_per_mean(seen):
+    means, targets = (seen / "figures" / f"shots-small{kind}.svg" for kind in ("", "-targets"))
+    text = targets.read_text()
+    assert all(f"{name} · " in text for name in TARGETS) and text.count(DAGGER) == 1 + 1  # a point, and the legend
+    assert "200 examples in 180 documents, 1 seed, 1–3 draws" in text
+    assert all(f"{title} · mean of" in means.read_text() for title in ("near", "far", "all"))
+    assert {path.with_suffix(".png").is_file() for path in (seen / "figures").glob("*.svg")} == {True}
 
 
 def test_the_page_of_a_part_marks_every_table_too(seen):

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from clinprompt.metrics.intervals import Variation, mean_of_parts, of_documents, of_runs, stretched_interval
 from clinprompt.study.group_table import GroupLine, GroupTable
-from clinprompt.study.pair import mean_variations
 from clinprompt.study.replicates import Place, Replicates
 from clinprompt.study.score_table import shot_order
 from clinprompt.study.study_file import Ablation
+from clinprompt.study.weighted import weighted_interval
 
 EFFECTS: dict[str, tuple[float, float, float, float]] = {
     "decomposition": (-0.5, 0.5, -0.5, 0.5),
@@ -72,20 +69,5 @@ def _effect(
 ) -> Effect:
     points = sum(weight * line.score for weight, line in zip(weights, scores, strict=True))
     widest = 100.0 * sum(weight for weight in weights if weight > 0)
-    low, high = stretched_interval(
-        mean_of_parts([np.tensordot(weights, [one.values for one in four], axes=1) for four in parts]),
-        mean_variations([_variations(weights, four) for four in parts]),
-        centre=points,
-        within=(-widest, widest),
-    )
+    low, high = weighted_interval(weights, parts, centre=points, within=(-widest, widest))
     return Effect(name, points, low, high, max(line.leakage for line in scores))
-
-
-def _variations(weights: Sequence[float], four: Sequence[Replicates]) -> list[Variation]:
-    """How much an effect on one target varies with the documents, and with runs: pairs, if all four have the same."""
-    fixed = np.tensordot(weights, [one.fixed for one in four], axes=1)
-    documents = of_documents(fixed, documents=four[0].documents)
-    if len({one.runs for one in four}) == 1:
-        return [documents, *of_runs(np.tensordot(weights, [one.scores for one in four], axes=1), four[0].made_of)]
-    own = [of_runs(weight * one.scores, one.made_of) for weight, one in zip(weights, four, strict=True)]
-    return [documents, *(variation for levels in own for variation in levels)]

@@ -12,10 +12,23 @@ from numpy.typing import NDArray
 
 from clinprompt.metrics.rankings import cliques
 from clinprompt.study.difference import Difference
-from clinprompt.study.figures import GRID, INK, Panel, Style, line_style, mark_points, svg_text
-from clinprompt.study.legend import explained, mark
+from clinprompt.study.figures import (
+    GRID,
+    INK,
+    Panel,
+    Style,
+    draw_panel,
+    line_style,
+    mark_points,
+    shots_of,
+    svg_text,
+    words_of,
+)
+from clinprompt.study.group_table import GroupLine
+from clinprompt.study.legend import counts_text, explained, mark
 from clinprompt.study.rank_table import RankLine
 from clinprompt.study.score_table import shots_title
+from clinprompt.study.table import Line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,7 +153,7 @@ def curve(
                 [point.x for point in own], [point.low for point in own], [point.high for point in own],
                 color=style.colour, linewidth=1.1,
             )  # fmt: skip
-            mark_points(axes, [(point.x, point) for point in own], colour=style.colour)
+            mark_points(axes, [(point.x, point.high, point) for point in own], colour=style.colour)
     if not log and len(places := sorted({point.x for point in points})) <= 8:
         axes.set_xticks(places)
     axes.set_xlabel(explained(points, text=axis), fontsize=8, color=INK)
@@ -148,6 +161,32 @@ def curve(
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.legend(fontsize=6.5, labelcolor=INK, frameon=False)
     words = "; ".join(f"{p.method} at {p.x:g}: {p.score:.1f}{mark(p)} [{p.low:.1f} to {p.high:.1f}]" for p in points)
+    return Drawing(name, title, f"{title}. {words}", figure)
+
+
+def shot_curves(
+    content: Mapping[str, Sequence[Line | GroupLine]], looks: Sequence[Style], *, name: str, title: str
+) -> Drawing:
+    """Few-shot curves: a panel per title of ``content``, three side by side, with one legend and what they rest on."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    shots, every = shots_of(content), [line for own in content.values() for line in own]
+    columns = min(3, len(content))
+    rows = -(-len(content) // columns)
+    figure = Figure(figsize=(max(3.4, 2.9 * columns), 2.2 * rows + 1.0), facecolor="none", layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, (head, own) in zip(panels, content.items(), strict=False):
+        draw_panel(axes, own, looks, shots)
+        axes.set_title(head, fontsize=7, color=INK, loc="left")
+    for axes in panels[len(content) :]:
+        axes.set_axis_off()
+    figure.supylabel("score, %", fontsize=8, color=INK)
+    told = f"bars and bands: 95 % intervals; {counts_text(every)}"
+    figure.supxlabel(explained(every, text=told), fontsize=7, color=INK)
+    keys = [Line2D([], [], label=style.method, **line_style(style)) for style in looks]
+    figure.legend(handles=keys, loc="outside upper center", ncols=4, fontsize=7, labelcolor=INK, frameon=False)
+    words = " ".join(f"{head}. {words_of(own)}" for head, own in content.items())
     return Drawing(name, title, f"{title}. {words}", figure)
 
 

@@ -16,16 +16,16 @@ from clinprompt.study.axes import axis_drawings
 from clinprompt.study.cell_line import CellLine, cell_lines
 from clinprompt.study.collection import PartResult
 from clinprompt.study.console_table import p_text
-from clinprompt.study.drawings import Drawing, forest, heat_map, ranks
+from clinprompt.study.drawings import Drawing, forest, heat_map, ranks, shot_curves
 from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.expansion import slug
-from clinprompt.study.figures import css_colours, group_panels, key, styles
+from clinprompt.study.figures import by_group, by_target, css_colours, group_panels, key, styles
 from clinprompt.study.given_heads import in_pairs
 from clinprompt.study.group_table import GroupTable
 from clinprompt.study.job import write_table
 from clinprompt.study.leakage import sources_compared
 from clinprompt.study.legend import DAGGER, SEEN
-from clinprompt.study.paper_table import latex, paper_tables
+from clinprompt.study.paper_table import PaperTable, latex, paper_tables
 from clinprompt.study.prompt_cards import write_cards
 from clinprompt.study.report import pages
 from clinprompt.study.score_table import TRIVIAL
@@ -86,6 +86,7 @@ def report_study(
         colours=css_colours(),
         state=[_state(folder, one) for one in found],
         tables=tables,
+        notes=_notes(tables),
         heads_given=[(one.part.title, *pair) for one in has
                      for pair in in_pairs(one.result.lines, one.result.given_heads)],
         curves=[_curves(one, number) for number, one in enumerate(has)],
@@ -123,9 +124,14 @@ def report_study(
 
 
 def _drawings(has: Sequence[PartResult]) -> dict[str, list[Drawing]]:
-    forests, rankings, alike = [], [], []
+    curves, forests, rankings, alike = [], [], [], []
     for one in has:
         assert one.result is not None
+        looks, name = styles(one.result.lines), f"shots-{one.part.slug}"
+        means, targets = by_group(one.result.groups), by_target(one.result.lines)
+        if one.result.groups.lines:
+            curves.append(shot_curves(means, looks, name=name, title=f"{one.part.title}: mean scores by shots"))
+        curves.append(shot_curves(targets, looks, name=f"{name}-targets", title=f"{one.part.title}: scores by shots"))
         if rows := [row for row in one.result.differences if row.reference == row.against]:
             forests.append(forest(rows, name=f"forest-{one.part.slug}", title=f"{one.part.title}: differences"))
         for group, shots in dict.fromkeys((rank.group, rank.shots) for rank in one.result.ranks):
@@ -134,7 +140,12 @@ def _drawings(has: Sequence[PartResult]) -> dict[str, list[Drawing]]:
         if (found := similarity(one)) is not None:
             title = f"{one.part.title}: cosines of tasks with sources"
             alike.append(heat_map(found.values, found.tasks, found.sources, name=f"alike-{one.part.slug}", title=title))
-    return {"forest": forests, "ranks": rankings, "axes": axis_drawings(has), "likeness": alike}
+    return {"shots": curves, "forest": forests, "ranks": rankings, "axes": axis_drawings(has), "likeness": alike}
+
+
+def _notes(tables: Sequence[PaperTable]) -> list[str]:
+    """What stands under the tables of the page, but for the mark that has a link there."""
+    return [note for note in dict.fromkeys(note for table in tables for note in table.notes) if note[0] != DAGGER]
 
 
 def _panels(drawings: Sequence[Drawing], prefix: str) -> list:
