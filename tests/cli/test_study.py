@@ -84,6 +84,11 @@ def test_killed_in_the_middle_and_resumed_it_ends_as_a_straight_one(study, clinp
     row = table(cut)[-1]
     assert row["engine"] and row["dtype"] == "float32" and "torch" in row["versions"] and row["seeds"] == "1"
     out = straight / "out"
+    with (out / "cells.csv").open(newline="") as stream:
+        cells = list(csv.DictReader(stream))
+    assert len({cell["key"] for cell in cells}) == len(cells) == 4
+    assert {cell["gang"] for cell in cells} == {path.stem for path in (out / "gangs").glob("*.json")}
+    assert all(cell["n"] == "3" and cell["seed"] == "1" and cell["versions"] and cell["rate"] for cell in cells)
     assert "\\toprule" in (out / "latex" / "table.tex").read_text()
     assert {path.suffix for path in (out / "figures").iterdir()} == {".png", ".svg"}
     assert len(list((out / "cards").rglob("*.md"))) == 4

@@ -13,6 +13,7 @@ from clinprompt.stages.methods import Instruction, Lora, Mpt, PromptTuning
 from clinprompt.study.collection import PartResult
 from clinprompt.study.divergence import Gain, gain_drawings, gain_tables, without_divergence
 from clinprompt.study.expansion import parts_of
+from clinprompt.study.legend import DAGGER
 from clinprompt.study.recipe import SourceTraining
 from clinprompt.study.study_file import Partition, Study
 from tests.study.story import COMPARE, TARGETS, made_up_groups, made_up_lines
@@ -93,3 +94,11 @@ def test_the_figure_has_a_point_per_gain_and_is_written(part, tmp_path):
     drawing.write(tmp_path)
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".svg"}
     assert "divergence-embedded-mpt-prompt-tuning" in {path.stem for path in tmp_path.iterdir()}
+
+
+def test_a_gain_on_examples_that_were_seen_is_marked(part):
+    rows = [replace(row, leakage=3 * (row.target == "patient-summary")) for row in part.result.differences]
+    tables = gain_tables([replace(part, result=SimpleNamespace(differences=rows))], counted=False)
+    [drawing] = gain_drawings(tables)
+    assert {gain.target for gain in tables[0].gains if gain.leakage} == {"patient-summary"}
+    assert drawing.words.count(DAGGER) == 5 and DAGGER not in gain_drawings(gain_tables([part], counted=False))[0].words

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from clinprompt.evaluation.csv_text import csv_text
 from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine
 from clinprompt.stages.evaluate import ERROR_ITEMS, ERRORS, read_errors
 from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.score_table import TRIVIAL
+from clinprompt.study.table import lines as lines_of
 from clinprompt.tasks.catalog import load_task
 from tests.study.made_cells import made_cell
 
@@ -33,12 +35,17 @@ def test_the_best_method_at_the_largest_shot_count_is_shown(tmp_path):
         cell(tmp_path, "mpt", "20", 60, LINES),
         cell(tmp_path, "lora", "20", 50, []),
     ]
-    [shown] = choose_errors(cells)
+    table = [
+        replace(line, leakage=4 * (line.shots == "20"))
+        for line in lines_of(cells, {TASK.name: TASK}, resamples=20)
+        if line.method == "mpt"
+    ]
+    [shown] = choose_errors(cells, table)
     assert (shown.target, shown.method, shown.shots, shown.lines) == (TASK.name, "mpt", "20", tuple(LINES))
-    assert shown.items == tuple(ITEMS[:20]) and shown.mistakes == 25
+    assert shown.items == tuple(ITEMS[:20]) and shown.mistakes == 25 and shown.leakage == 4
 
 
 def test_runs_without_an_error_table_are_left_out(tmp_path):
     made = cell(tmp_path, "mpt", "5", 90, None)
-    assert read_errors(made.folder) == [] and choose_errors([made]) == []
+    assert read_errors(made.folder) == [] and choose_errors([made], []) == []
     assert json.loads((made.folder / "counts.json").read_text())

@@ -9,6 +9,7 @@ import pytest
 
 from clinprompt.stages.leakage import LeakLine
 from clinprompt.study.console_table import p_text
+from clinprompt.study.legend import SEEN
 from clinprompt.study.rank_table import rank_table
 from clinprompt.study.report import trained, write_report
 from clinprompt.study.table import Line
@@ -244,7 +245,9 @@ def test_leaking_cells_are_marked_in_every_table_and_the_leakage_is_told(tmp_pat
     own = sum(line.leakage > 0 for line in leaking)
     groups, differences = made_up_groups(leaking)
     others = sum(line.leakage > 0 for line in groups.lines) + sum(found.leakage > 0 for found in differences)
-    assert html.count('<a class="low" href="#leakage"') == own + others + 1 and own and others  # and the foot of scores
+    legends = html.count(SEEN)  # a line stands in the grid and in the table of every line
+    assert html.count('<a class="low" href="#leakage"') == 2 * own + others + legends and own and others
+    assert legends == 5  # under scores, groups, differences, curves and every line
     reader = Reader()
     reader.feed(html)
     text = re.sub(r"\s+", " ", reader.text)

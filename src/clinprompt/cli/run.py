@@ -51,8 +51,9 @@ def tell_unused(methods: Mapping[str, MethodSettings], sources: SourceTraining |
 
 def run_recipe(recipe: Recipe, *, runs: Path, out: Path) -> JobResult:
     """Run a recipe, print its tables, write tables and report to ``out``."""
-    from clinprompt.study.console_table import DAGGER, console_differences, console_groups, console_table
+    from clinprompt.study.console_table import console_differences, console_groups, console_table
     from clinprompt.study.job import run_job, write_table
+    from clinprompt.study.legend import DAGGER
     from clinprompt.study.story import report_job
 
     began = time.monotonic()

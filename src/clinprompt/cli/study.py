@@ -204,6 +204,7 @@ def report(
     """
     from clinprompt.study.collection import collect
     from clinprompt.study.console_table import console_groups
+    from clinprompt.study.legend import DAGGER, SEEN
     from clinprompt.study.plan import open_gaps
     from clinprompt.study.study_report import report_study
 
@@ -216,6 +217,8 @@ def report(
         if one.result is not None:
             columns, rows = console_groups(one.result.groups)
             console.table(columns, rows, title=f"{one.part.title}: mean score in percent [95 % interval]")
+    if any(line.leakage for one in found if one.result for line in one.result.lines):
+        console.warn(f"{DAGGER}: {SEEN}; the report says where")
     _tell_gaps(gaps)
     if written.missing:
         console.warn(f"{written.missing} cells have no result yet; the report says which")

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from clinprompt.metrics.intervals import Variation, mean_of_parts, of_documents, of_runs, stretched_interval
-from clinprompt.study.group_table import GroupTable
-from clinprompt.study.pair import mean_variations
+from clinprompt.study.group_table import GroupLine, GroupTable
 from clinprompt.study.replicates import Place, Replicates
 from clinprompt.study.score_table import shot_order
 from clinprompt.study.study_file import Ablation
+from clinprompt.study.weighted import weighted_interval
 
 EFFECTS: dict[str, tuple[float, float, float, float]] = {
     "decomposition": (-0.5, 0.5, -0.5, 0.5),
@@ -24,12 +21,16 @@ EFFECTS: dict[str, tuple[float, float, float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A main effect or the interaction in points of percent, with its 95 % interval over documents, seeds and draws."""
+    """A main effect or the interaction in points of percent, with its 95 % interval over documents, seeds and draws.
+
+    ``leakage`` is the largest one of the four methods.
+    """
 
     name: str
     points: float
     low: float
     high: float
+    leakage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class AblationTable:
     group: str
     shots: str
     targets: int
-    scores: Mapping[str, float]
+    scores: Mapping[str, GroupLine]
     effects: tuple[Effect, ...]
 
 
@@ -51,7 +52,7 @@ def ablations(given: Ablation | None, groups: GroupTable, drawn: Mapping[Place, 
     if given is None:
         return []
     names = (given.neither, given.decomposition, given.distillation, given.both)
-    scores = {(line.method, line.group, line.shots): line.score for line in groups.lines}
+    scores = {(line.method, line.group, line.shots): line for line in groups.lines}
     found = []
     for group, targets in groups.groups.items():
         for shots in shot_order(shots for _, _, shots in scores):
@@ -64,24 +65,9 @@ def ablations(given: Ablation | None, groups: GroupTable, drawn: Mapping[Place, 
 
 
 def _effect(
-    name: str, weights: Sequence[float], scores: Sequence[float], parts: Sequence[Sequence[Replicates]]
+    name: str, weights: Sequence[float], scores: Sequence[GroupLine], parts: Sequence[Sequence[Replicates]]
 ) -> Effect:
-    points = sum(w * score for w, score in zip(weights, scores, strict=True))
+    points = sum(weight * line.score for weight, line in zip(weights, scores, strict=True))
     widest = 100.0 * sum(weight for weight in weights if weight > 0)
-    low, high = stretched_interval(
-        mean_of_parts([np.tensordot(weights, [one.values for one in four], axes=1) for four in parts]),
-        mean_variations([_variations(weights, four) for four in parts]),
-        centre=points,
-        within=(-widest, widest),
-    )
-    return Effect(name, points, low, high)
-
-
-def _variations(weights: Sequence[float], four: Sequence[Replicates]) -> list[Variation]:
-    """How much an effect on one target varies with the documents, and with runs: pairs, if all four have the same."""
-    fixed = np.tensordot(weights, [one.fixed for one in four], axes=1)
-    documents = of_documents(fixed, documents=four[0].documents)
-    if len({one.runs for one in four}) == 1:
-        return [documents, *of_runs(np.tensordot(weights, [one.scores for one in four], axes=1), four[0].made_of)]
-    own = [of_runs(weight * one.scores, one.made_of) for weight, one in zip(weights, four, strict=True)]
-    return [documents, *(variation for levels in own for variation in levels)]
+    low, high = weighted_interval(weights, parts, centre=points, within=(-widest, widest))
+    return Effect(name, points, low, high, max(line.leakage for line in scores))

@@ -24,15 +24,11 @@ def axis_drawings(has: Sequence[PartResult]) -> list[Drawing]:
     looks = looks_of({name: number for number, name in enumerate(methods)})
     found = []
     for name, axis, log, at in AXES:
-        families: dict[tuple, list[PartResult]] = {}
-        for one in has:
-            families.setdefault(_others(one.part, name), []).append(one)
-        for family in families.values():
+        for where, family in families(has, name):
             if len({at(one) for one in family}) < 2:
                 continue
             for shots in _shots(family):
                 points = [_point(line, at(one)) for one in family for line in _means(one, shots)]
-                where = _where(family) if len(families) > 1 else ""
                 title = f"{where}{': ' if where else ''}mean score by {axis}, {shots_title(shots)}"
                 file = "-".join(filter(None, (name, slug(where), slug(shots))))
                 found.append(curve(points, looks, name=file, title=title, axis=axis, log=log))
@@ -45,6 +41,14 @@ def axis_drawings(has: Sequence[PartResult]) -> list[Drawing]:
                 axis = "trained numbers per target"
                 found.append(curve(points, looks, name=file, title=title, axis=axis, log=True))
     return found
+
+
+def families(found: Sequence[PartResult], axis: str) -> list[tuple[str, list[PartResult]]]:
+    """The parts that differ in nothing but where they stand on an axis, and what tells them from other such parts."""
+    families: dict[tuple, list[PartResult]] = {}
+    for one in found:
+        families.setdefault(_others(one.part, axis), []).append(one)
+    return [(_where(family) if len(families) > 1 else "", family) for family in families.values()]
 
 
 def _others(part: Part, name: str) -> tuple:
@@ -81,4 +85,4 @@ def _all(one: PartResult) -> list[GroupLine]:
 
 
 def _point(line: GroupLine, x: float) -> Point:
-    return Point(line.method, float(x), line.score, line.low, line.high)
+    return Point(line.method, float(x), line.score, line.low, line.high, line.leakage)

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from clinprompt.study.difference import Difference
 from clinprompt.study.group_table import GroupLine, GroupTable
+from clinprompt.study.legend import mark
 from clinprompt.study.score_table import score_table
 from clinprompt.study.table import Line
-
-DAGGER = "†"
-"""Stands behind every score of which some examples stand in what was trained on, whole or nearly."""
 
 
 def console_table(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
@@ -52,7 +50,7 @@ def console_differences(differences: Sequence[Difference]) -> tuple[list[str], l
             found.shots,
             found.method,
             found.minus,
-            f"{found.difference:+z.1f} [{found.low:+z.1f} to {found.high:+z.1f}]{_dagger(found)}",
+            f"{found.difference:+z.1f} [{found.low:+z.1f} to {found.high:+z.1f}]{mark(found)}",
             p_text(found.p),
             f"{found.wins} {found.ties} {found.losses}",
             p_text(found.p_tasks),
@@ -79,8 +77,4 @@ def p_text(p: float | None) -> str:
 def _cell(line: Line | GroupLine | None) -> str:
     if line is None:
         return "–"
-    return f"{line.score:.1f} [{line.low:.1f}–{line.high:.1f}]{_dagger(line)}"
-
-
-def _dagger(line: Line | GroupLine | Difference) -> str:
-    return DAGGER if line.leakage else ""
+    return f"{line.score:.1f} [{line.low:.1f}–{line.high:.1f}]{mark(line)}"

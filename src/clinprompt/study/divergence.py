@@ -23,7 +23,8 @@ Pair = tuple[str, str]
 class Gain:
     """What a target gains, ``method`` minus ``against`` in points of percent, and how far from the sources it is.
 
-    Divergences are in bits, from all sources ``pooled`` or one; ``low`` and ``high`` are those of the difference.
+    Divergences are in bits, from all sources ``pooled`` or one; ``low``, ``high`` and ``leakage`` are those of the
+    difference.
     """
 
     part: str
@@ -38,6 +39,7 @@ class Gain:
     gain: float
     low: float
     high: float
+    leakage: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def gain_drawings(tables: Sequence[GainTable]) -> list[Drawing]:
         if table.pair:
             kinds = {shots: shots_title(shots) for shots in table.shots}
             drawing = scatter(
-                [Point(kinds[one.shots], one.pooled, one.gain, one.low, one.high) for one in table.gains],
+                [Point(kinds[one.shots], one.pooled, one.gain, one.low, one.high, one.leakage) for one in table.gains],
                 looks_of({name: number for number, name in enumerate(kinds.values())}),
                 name=slug(f"divergence {table.parts} {table.pair[0]} {table.pair[1]}"),
                 title=f"{table.parts}: gain of {table.pair[0]} over {table.pair[1]}",
@@ -167,7 +169,7 @@ def _gain(part: str, far: Divergences, row: Difference) -> Gain:
     nearest = far.nearest
     return Gain(
         part, far.target, far.pooled, nearest, far.sources[nearest], far.halves,
-        row.method, row.against, row.shots, row.difference, row.low, row.high,
+        row.method, row.against, row.shots, row.difference, row.low, row.high, row.leakage,
     )  # fmt: skip
 
 

@@ -12,9 +12,23 @@ from numpy.typing import NDArray
 
 from clinprompt.metrics.rankings import cliques
 from clinprompt.study.difference import Difference
-from clinprompt.study.figures import GRID, INK, Panel, Style, line_style, svg_text
+from clinprompt.study.figures import (
+    GRID,
+    INK,
+    Panel,
+    Style,
+    draw_panel,
+    line_style,
+    mark_points,
+    shots_of,
+    svg_text,
+    words_of,
+)
+from clinprompt.study.group_table import GroupLine
+from clinprompt.study.legend import counts_text, explained, mark
 from clinprompt.study.rank_table import RankLine
 from clinprompt.study.score_table import shots_title
+from clinprompt.study.table import Line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,11 +68,12 @@ class Point:
     score: float
     low: float
     high: float
+    leakage: int = 0
 
 
 def forest(differences: Sequence[Difference], *, name: str, title: str) -> Drawing:
     """Differences in points of percent with their paired 95 % intervals, one under the other, and a line at 0."""
-    rows = [f"{d.target or d.group}, {shots_title(d.shots)}: {d.method} − {d.minus}" for d in differences]
+    rows = [f"{d.target or d.group}, {shots_title(d.shots)}: {d.method} − {d.minus}{mark(d)}" for d in differences]
     figure, axes = _axes(6.4, 0.75 + 0.24 * len(rows))
     places = range(len(rows))
     for place, found in zip(places, differences, strict=True):
@@ -69,7 +84,7 @@ def forest(differences: Sequence[Difference], *, name: str, title: str) -> Drawi
     axes.set_yticks(places, rows, fontsize=7, color=INK)
     axes.invert_yaxis()
     axes.margins(y=0.5 / max(1, len(rows)))
-    axes.set_xlabel("difference in points, 95 % interval", fontsize=8, color=INK)
+    axes.set_xlabel(explained(differences, text="difference in points, 95 % interval"), fontsize=8, color=INK)
     words = "; ".join(
         f"{row}: {d.difference:+.1f} [{d.low:+.1f} to {d.high:+.1f}]" for row, d in zip(rows, differences, strict=True)
     )
@@ -95,7 +110,8 @@ def ranks(own: Sequence[RankLine], *, name: str) -> Drawing:
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xticks(range(1, methods + 1))
-    axes.set_xlabel(f"mean rank, 1 is best; bars join what is less than {wide:.2f} apart", fontsize=8, color=INK)
+    told = explained(own, text=f"mean rank, 1 is best; bars join what is less than {wide:.2f} apart")
+    axes.set_xlabel(told, fontsize=8, color=INK)
     for name_of_side, spine in axes.spines.items():
         spine.set_visible(name_of_side == "top")
     axes.spines["top"].set(color=INK, linewidth=0.8)
@@ -106,12 +122,15 @@ def ranks(own: Sequence[RankLine], *, name: str) -> Drawing:
         rows = [first + row for row in range(len(side))]
         for row, line in zip(rows, side, strict=True):
             axes.plot([line.rank, line.rank, edge], [-0.1, row, row], color=INK, linewidth=0.8, solid_joinstyle="miter")
-        labels.set_yticks(rows, [f"{line.method} ({line.rank:.2f})" for line in side], fontsize=8, color=INK)
+        labels.set_yticks(
+            rows, [f"{line.method}{mark(line)} ({line.rank:.2f})" for line in side], fontsize=8, color=INK
+        )
         labels.tick_params(axis="y", length=0)
     for place, (best, worst) in enumerate(bars):
         axes.hlines(0.3 + 0.4 * place, best - 0.04, worst + 0.04, color="#0072b2", linewidth=3)
     words = "; ".join(
-        f"{line.method} {line.rank:.2f}, not told apart from {', '.join(line.alike) or 'none'}" for line in own
+        f"{line.method}{mark(line)} {line.rank:.2f}, not told apart from {', '.join(line.alike) or 'none'}"
+        for line in own
     )
     return Drawing(name, title, f"{title}. {words}", figure)
 
@@ -134,13 +153,40 @@ def curve(
                 [point.x for point in own], [point.low for point in own], [point.high for point in own],
                 color=style.colour, linewidth=1.1,
             )  # fmt: skip
+            mark_points(axes, [(point.x, point.high, point) for point in own], colour=style.colour)
     if not log and len(places := sorted({point.x for point in points})) <= 8:
         axes.set_xticks(places)
-    axes.set_xlabel(axis, fontsize=8, color=INK)
+    axes.set_xlabel(explained(points, text=axis), fontsize=8, color=INK)
     axes.set_ylabel("mean score, %", fontsize=8, color=INK)
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.legend(fontsize=6.5, labelcolor=INK, frameon=False)
-    words = "; ".join(f"{p.method} at {p.x:g}: {p.score:.1f} [{p.low:.1f} to {p.high:.1f}]" for p in points)
+    words = "; ".join(f"{p.method} at {p.x:g}: {p.score:.1f}{mark(p)} [{p.low:.1f} to {p.high:.1f}]" for p in points)
+    return Drawing(name, title, f"{title}. {words}", figure)
+
+
+def shot_curves(
+    content: Mapping[str, Sequence[Line | GroupLine]], looks: Sequence[Style], *, name: str, title: str
+) -> Drawing:
+    """Few-shot curves: a panel per title of ``content``, three side by side, with one legend and what they rest on."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    shots, every = shots_of(content), [line for own in content.values() for line in own]
+    columns = min(3, len(content))
+    rows = -(-len(content) // columns)
+    figure = Figure(figsize=(max(3.4, 2.9 * columns), 2.2 * rows + 1.0), facecolor="none", layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, (head, own) in zip(panels, content.items(), strict=False):
+        draw_panel(axes, own, looks, shots)
+        axes.set_title(head, fontsize=7, color=INK, loc="left")
+    for axes in panels[len(content) :]:
+        axes.set_axis_off()
+    figure.supylabel("score, %", fontsize=8, color=INK)
+    told = f"bars and bands: 95 % intervals; {counts_text(every)}"
+    figure.supxlabel(explained(every, text=told), fontsize=7, color=INK)
+    keys = [Line2D([], [], label=style.method, **line_style(style)) for style in looks]
+    figure.legend(handles=keys, loc="outside upper center", ncols=4, fontsize=7, labelcolor=INK, frameon=False)
+    words = " ".join(f"{head}. {words_of(own)}" for head, own in content.items())
     return Drawing(name, title, f"{title}. {words}", figure)
 
 
@@ -156,11 +202,14 @@ def scatter(
         at = [point.x + aside * (style.number - (len(looks) - 1) / 2) for point in own]
         axes.plot(at, [point.score for point in own], **line_style(style) | {"linewidth": 0}, label=style.method)
         axes.vlines(at, [point.low for point in own], [point.high for point in own], color=style.colour, linewidth=0.9)
+        mark_points(axes, [(x, point.high, point) for x, point in zip(at, own, strict=True)], colour=style.colour)
     axes.axhline(0, color=INK, linewidth=0.8)
-    axes.set_xlabel(axis, fontsize=8, color=INK)
+    axes.set_xlabel(explained(points, text=axis), fontsize=8, color=INK)
     axes.set_ylabel(value, fontsize=8, color=INK)
     axes.legend(fontsize=6.5, labelcolor=INK, frameon=False)
-    words = "; ".join(f"{p.method} at {p.x:.3f}: {p.score:+.1f} [{p.low:+.1f} to {p.high:+.1f}]" for p in points)
+    words = "; ".join(
+        f"{p.method} at {p.x:.3f}: {p.score:+.1f}{mark(p)} [{p.low:+.1f} to {p.high:+.1f}]" for p in points
+    )
     return Drawing(name, title, f"{title}. {words}", figure)
 
 

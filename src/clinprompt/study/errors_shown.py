@@ -9,7 +9,7 @@ from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine
 from clinprompt.stages.evaluate import read_error_items, read_errors
 from clinprompt.study.examples_shown import best_run
 from clinprompt.study.score_table import TRIVIAL
-from clinprompt.study.table import Cell
+from clinprompt.study.table import Cell, Line
 
 ITEMS = 20
 """Mistakes of a target that the report lists; all of them stand in the run's own file."""
@@ -17,7 +17,10 @@ ITEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class ShownErrors:
-    """The error lines of one run on one target, in the order of the task's labels, and the first of ``mistakes``."""
+    """The error lines of one run on one target, in the order of the task's labels, and the first of ``mistakes``.
+
+    ``leakage`` is that of the line of the table whose run it is.
+    """
 
     target: str
     method: str
@@ -25,10 +28,15 @@ class ShownErrors:
     lines: tuple[ErrorLine, ...]
     items: tuple[ErrorItem, ...] = ()
     mistakes: int = 0
+    leakage: int = 0
 
 
-def choose_errors(cells: Sequence[Cell]) -> list[ShownErrors]:
-    """One table per target in the order of the cells; targets of free text, which have no error table, are left out."""
+def choose_errors(cells: Sequence[Cell], table: Sequence[Line]) -> list[ShownErrors]:
+    """One table per target in the order of the cells, whose lines are those of ``table``.
+
+    Targets of free text, which have no error table, are left out.
+    """
+    leakage = {(line.method, line.target, line.shots): line.leakage for line in table}
     shown = []
     for target in dict.fromkeys(cell.record["task"] for cell in cells):
         cell = best_run([cell for cell in cells if cell.record["task"] == target and cell.method != TRIVIAL])
@@ -36,5 +44,6 @@ def choose_errors(cells: Sequence[Cell]) -> list[ShownErrors]:
         if cell and lines:
             items = read_error_items(cell.folder)
             shots = str(cell.record["shots"])
-            shown.append(ShownErrors(target, cell.method, shots, tuple(lines), tuple(items[:ITEMS]), len(items)))
+            seen = leakage.get((cell.method, target, shots), 0)
+            shown.append(ShownErrors(target, cell.method, shots, tuple(lines), tuple(items[:ITEMS]), len(items), seen))
     return shown

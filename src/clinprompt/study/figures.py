@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clinprompt.study.group_table import GroupLine, GroupTable
+from clinprompt.study.legend import Marked, mark
 from clinprompt.study.score_table import TRIVIAL, score_table, shot_order, shots_title
 from clinprompt.study.table import Line
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#5b3fa0")
@@ -59,23 +61,30 @@ def styles(lines: Sequence[Line]) -> list[Style]:
 
 def panels(lines: Sequence[Line]) -> list[Panel]:
     """A panel per target: score in percent over shot counts, a line with 95 % intervals per method."""
-    columns = score_table(lines).columns
-    own = {
-        f"{column.target} · {column.metric}": [line for line in lines if line.target == column.target]
-        for column in columns
-    }
-    return _panels(own, styles(lines), prefix="p")
+    return _panels(by_target(lines), styles(lines), prefix="p")
 
 
 def group_panels(table: GroupTable, lines: Sequence[Line], *, prefix: str = "g") -> list[Panel]:
     """A panel per group: the mean over its targets, drawn like the panels of the ``lines``."""
-    own = {
+    return _panels(by_group(table), styles(lines), prefix=prefix)
+
+
+def by_target(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    """The lines of each target by the title of its panel."""
+    return {
+        f"{column.target} · {column.metric}": [line for line in lines if line.target == column.target]
+        for column in score_table(lines).columns
+    }
+
+
+def by_group(table: GroupTable) -> dict[str, list[GroupLine]]:
+    """The lines of each group of targets by the title of its panel."""
+    return {
         f"{group} · mean of {len(targets)} target{'s' * (len(targets) > 1)}": [
             line for line in table.lines if line.group == group
         ]
         for group, targets in table.groups.items()
     }
-    return _panels(own, styles(lines), prefix=prefix)
 
 
 def key(style: Style, *, prefix: str = "k") -> str:
@@ -97,14 +106,19 @@ def css_colours() -> dict[str, str]:
 
 def _panels(content: Mapping[str, Sequence[Line | GroupLine]], looks: Sequence[Style], *, prefix: str) -> list[Panel]:
     """A panel per title, all with the same shot counts."""
-    shots = shot_order(line.shots for own in content.values() for line in own if line.method != TRIVIAL)
+    shots = shots_of(content)
     found = []
     for number, (title, own) in enumerate(content.items()):
-        words = f"{title}. " + _words(own)
+        words = f"{title}. " + words_of(own)
         found.append(
             Panel(title, svg_text(panel_figure(own, looks, shots), prefix=f"{prefix}{number}", words=words), words)
         )
     return found
+
+
+def shots_of(content: Mapping[str, Sequence[Line | GroupLine]]) -> list[str]:
+    """The shot counts of all panels from few to many, without that of the trivial baseline, which has none."""
+    return shot_order(line.shots for own in content.values() for line in own if line.method != TRIVIAL)
 
 
 def panel_figure(lines: Sequence[Line | GroupLine], looks: Sequence[Style], shots: Sequence[str]) -> Figure:
@@ -112,7 +126,12 @@ def panel_figure(lines: Sequence[Line | GroupLine], looks: Sequence[Style], shot
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.3, 2.35), facecolor="none")
-    axes = figure.add_axes((0.115, 0.17, 0.87, 0.79))
+    draw_panel(figure.add_axes((0.115, 0.17, 0.87, 0.79)), lines, looks, shots)
+    return figure
+
+
+def draw_panel(axes: Axes, lines: Sequence[Line | GroupLine], looks: Sequence[Style], shots: Sequence[str]) -> None:
+    """The same on axes of a figure that has several."""
     axes.set_facecolor("none")
     axes.set(ylim=(0, 100), yticks=range(0, 101, 20), xlim=(-0.5, max(len(shots), 1) - 0.5))
     axes.set_xticks(range(len(shots)), shots)
@@ -131,12 +150,22 @@ def panel_figure(lines: Sequence[Line | GroupLine], looks: Sequence[Style], shot
         ends = [line.low for line in own], [line.high for line in own]
         axes.plot(x, [line.score for line in own], **line_style(style))
         axes.vlines(x, *ends, color=style.colour, linewidth=1.2, clip_on=False)
+        mark_points(axes, [(at, line.high, line) for at, line in zip(x, own, strict=True)], colour=style.colour)
         if len(x) > 1:
             axes.fill_between(x, *ends, color=style.colour, alpha=0.12, linewidth=0)
     for line in lines:
         if line.method == TRIVIAL:  # it has no shots of its own
             axes.axhline(line.score, **line_style(Style(TRIVIAL, -1)))
-    return figure
+            mark_points(axes, [(axes.get_xlim()[0], line.score, line)], colour=_TRIVIAL_COLOUR)
+
+
+def mark_points(axes: Axes, points: Sequence[tuple[float, float, Marked]], *, colour: str) -> None:
+    """A mark above each point ``(x, y, what is drawn there)`` of which scored examples were seen before."""
+    for x, y, found in points:
+        if found.leakage:
+            axes.annotate(
+                mark(found), (x, y), (0, 1), textcoords="offset points", ha="center", fontsize=8, color=colour, zorder=6
+            )
 
 
 def line_style(style: Style) -> dict[str, object]:
@@ -149,10 +178,11 @@ def line_style(style: Style) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _words(lines: Sequence[Line | GroupLine]) -> str:
+def words_of(lines: Sequence[Line | GroupLine]) -> str:
     """What a panel shows, for those who do not see it."""
     said = [
-        f"{line.method}, {shots_title(line.shots)}: {line.score:.1f}, from {line.low:.1f} to {line.high:.1f}"
+        f"{line.method}, {shots_title(line.shots)}: {line.score:.1f}{mark(line)}, "
+        f"from {line.low:.1f} to {line.high:.1f}"
         for line in lines
     ]
     return "; ".join(said) + "."

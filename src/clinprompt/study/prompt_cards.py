@@ -13,6 +13,7 @@ from clinprompt.stages.atomic import write_text
 from clinprompt.study.collection import PartResult
 from clinprompt.study.expansion import slug
 from clinprompt.study.group_table import ACROSS
+from clinprompt.study.legend import DAGGER
 
 OPEN = "To be filled by the authors."
 
@@ -21,25 +22,30 @@ def write_cards(folder: Path, found: PartResult) -> int:
     """Write a card per prompt of a part that is scored; returns how many."""
     if found.result is None:
         return 0
+    leakage = {(line.method, line.target, line.shots): line.leakage for line in found.result.lines}
     count = 0
     for cell in found.result.cells:
         outputs = found.result.adapted.get((cell.method, cell.seed))
         file = cell.record.get("file", "")
         if outputs is None or not file.endswith(BESIDE) or cell.record.get("group") == ACROSS:
             continue
-        key = cell_key(cell.record["task"], str(cell.record["shots"]), cell.record["draw"]).replace("/", "-")
+        target, shots = cell.record["task"], str(cell.record["shots"])
+        key = cell_key(target, shots, cell.record["draw"]).replace("/", "-")
         path = folder / found.part.slug / slug(cell.method) / f"{key}-seed{cell.seed}.md"
-        write_text(path, card_text(read_card(outputs / file), cell.record, part=found.part.recipe.score.part))
+        seen = leakage.get((cell.method, target, shots), 0)
+        part = found.part.recipe.score.part
+        write_text(path, card_text(read_card(outputs / file), cell.record, part=part, leakage=seen))
         count += 1
     return count
 
 
-def card_text(card: PromptCard, record: Mapping[str, Any], *, part: str) -> str:
-    """The card of one prompt with its scores on the scored part."""
+def card_text(card: PromptCard, record: Mapping[str, Any], *, part: str, leakage: int) -> str:
+    """The card of one prompt with its scores on the scored part, ``leakage`` examples of which were seen before."""
     task = card.task
     lineage = card.lineage
+    dagger, told = (DAGGER, f" {DAGGER}: {leakage} of the scored examples were seen before.") if leakage else ("", "")
     scores = [
-        f"| {score['metric']} | {score['value']:.1f} | {score['low']:.1f}–{score['high']:.1f} | {score['n']} |"
+        f"| {score['metric']} | {score['value']:.1f}{dagger} | {score['low']:.1f}–{score['high']:.1f} | {score['n']} |"
         for score in record["scores"]
     ]
     shots = "all training examples" if str(record["shots"]) == "full" else f"{record['shots']} training examples"
@@ -69,7 +75,7 @@ def card_text(card: PromptCard, record: Mapping[str, Any], *, part: str) -> str:
             f"# {card.name}", "", "A soft prompt made by clinprompt.", "",
             "## What it does", "", f"- Task: {kind}", f"- Instruction: {task.instruction if task else ''}", "",
             "## What it is", "", *(f"- {name}: {value}" for name, value in facts.items()), "",
-            "## Scores", "", f"On the {part} part, 95 % intervals over documents of this one run.", "",
+            "## Scores", "", f"On the {part} part, 95 % intervals over documents of this one run.{told}", "",
             "| metric | score | interval | n |", "|---|---|---|---|", *scores, "",
             f"Answers that could not be read: {record['report']['unreadable']}; "
             f"items not found in the note: {record['report']['unlocated']}.", "",

@@ -22,6 +22,7 @@ class RankLine:
 
     Beside it, the same for all methods of a group and shot count: ``p`` of Friedman's test that all are alike, and
     Nemenyi's ``critical_difference`` at 5 %. ``alike`` are the methods that cannot be told apart from this one.
+    ``leakage`` is summed over the targets; the ranks of the other methods rest on these scores too.
     """
 
     group: str
@@ -33,6 +34,7 @@ class RankLine:
     p: float
     critical_difference: float
     alike: tuple[str, ...]
+    leakage: int = 0
 
 
 def rank_table(lines: Sequence[Line], groups: GroupTable) -> list[RankLine]:
@@ -40,7 +42,7 @@ def rank_table(lines: Sequence[Line], groups: GroupTable) -> list[RankLine]:
 
     Groups and shot counts with fewer than three such methods are left out, and so is the trivial baseline.
     """
-    at = {(line.method, line.shots, line.target): line.score for line in lines if line.method != TRIVIAL}
+    at = {(line.method, line.shots, line.target): line for line in lines if line.method != TRIVIAL}
     found = []
     for group, targets in groups.groups.items():
         for shots in shot_order(shots for _, shots, _ in at):
@@ -50,12 +52,13 @@ def rank_table(lines: Sequence[Line], groups: GroupTable) -> list[RankLine]:
                 if all((method, shots, target) in at for target in targets)
             ]
             if len(targets) >= FEWEST_TARGETS and len(methods) >= 3:
-                found += _ranked(group, shots, methods, np.array([[at[m, shots, t] for m in methods] for t in targets]))
+                own = [[at[method, shots, target] for method in methods] for target in targets]
+                found += _ranked(group, shots, methods, own)
     return found
 
 
-def _ranked(group: str, shots: str, methods: Sequence[str], scores: np.ndarray) -> list[RankLine]:
-    found = ranking(scores)
+def _ranked(group: str, shots: str, methods: Sequence[str], own: Sequence[Sequence[Line]]) -> list[RankLine]:
+    found = ranking(np.array([[line.score for line in row] for row in own]))
     sets = cliques(found.ranks, distance=found.critical_difference)
     rows = []
     for place in sorted(range(len(methods)), key=lambda place: found.ranks[place]):
@@ -71,6 +74,7 @@ def _ranked(group: str, shots: str, methods: Sequence[str], scores: np.ndarray) 
                 p=found.p,
                 critical_difference=found.critical_difference,
                 alike=tuple(methods[other] for other in alike),
+                leakage=sum(row[place].leakage for row in own),
             )
         )
     return rows

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clinprompt.stages.atomic import write_text
 from clinprompt.stages.leakage import LeakLine
-from clinprompt.study.console_table import DAGGER, p_text
+from clinprompt.study.console_table import p_text
 from clinprompt.study.difference import Difference
 from clinprompt.study.errors_shown import ShownErrors
 from clinprompt.study.example_view import example_view
@@ -19,6 +19,7 @@ from clinprompt.study.figures import css_colours, group_panels, key, panels, sty
 from clinprompt.study.given_heads import in_pairs
 from clinprompt.study.group_table import GroupTable
 from clinprompt.study.leakage import sources_compared
+from clinprompt.study.legend import DAGGER, NO_WIDTH, SEEN, has_no_width
 from clinprompt.study.rank_table import RankLine
 from clinprompt.study.score_table import TRIVIAL, Block, Row, ScoreTable, score_table
 from clinprompt.study.table import Line
@@ -110,6 +111,8 @@ def write_report(
             compared=sources_compared(leakage),
             pretraining=next((line.seen for line in leakage if line.role == "pretraining"), ""),
             dagger=DAGGER,
+            seen=SEEN,
+            no_width=NO_WIDTH if has_no_width([*lines, *groups.lines]) else "",
             p_text=p_text,
             trained=trained(lines, backbone=_number(facts.get(BACKBONE_PARAMETERS, ""))),
             faults=_with_faults(table),

@@ -31,7 +31,7 @@ def report_job(
         differences=result.differences,
         sources=_sources(result),
         shown=choose_examples(result.cells, result.targets, part=part) if examples else (),
-        errors=choose_errors(result.cells),
+        errors=choose_errors(result.cells, result.lines),
         ranks=result.ranks,
         leakage=result.leakage,
         facts=_facts(result, seconds),

@@ -72,7 +72,7 @@ def study_lines(found: PartResult) -> list[StudyLine]:
                 engine=_several(record.engine for record in records) or "none",
                 dtype=_several(record.dtype for record in records),
                 device=_several(record.device for record in records),
-                versions=_several(" ".join(f"{n} {v}" for n, v in record.versions.items()) for record in records),
+                versions=_several(map(versions_text, records)),
             )
         )
     return lines
@@ -82,7 +82,7 @@ def costs(found: PartResult, method: str) -> Cost:
     """What a method of a part takes."""
     records = _records(found, method)
     cells = [cell for cell in found.result.cells if cell.method == method] if found.result else []
-    sizes = [size for cell in cells if method != TRIVIAL and (size := _stored(found, cell)) is not None]
+    sizes = [size for cell in cells if method != TRIVIAL and (size := stored_bytes(found, cell)) is not None]
     peaks = [record.peak_bytes for record in records if record.peak_bytes is not None]
     return Cost(
         trainable=max((cell.record["trainable"] for cell in cells), default=0),
@@ -104,7 +104,13 @@ def file_bytes(path: Path) -> int:
     return own + (beside.stat().st_size if beside.is_file() and beside != path else 0)
 
 
-def _stored(found: PartResult, cell: Cell) -> int | None:
+def versions_text(record: GangRecord) -> str:
+    """The versions that a gang was run with, as tables name them."""
+    return " ".join(f"{name} {version}" for name, version in record.versions.items())
+
+
+def stored_bytes(found: PartResult, cell: Cell) -> int | None:
+    """The bytes that are kept of a cell of a part that has a result; ``None`` where nothing is."""
     assert found.result is not None
     outputs = found.result.adapted.get((cell.method, cell.seed))
     file = cell.record.get("file")

@@ -13,18 +13,20 @@ from clinprompt.stages.atomic import write_text
 from clinprompt.study.ablation import ablations
 from clinprompt.study.archive import Gap
 from clinprompt.study.axes import axis_drawings
+from clinprompt.study.cell_line import CellLine, cell_lines
 from clinprompt.study.collection import PartResult
-from clinprompt.study.console_table import DAGGER, p_text
+from clinprompt.study.console_table import p_text
 from clinprompt.study.divergence import Gain, GainCorrelation, gain_drawings, gain_tables, without_divergence
-from clinprompt.study.drawings import Drawing, forest, heat_map, ranks
+from clinprompt.study.drawings import Drawing, forest, heat_map, ranks, shot_curves
 from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.expansion import slug
-from clinprompt.study.figures import css_colours, group_panels, key, styles
+from clinprompt.study.figures import by_group, by_target, css_colours, group_panels, key, styles
 from clinprompt.study.given_heads import in_pairs
 from clinprompt.study.group_table import GroupTable
 from clinprompt.study.job import write_table
 from clinprompt.study.leakage import sources_compared
-from clinprompt.study.paper_table import latex, paper_tables
+from clinprompt.study.legend import DAGGER, SEEN
+from clinprompt.study.paper_table import PaperTable, latex, paper_tables
 from clinprompt.study.prompt_cards import write_cards
 from clinprompt.study.report import pages
 from clinprompt.study.score_table import TRIVIAL, shots_title
@@ -70,6 +72,8 @@ def report_study(
     write_text(folder / "divergence.csv", csv_text([row for one in gains for row in one.gains], kind=Gain))
     correlations = [row for one in gains for row in one.correlations]
     write_text(folder / "divergence-ranks.csv", csv_text(correlations, kind=GainCorrelation))
+    cells = [cell for one in found for cell in cell_lines(one)]
+    write_text(folder / "cells.csv", csv_text(cells, kind=CellLine))
     for number, table in enumerate(tables):
         name = "table.tex" if len(tables) == 1 else f"table-{number + 1}.tex"
         caption = f"{study.name}{': ' + table.title if table.title else ''}. Score in percent, 95 % interval."
@@ -87,6 +91,7 @@ def report_study(
         colours=css_colours(),
         state=[_state(folder, one) for one in found],
         tables=tables,
+        notes=_notes(tables),
         heads_given=[(one.part.title, *pair) for one in has
                      for pair in in_pairs(one.result.lines, one.result.given_heads)],
         curves=[_curves(one, number) for number, one in enumerate(has)],
@@ -100,7 +105,7 @@ def report_study(
         gain_tables=gains,
         gain_figures=_panels(drawings["gains"], "d"),
         unknown_divergence=without_divergence(has),
-        errors=[(one.part.title, table) for one in has for table in choose_errors(one.result.cells)],
+        errors=[(one.part.title, table) for one in has for table in choose_errors(one.result.cells, one.result.lines)],
         leaks=(leaks := [line for one in has for line in one.result.leakage if line.leaked]),
         looked_at=sum(len(one.result.leakage) for one in has),
         compared=sources_compared([line for one in has for line in one.result.leakage]),
@@ -114,21 +119,28 @@ def report_study(
         sources=study.sources,
         groups=next((one.result.groups for one in has), GroupTable({}, ())),
         dagger=DAGGER,
+        seen=SEEN,
         p_text=p_text,
         shots_title=shots_title,
     )  # fmt: skip
     assert leaks is not None
     write_text(folder / "report.html", text)
     files = {
-        name: folder / name for name in ("report.html", "results.csv", "tripod-llm.md", "latex", "figures", "cards")
+        name: folder / name
+        for name in ("report.html", "results.csv", "cells.csv", "tripod-llm.md", "latex", "figures", "cards")
     }
     return Written(files, cards, sum(len(one.missing) for one in found))
 
 
 def _drawings(has: Sequence[PartResult]) -> dict[str, list[Drawing]]:
-    forests, rankings, alike = [], [], []
+    curves, forests, rankings, alike = [], [], [], []
     for one in has:
         assert one.result is not None
+        looks, name = styles(one.result.lines), f"shots-{one.part.slug}"
+        means, targets = by_group(one.result.groups), by_target(one.result.lines)
+        if one.result.groups.lines:
+            curves.append(shot_curves(means, looks, name=name, title=f"{one.part.title}: mean scores by shots"))
+        curves.append(shot_curves(targets, looks, name=f"{name}-targets", title=f"{one.part.title}: scores by shots"))
         if rows := [row for row in one.result.differences if row.reference == row.against]:
             forests.append(forest(rows, name=f"forest-{one.part.slug}", title=f"{one.part.title}: differences"))
         for group, shots in dict.fromkeys((rank.group, rank.shots) for rank in one.result.ranks):
@@ -137,7 +149,12 @@ def _drawings(has: Sequence[PartResult]) -> dict[str, list[Drawing]]:
         if (found := similarity(one)) is not None:
             title = f"{one.part.title}: cosines of tasks with sources"
             alike.append(heat_map(found.values, found.tasks, found.sources, name=f"alike-{one.part.slug}", title=title))
-    return {"forest": forests, "ranks": rankings, "axes": axis_drawings(has), "likeness": alike}
+    return {"shots": curves, "forest": forests, "ranks": rankings, "axes": axis_drawings(has), "likeness": alike}
+
+
+def _notes(tables: Sequence[PaperTable]) -> list[str]:
+    """What stands under the tables of the page, but for the mark that has a link there."""
+    return [note for note in dict.fromkeys(note for table in tables for note in table.notes) if note[0] != DAGGER]
 
 
 def _panels(drawings: Sequence[Drawing], prefix: str) -> list:
