@@ -36,7 +36,7 @@ def study(tmp_path):
         backbones={"tiny": {"path": str(tiny_folder(tmp_path / "backbone", context=4096))}},
         tasks=Partition(targets=("lab-flag",)),
         limits={"train": 6, "dev": 2, "test": 2},
-        methods={"prompt-tuning": PromptTuning(budget={"steps": 60, "batch": 2, "rates": (0.1,)})},
+        methods={"prompt-tuning": PromptTuning(budget={"steps": 400, "batch": 2, "rates": (0.1,)})},
         shots=(2,),
         seeds=(1, 2, 3, 4),
         score={"limit": 2, "answer_tokens": 4, "resamples": 100},
