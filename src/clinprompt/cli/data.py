@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.format_options import format_and_path, given_format, named_options, named_split, notes_format
+from clinprompt.cli.format_options import format_and_path, given_format, named_options, named_split
 from clinprompt.cli.leakage import leakage
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def sections(
     """How often each section is found in notes, and how much of them it covers; never their text."""
     from clinprompt.stages.describing import section_counts
 
-    read = notes_format(source, reader, option or [])
+    read = given_format(source, reader, option or [], answers=False)
     found = section_counts(read.path, rules=rules, reader=read.reader, options=read.options)
     rows = [[one.id, one.notes, one.sections, one.characters, f"{one.share:.1%}"] for one in found]
     console.table(["section", "notes", "times", "characters", "share"], rows)

@@ -12,34 +12,28 @@ if TYPE_CHECKING:
 
 
 def given_format(
-    source: Path, reader: str, given: list[str], group: str, *, how: str = "--reader names another format"
+    source: Path,
+    reader: str,
+    given: list[str],
+    group: str = "",
+    *,
+    answers: bool = True,
+    how: str = "--reader names another format",
 ) -> Guess:
-    """The reader and its options as the user names them, or guessed, which is said with ``how`` to name another."""
+    """The reader and its options as the user names them, or guessed, which is said with ``how`` to name another.
+
+    Without ``answers`` it is guessed as for new notes: those of the data, if there are any, do not matter.
+    """
     from dataclasses import replace
 
     from clinprompt.data.guess import Guess, guess
+    from clinprompt.data.new_notes import guess_notes
 
     options = ({"group": group} if group else {}) | named_options(given, "--option")
     if reader != "auto":
         return Guess(reader, options, path=source)
-    found = guess(source)
+    found = guess(source) if answers else guess_notes(source)
     console.line(f"read as {found.reader}: {found.why} ({how})")
-    return replace(found, options={**found.options, **options})
-
-
-def notes_format(source: Path, reader: str, given: list[str]) -> Guess:
-    """As :func:`given_format` for notes whose answers, if they have any, do not matter; text files are plain."""
-    from dataclasses import replace
-
-    from clinprompt.data.guess import Guess
-    from clinprompt.data.new_notes import guess_notes
-
-    options = named_options(given, "--option")
-    if reader != "auto":
-        return Guess(reader, options, path=source)
-    found = guess_notes(source)
-    if found.reader != "plain":
-        console.line(f"read as {found.reader}: {found.why} (--reader names another format)")
     return replace(found, options={**found.options, **options})
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clinprompt.cli.console import console
-from clinprompt.cli.format_options import notes_format
+from clinprompt.cli.format_options import given_format
 from clinprompt.cli.options import Runs, Sets, overrides
 
 
@@ -46,7 +46,7 @@ def leakage(
     from clinprompt.stages.leakage import read_leakage, write_leakage
     from clinprompt.stages.overrides import load_config
 
-    read = notes_format(pretraining, reader, option or []) if pretraining else None
+    read = given_format(pretraining, reader, option or [], answers=False) if pretraining else None
     flags = overrides(sets, targets=targets, sources=source, part=part, backbone=backbone,
                       check__pretraining=read and read.path, check__reader=read and read.reader,
                       check__reader_options=read and dict(read.options))  # fmt: skip
