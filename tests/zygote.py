@@ -156,10 +156,14 @@ def _serve() -> None:
 
 
 def _work(request: dict) -> None:
+    import torch
+
     import tests.zygote
 
     code = 1
     try:
+        # The first to ask torch for its pool after a fork makes a new one; threads that ask at once find none.
+        torch.set_num_threads(1)
         path = Path(request["path"])
         log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_APPEND)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -121,7 +121,13 @@ def opening(folder: Path, *, fix: str) -> Iterator[None]:
             where=str(folder),
             fix=str(error).splitlines()[0],  # transformers says which one
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except RuntimeError as error:  # of torch: no memory, or weights of other shapes than the configuration's
+        raise InputError(
+            f"the backbone cannot be opened: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            where=str(folder),
+            fix=fix,
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(
             f"the backbone cannot be opened ({type(error).__name__})", where=str(folder), fix=fix
         ) from error
