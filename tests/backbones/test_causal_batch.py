@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from clinprompt.backbones.causal_batch import collate, place
-from clinprompt.backbones.protocol import Placement, PromptVectors, Row
+from clinprompt.backbones.protocol import BESIDE_WRITING, Placement, PromptVectors, Row
 
 ROWS = [Row("a", (10, 11), (5,), (20, 21, 2)), Row("b", (30,), (5, 6), (2,))]
 
@@ -71,7 +71,7 @@ def test_rows_can_share_a_prompt_and_prompts_can_differ_in_length():
     assert batch.slot_vector.tolist() == [4, 5, 6] * 2
 
 
-@pytest.mark.parametrize("placement", Placement)
+@pytest.mark.parametrize("placement", BESIDE_WRITING)
 def test_no_padding_stands_between_a_prompt_and_its_text(placement):
     for with_answers in (True, False):
         batch = laid(length=3, placement=placement, with_answers=with_answers)

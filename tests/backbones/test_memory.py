@@ -7,7 +7,7 @@ import torch
 from clinprompt.backbones import memory
 from clinprompt.backbones.loading import blueprint
 from clinprompt.backbones.memory import Work, estimate, free_memory
-from clinprompt.backbones.protocol import Placement, PromptVectors, Row
+from clinprompt.backbones.protocol import BESIDE_WRITING, Placement, PromptVectors, Row
 from clinprompt.backbones.state_store import StateStore
 from tests.made_backbones import tiny_backbone
 
@@ -52,7 +52,7 @@ def kept_bytes(backbone, work):
     return sum(storage.nbytes() for storage in kept.values())
 
 
-@pytest.mark.parametrize("placement", Placement)
+@pytest.mark.parametrize("placement", BESIDE_WRITING)
 def test_what_autograd_keeps_is_foretold_within_a_third(backbone, placement):
     for work in (WORK, replace(WORK, batch=2, tokens=40, length=30)):
         work = replace(work, placement=placement)

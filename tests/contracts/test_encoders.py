@@ -1,7 +1,6 @@
 """What every encoder family must do: a question's result depends on nothing but its own prompt, heads and text."""
 
 import itertools
-from contextlib import ExitStack
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -10,22 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinprompt.backbones import apart
 from clinprompt.backbones.encoder_loading import load_encoder, reads
-from clinprompt.backbones.heads import edge_logits, new_heads, question_losses
+from clinprompt.backbones.heads import new_heads
 from clinprompt.backbones.protocol import Placement, PromptVectors
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.backbones.tiny_encoders import ENCODERS
 from clinprompt.errors import InputError
 from clinprompt.maths.span_decoding import candidates
 from clinprompt.schema.formulated import Piece, SpanQuestion
-
-CLOSE = dict(rtol=1e-5, atol=1e-5)
-"""Weights are float64, yet some stock norms and softmaxes compute in float32: rounding shows near 1e-6."""
-SPECIAL = ("[SEP]", "[CLS]", "[MASK]", "[PAD]", "<s>", "</s>", "<mask>", "<pad>")
-H, L, M = 32, 3, 3
-
-bits = st.sampled_from([*"abX,.*(/-", *"éµ½東ﬁ🙂", "e\u0301", " ", "  ", "\n", "aspirin", "took", *SPECIAL])
-texts = st.lists(bits, max_size=14).map("".join)
+from tests.encoder_rows import CLOSE, H, asked, batches, check_alone, texts
 
 
 @pytest.fixture(scope="module", params=sorted(ENCODERS))
@@ -35,100 +28,53 @@ def backbone(request, tmp_path_factory):
     return load_encoder(str(folder), dtype="float64", device="cpu")
 
 
-def drawn_heads(seed):
-    draw = torch.Generator().manual_seed(seed)
-    return {
-        name: (torch.randn(value.shape, generator=draw) * 0.5).requires_grad_()
-        for name, value in new_heads(M, H, 6, 0).items()
-    }
+@settings(max_examples=8)
+@given(batch=batches(places=[Placement.apart]), deeper=batches(deep=True, places=[Placement.apart]))
+def test_question_and_text_are_apart_at_first_for_one_row_as_for_many(backbone, batch, deeper):
+    for questions, prompts in (batch, deeper):
+        check_alone(backbone, questions, prompts)
+        rows = asked(backbone, questions)
+        kept = backbone.note_cache()
+        plain = backbone.forward(rows, prompts)
+        for _ in range(2):  # the second time every text is kept
+            cached = backbone.forward(rows, prompts, notes=kept)
+            torch.testing.assert_close(cached.losses, plain.losses, **CLOSE)
+            torch.testing.assert_close(cached.edges, plain.edges, **CLOSE)
 
 
-@st.composite
-def batches(draw, deep=False):
-    """Questions of different lengths, and prompts of different lengths, none among them, in any place."""
-    questions = []
-    for _ in range(draw(st.integers(1, 4))):
-        context = "the patient " + draw(texts)
-        questions.append(SpanQuestion("drug", "which drug" + draw(texts), context, ((4, 11), (0, 3), (0, 11))))
-    seed, length = draw(st.integers(0, 99)), draw(st.integers(1 if deep else 0, 4))
-    shape = (M, L, length, H) if deep else (M, length, H)
-    vectors = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).requires_grad_()
-    owner = draw(st.lists(st.integers(0, M - 1), min_size=len(questions), max_size=len(questions)))
-    lengths = draw(st.lists(st.integers(0, length), min_size=M, max_size=M))
-    place = draw(st.sampled_from(list(Placement)))
-    return questions, PromptVectors(vectors, place, tuple(owner), tuple(lengths), drawn_heads(seed))
+def test_a_text_is_read_once_for_all_questions_prompts_and_batches(backbone):
+    texts = ["the patient took aspirin", "no drugs were named"]
+    rows = [
+        backbone.ask(SpanQuestion("drug", question, text), name="x", reserve=4)
+        for text in texts
+        for question in ("which drug", "which dose")
+    ]
+    draw = torch.Generator().manual_seed(0)
+    vectors = torch.randn(2, 3, H, generator=draw)
+    prompts = PromptVectors(vectors, Placement.apart, owner=(0, 0, 1, 1), heads=new_heads(2, H, 2, 0))
+    read, asked_about = [], []
+    real = apart.text_states, apart.states_below
 
+    def counted(network, some, *, at):
+        read.extend(some)
+        return real[0](network, some, at=at)
 
-def asked(backbone, questions):
-    return [backbone.ask(question, name=str(i), reserve=8) for i, question in enumerate(questions)]
+    def also_counted(network, some, chosen, *, at):
+        asked_about.extend(row for row in some if chosen.vectors.shape[-2])
+        return real[1](network, some, chosen, at=at)
 
-
-def stock_alone(backbone, row, prompts, owner):
-    """The hidden states ``[T, H]`` of a row's context, all layers, put together by hand without padding."""
-    table, lead = backbone.model.get_input_embeddings(), 1
-    words = table(torch.tensor(row.tokens))
-    length = prompts.lengths[owner]
-    deep = prompts.vectors.ndim == 4
-    own = prompts.vectors[owner, ..., :length, :].to(words.dtype)
-    before, after = prompts.placement.split(length)
-    here = torch.zeros_like(own[0]) if deep else own
-    embeds = torch.cat([words[:lead], here[:before], words[lead:], here[before:]])[None]
-    types = [0] * (before + lead) + list(row.segments[lead:]) + [row.segments[-1]] * after
-    slots = [lead + j for j in range(before)] + [row.length + before + j for j in range(after)]
-    more = {"token_type_ids": torch.tensor([types])} if backbone.has_types else {}
-    with ExitStack() as stack:
-        for number, layer in enumerate(backbone.layers if deep else ()):
-            stack.enter_context(patch.object(layer, "forward", overwriting(layer.forward, slots, own[number])))
-        result = backbone.model(inputs_embeds=embeds, output_hidden_states=True, **more)
-    context = slice(before + row.first, before + row.last)
-    return [states[0, context] for states in (*result.hidden_states[:-1], result.last_hidden_state)]
-
-
-def overwriting(forward, slots, vectors):
-    """The layer, after each prompt vector was written into its input one by one."""
-
-    def changed(states, *args, **kwargs):
-        states = states.clone()
-        for slot, vector in zip(slots, vectors, strict=True):
-            states[0, slot] = vector
-        return forward(states, *args, **kwargs)
-
-    return changed
-
-
-def results_alone(backbone, row, prompts, owner):
-    """Loss, edges and hidden states (last and first layer) of one row."""
-    states = stock_alone(backbone, row, prompts, owner)
-    last = states[-1]
-    edges = edge_logits(last, torch.full((len(last),), owner), prompts.heads)
-    counted = torch.tensor([place is not None for place in row.places])
-    [loss] = question_losses(last, edges, counted, [row], [owner], prompts.heads)
-    return loss, edges, torch.cat([last, states[1]], dim=-1)
-
-
-def check_alone(backbone, questions, prompts):
-    rows = asked(backbone, questions)
-    output = backbone.forward(rows, prompts, hidden_layers=(-1, 1))
-    alone = [results_alone(backbone, row, prompts, owner) for row, owner in zip(rows, prompts.owner, strict=True)]
-    assert output.row.tolist() == list(range(len(rows)))
-    assert output.owner.tolist() == [b for b, row in enumerate(rows) for _ in row.places]
-    losses = torch.stack([loss for loss, _, _ in alone])
-    torch.testing.assert_close(output.losses, losses, **CLOSE)
-    torch.testing.assert_close(output.edges, torch.cat([edges for _, edges, _ in alone]), **CLOSE)
-    torch.testing.assert_close(output.hidden, torch.cat([hidden for _, _, hidden in alone]), **CLOSE)
-    trained = [prompts.vectors, *prompts.heads.values()]
-    ours, theirs = (
-        [
-            torch.zeros_like(tensor) if gradient is None else gradient
-            for tensor, gradient in zip(trained, found, strict=True)
-        ]
-        for found in (torch.autograd.grad(loss.sum(), trained, allow_unused=True) for loss in (output.losses, losses))
-    )
-    for mine, its in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(mine, its, rtol=1e-4, atol=2e-5)
-    assert all(float(gradient.abs().max()) > 0 for gradient in ours[1:])
-    if any(prompts.lengths[owner] for owner in prompts.owner):
-        assert float(ours[0].abs().max()) > 0
+    backbone.__dict__.pop("_kept", None)
+    with patch.object(apart, "text_states", counted), patch.object(apart, "states_below", also_counted):
+        first = backbone.read(rows, prompts)
+        assert len(read) == 2 and len(asked_about) == 4
+        again = backbone.read(rows[::-1], replace(prompts, owner=(1, 1, 0, 0)))
+        assert len(read) == 2 and len(asked_about) == 4 and again[::-1] == first
+        backbone.altered = True  # as while weights are not the backbone's own: nothing kept is used, or kept
+        try:
+            backbone.read(rows, prompts)
+        finally:
+            backbone.altered = False
+        assert len(read) == 4 and len(asked_about) == 8
 
 
 @settings(max_examples=12)

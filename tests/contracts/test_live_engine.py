@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from clinprompt.backbones.protocol import Generation, Placement, PromptVectors, Row
+from clinprompt.backbones.protocol import BESIDE_WRITING, Generation, PromptVectors, Row
 from clinprompt.errors import InputError
 from clinprompt.inference.engines import beginnings, live
 from clinprompt.inference.engines.live import LiveEngine
@@ -43,7 +43,7 @@ def mixed(count, *, seed=0):
     for i in range(count):
         row = Row(f"row {i}", notes[number(4)], tuple(5 + number(80) for _ in range(1 + number(3))), (2,))
         prompt = number(4)
-        placement = list(Placement)[number(3)]
+        placement = BESIDE_WRITING[number(3)]
         made.append(Request(row, prompts[prompt] if prompt < 3 else None, placement))
     return made
 
@@ -171,7 +171,7 @@ def test_a_session_is_an_engine_for_any_number_of_predictors(backbone):
         return Example(id=str(i), inputs=inputs, answer=Answer(), group=str(i))
 
     questions = [
-        Question(example(i), (medications, judge)[i % 2], prompts[i % 3], list(Placement)[i % 3]) for i in range(4)
+        Question(example(i), (medications, judge)[i % 2], prompts[i % 3], BESIDE_WRITING[i % 3]) for i in range(4)
     ]
     ways = [{"choices": True}, {"generation": Generation(5)}, {"generation": Generation(3, beams=2)}]
     template = TEMPLATES["markers"]

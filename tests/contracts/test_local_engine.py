@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinprompt.backbones.protocol import Generation, Placement, Row
+from clinprompt.backbones.protocol import BESIDE_WRITING, Generation, Placement, Row
 from clinprompt.backbones.state_store import StateStore
 from clinprompt.backbones.tiny import FAMILIES
 from clinprompt.inference.engines.local import LocalEngine, Request
@@ -36,7 +36,7 @@ def mixed_requests(draw):
         st.integers(0, len(notes) - 1),
         st.lists(tokens, min_size=1, max_size=3),
         st.sampled_from([None, *range(len(prompts))]),
-        st.sampled_from(list(Placement)),
+        st.sampled_from(BESIDE_WRITING),
         st.booleans(),
     )
     made = []

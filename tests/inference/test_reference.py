@@ -3,7 +3,7 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from clinprompt.backbones.protocol import Placement
+from clinprompt.backbones.protocol import BESIDE_WRITING, Placement
 from clinprompt.errors import InputError
 from clinprompt.inference.reference import TOGETHER, check_reference, reference, reference_faults
 from clinprompt.prompts.card import BackboneIdentity, PromptCard
@@ -20,7 +20,7 @@ def made(backbone, placement, *, seed=0, length=5, scale=0.4):
     return SoftPrompt(vectors, card)
 
 
-@pytest.fixture(params=list(Placement))
+@pytest.fixture(params=BESIDE_WRITING)
 def prompt(request, backbone):
     return made(backbone, request.param)
 
@@ -73,7 +73,7 @@ def test_a_card_without_reference_is_not_checked(backbone, prompt):
 
 def test_many_prompts_are_checked_together_and_each_hears_what_it_hears_alone(backbone):
     prompts = {
-        f"p{n}": made(backbone, list(Placement)[n % 3], seed=n, length=2 + n % 4, scale=2.0) for n in range(TOGETHER)
+        f"p{n}": made(backbone, BESIDE_WRITING[n % 3], seed=n, length=2 + n % 4, scale=2.0) for n in range(TOGETHER)
     }
     prompts |= {f"more {n}": made(backbone, Placement.suffix, seed=n, scale=2.0) for n in range(TOGETHER)}
     with patch.object(backbone, "forward", wraps=backbone.forward) as forward:

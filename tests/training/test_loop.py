@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clinprompt.backbones.protocol import Placement, PromptVectors
+from clinprompt.backbones.protocol import BESIDE_WRITING, Placement, PromptVectors
 from clinprompt.errors import InputError
 from clinprompt.maths.decomposition import neutral_factors
 from clinprompt.maths.mixture import mixing_probabilities
@@ -36,7 +36,7 @@ def gang(make_rows, *, steps=6):
     ]
 
 
-@pytest.mark.parametrize("placement", list(Placement))
+@pytest.mark.parametrize("placement", BESIDE_WRITING)
 def test_a_gang_equals_its_members_trained_alone(tiny_backbone, make_rows, placement):
     members, start = gang(make_rows), starts(3)
     together = PlainPrompts(start)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinprompt.backbones.loading import load_backbone
-from clinprompt.backbones.protocol import Placement
+from clinprompt.backbones.protocol import BESIDE_WRITING, Placement
 from clinprompt.errors import InputError
 from clinprompt.prompts.plain import PlainPrompts
 from clinprompt.training.gang import Member
@@ -54,7 +54,7 @@ def compare(path: str, family: str, sharded: bool, out: str) -> None:
     processes = world()
     backbone = load_backbone(path, dtype="float64", sharded=sharded)
     found = {}
-    for placement in Placement:
+    for placement in BESIDE_WRITING:
         # One row of four in the last member: with two processes some steps leave one of them without a row of it.
         members = [
             Member(name, rows(7, i), steps=3, batch=batch, seed=i, rates={"prompt": 0.05}, dev=rows(4, 9 + i))

@@ -2,83 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from clinprompt.backbones.encoder_batch import EncoderBatch, collate_questions
+from clinprompt.backbones import apart
+from clinprompt.backbones.encoder_batch import EncoderBatch
+from clinprompt.backbones.encoder_network import EncoderNetwork
 from clinprompt.backbones.guards import check_length
 from clinprompt.backbones.heads import edge_logits, match_logits, question_losses
-from clinprompt.backbones.layer_prompts import inputs_changed, layers_of
-from clinprompt.backbones.protocol import PromptVectors, ReadingOutput, ReadingRow, TokenSpan
-from clinprompt.backbones.question_row import PairLayout, context_tokens, question_row, spelled
+from clinprompt.backbones.note_cache import NoteCache
+from clinprompt.backbones.protocol import Placement, PromptVectors, ReadingOutput, ReadingRow, TokenSpan
+from clinprompt.backbones.question_row import context_tokens, question_row, spelled
 from clinprompt.maths.span_decoding import candidates, decode, likely_pairs
 from clinprompt.schema.document import Fragment
 from clinprompt.schema.formulated import Piece, SpanQuestion
 
-TOKENS_AT_ONCE = (512, 16384)
-"""Tokens run at once by a processor (as many as its caches hold) and by an accelerator (as fill it).
 
-Measured on a processor: 512 take 16 % less time than 2,048, and 256 no less.
-"""
-
-
-class EncoderBackbone:
+class EncoderBackbone(EncoderNetwork):
     """A frozen encoder with its tokenizer, reading questions about contexts.
 
-    The stock transformers model over rows padded on the right. Special tokens, token types and positions are what the
-    tokenizer and the network say of themselves. ``autocast`` runs the network's products in that dtype; prompts,
-    scorers and losses stay float32 at least.
+    Prompts, scorers and losses stay float32 at least whatever the network runs in.
     """
-
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        *,
-        fingerprint: str,
-        tokenizer_fingerprint: str,
-        name: str,
-        autocast: torch.dtype | None = None,
-    ) -> None:
-        self.model, self.tokenizer, self.name = model, tokenizer, name
-        self.fingerprint, self.tokenizer_fingerprint = fingerprint, tokenizer_fingerprint
-        self.template = "reading"
-        self.autocast = autocast
-        self.hidden_size, self.n_layers = model.config.hidden_size, model.config.num_hidden_layers
-        self.layers = layers_of(model)
-        self.layout = PairLayout.of(tokenizer)
-        self.max_tokens = _most_positions(model)
-        self.pad = tokenizer.pad_token_id or 0
-        kinds = getattr(model.config, "type_vocab_size", 0) or 0
-        self.has_types = kinds > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
-        self.altered = False
-        self.freeze()
-
-    @property
-    def embeddings(self) -> Tensor:
-        """The input embedding table ``[V, H]``."""
-        return self.model.get_input_embeddings().weight
-
-    @property
-    def device(self) -> torch.device:
-        """Where the embedding table lives and batches are sent."""
-        return self.embeddings.device
-
-    @property
-    def tokens_at_once(self) -> int:
-        """How many tokens to run at once."""
-        return TOKENS_AT_ONCE[self.device.type != "cpu"]
-
-    def freeze(self) -> None:
-        """Take every weight out of training and turn dropout off."""
-        self.model.eval()
-        self.model.requires_grad_(False)
 
     def tokens(self, piece: Piece) -> list[int]:
         """Token ids of one piece; special tokens are recognised only in trusted pieces."""
@@ -100,23 +48,21 @@ class EncoderBackbone:
         read = context_tokens(self.tokenizer, context, None)
         return lambda place: bool(read.gold((place,))[0])
 
-    def note_cache(self) -> None:
-        """No cache: in an encoder every token sees the prompt, so no context can be read once for all prompts."""
-
     def forward(
         self,
         rows: Sequence[ReadingRow],
         prompts: PromptVectors,
         *,
         hidden_layers: Sequence[int] = (),
-        notes: None = None,
+        notes: NoteCache | None = None,
     ) -> ReadingOutput:
         """Losses of a batch of questions, edge logits of their context tokens, and states of the layers asked for.
 
-        Layers count from 0 (the embeddings) to L; negative numbers count from the end. Raises ``ValueError`` when the
-        prompts come without heads.
+        Layers count from 0 (the embeddings) to L; negative numbers count from the end. With ``notes`` and prompts
+        placed ``apart`` the texts are taken from the cache: the same numbers for less work. Raises ``ValueError`` when
+        the prompts come without heads.
         """
-        batch, states, hidden = self._states(rows, prompts, hidden_layers)
+        batch, states, hidden = self._states(rows, prompts, hidden_layers, notes)
         owners = prompts.owners(len(rows))
         edges = self._edges(states, batch, owners, prompts)
         return ReadingOutput(
@@ -126,18 +72,6 @@ class EncoderBackbone:
             owner=batch.owner,
             hidden=hidden,
         )
-
-    @torch.no_grad()
-    def layer_inputs(self, vectors: Tensor) -> Tensor:
-        """What each layer takes in when the network runs on vectors ``[N, P, H]`` alone: ``[N, L, P, H]``, float32."""
-        found = []
-        for one in vectors:  # one by one: as many as there are cells may not fit
-            with self.precision():
-                states = self.model(
-                    inputs_embeds=one[None].to(self.device, self.embeddings.dtype), output_hidden_states=True
-                ).hidden_states
-            found.append(torch.cat([state.float().cpu() for state in states[: self.n_layers]]))
-        return torch.stack(found)
 
     @torch.no_grad()
     def read(self, rows: Sequence[ReadingRow], prompts: PromptVectors, *, flat: bool = False) -> list[list[TokenSpan]]:
@@ -161,7 +95,7 @@ class EncoderBackbone:
         scores, right = [], []
         for part, chosen in self._parts(rows, prompts):
             some, owners = [rows[b] for b in part], chosen.owners(len(part))
-            batch, states, _ = self._states(some, chosen, ())
+            batch, states, _ = self._states(some, chosen, (), self._notes())
             edges = self._edges(states, batch, owners, chosen)
             start = 0
             for row, owner in zip(some, owners, strict=True):
@@ -177,7 +111,7 @@ class EncoderBackbone:
         return torch.cat(scores), torch.cat(right)
 
     def _read(self, rows: Sequence[ReadingRow], prompts: PromptVectors, *, flat: bool) -> list[list[TokenSpan]]:
-        batch, states, _ = self._states(rows, prompts, ())
+        batch, states, _ = self._states(rows, prompts, (), self._notes())
         owners, heads = prompts.owners(len(rows)), self._heads(prompts)
         edges = self._edges(states, batch, owners, prompts)
         # Chosen where it is cheap, and matched for all rows at once: a call per row costs more than its numbers.
@@ -211,33 +145,35 @@ class EncoderBackbone:
             yield part, replace(prompts, owner=tuple(owners[b] for b in part))
 
     def _states(
-        self, rows: Sequence[ReadingRow], prompts: PromptVectors, hidden_layers: Sequence[int]
+        self,
+        rows: Sequence[ReadingRow],
+        prompts: PromptVectors,
+        hidden_layers: Sequence[int],
+        notes: NoteCache | None = None,
     ) -> tuple[EncoderBatch, Tensor, Tensor | None]:
         """The batch, the last states ``[A, H]`` of its context tokens, and those of the layers asked for."""
-        batch = collate_questions(rows, prompts, lead=len(self.layout.before), pad=self.pad, device=self.device)
-        deep = prompts.vectors.ndim == 4
-        if deep and prompts.vectors.shape[1] != self.n_layers:
-            raise ValueError(f"prompts for {prompts.vectors.shape[1]} layers on a network of {self.n_layers}")
-        embeds = self.model.get_input_embeddings()(batch.ids)  # [B, T, H]
-        change: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-        if deep:
-            change = inputs_changed(self.layers, lambda layer, x: batch.placed(x, prompts.vectors[:, layer]))
+        batch = self.batch(rows, prompts)
+        if prompts.placement is Placement.apart:
+            last, of_layer = apart.run(self, rows, prompts, hidden_layers=hidden_layers, notes=notes)
         else:
-            embeds = batch.placed(embeds, prompts.vectors)
-        types = {"token_type_ids": batch.types} if self.has_types else {}
-        with self.precision(), change:
-            result = self.model(
-                inputs_embeds=embeds, attention_mask=batch.mask, output_hidden_states=bool(hidden_layers), **types
-            )
+            result = self.run(batch, *self.laid(batch, prompts), hidden=bool(hidden_layers))
+            last, of_layer = result.last_hidden_state, lambda layer: result.hidden_states[layer]
         at = (batch.owner, batch.column)
-        last = _at_least_float32(result.last_hidden_state[at])
+        last = _at_least_float32(last[at])
         if not hidden_layers:
             return batch, last, None
         hidden = [
-            last if layer in (-1, self.n_layers) else _at_least_float32(result.hidden_states[layer][at])
-            for layer in hidden_layers
+            last if layer in (-1, self.n_layers) else _at_least_float32(of_layer(layer)[at]) for layer in hidden_layers
         ]
         return batch, last, torch.cat(hidden, dim=-1)
+
+    @cached_property
+    def _kept(self) -> NoteCache | None:
+        return self.note_cache(together=True)
+
+    def _notes(self) -> NoteCache | None:
+        """Texts kept from answer to answer, while the weights are the backbone's own."""
+        return None if self.altered else self._kept
 
     def _edges(self, states: Tensor, batch: EncoderBatch, owners: Sequence[int], prompts: PromptVectors) -> Tensor:
         member = torch.tensor(owners, device=self.device)[batch.owner]
@@ -247,20 +183,6 @@ class EncoderBackbone:
         if not prompts.heads:
             raise ValueError("an encoder needs heads beside its prompts")
         return {name: value.to(self.device) for name, value in prompts.heads.items()}
-
-    def precision(self) -> contextlib.AbstractContextManager[Any]:
-        """What the network's products run in, for a ``with``."""
-        if self.autocast is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, self.autocast)
-
-
-def _most_positions(model: Any) -> int:
-    """How many tokens a row may have: RoBERTa's positions begin behind that of padding."""
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    if isinstance(table, nn.Embedding) and table.padding_idx is not None:
-        return table.num_embeddings - table.padding_idx - 1
-    return int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
 
 
 def _one_per_place(row: ReadingRow, pairs: Tensor, match: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 
 class Placement(StrEnum):
-    """Where prompt vectors stand: before everything (as in the papers and in PEFT), after the input, or half each."""
+    """Where prompt vectors stand: before everything (as in the papers and in PEFT), after the input, or half each.
+
+    ``apart`` is for encoders: before the question, which the first layers read apart from the text
+    (:mod:`clinprompt.backbones.apart`).
+    """
 
     prefix = "prefix"
     suffix = "suffix"
     both = "both"
+    apart = "apart"
 
     def split(self, length: int) -> tuple[int, int]:
         """How many of ``length`` vectors stand before everything and how many after the input.
@@ -31,8 +36,14 @@ class Placement(StrEnum):
         >>> Placement.both.split(5)
         (3, 2)
         """
-        before = {"prefix": length, "suffix": 0, "both": (length + 1) // 2}[self.value]
+        before = {"prefix": length, "suffix": 0, "both": (length + 1) // 2, "apart": length}[self.value]
         return before, length - before
+
+
+BESIDE_WRITING = (Placement.prefix, Placement.suffix, Placement.both)
+"""The placements that decoders have."""
+KEPT_NOTES = (Placement.suffix, Placement.apart)
+"""The placements with which a note, or the first layers of it, is read once for all prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,11 @@ class Row:
     def length(self) -> int:
         """Number of tokens with the answer, without prompt vectors and BOS."""
         return len(self.context) + len(self.cue) + len(self.answer)
+
+    @property
+    def beside_note(self) -> int:
+        """Tokens that are run when its note is kept, without prompt vectors."""
+        return self.length - len(self.context)
 
     @property
     def units(self) -> int:
@@ -89,6 +105,11 @@ class ReadingRow:
     def length(self) -> int:
         """Number of tokens, without prompt vectors."""
         return len(self.tokens)
+
+    @property
+    def beside_note(self) -> int:
+        """Tokens that are run when the first layers of its text are kept, without prompt vectors: in the others all."""
+        return self.length
 
     @property
     def units(self) -> int:

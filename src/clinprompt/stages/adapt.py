@@ -51,6 +51,7 @@ def adapt(
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.targets]
     opened = opened.suited(row.name, [item.task for item in prepared])
+    opened.check_placement(settings.prompt.placement, getattr(settings.method, "placement", None))
     if opened.reads:
         settings = settings.model_copy(update={"method": for_encoder(settings.method)})
     inputs = {item.task.name: item.path for item in prepared}

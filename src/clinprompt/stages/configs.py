@@ -49,10 +49,10 @@ class BackboneSettings(Settings):
 
 
 class PromptSettings(Settings):
-    """Shape and place of a prompt."""
+    """Shape and place of a prompt; ``apart`` is for encoders: question and text are read apart in the first layers."""
 
     length: int = Field(16, ge=1, le=4096)
-    placement: Literal["prefix", "suffix", "both"] = "suffix"
+    placement: Literal["prefix", "suffix", "both", "apart"] = "suffix"
 
 
 class PrepareSettings(Settings):

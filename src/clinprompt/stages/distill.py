@@ -56,6 +56,7 @@ def distill(
     if len(settings.budget.rates) != 1:
         raise InputError("the metaprompt trains with one learning rate", where="distill.budget.rates")
     opened = opened.suited("mpt", [item.task for item in prepared])
+    opened.check_placement(settings.prompt and settings.prompt.placement)
     depth = opened.backbone.n_layers
     if wrong := [layer for layer in settings.hidden_layers if not -depth - 1 <= layer <= depth]:
         raise InputError(

@@ -92,7 +92,7 @@ class PromptTuning(Trained):
 
     kind: Literal["prompt-tuning"] = "prompt-tuning"
     start: Literal["text", "vocabulary"] = "text"
-    placement: Literal["prefix", "suffix", "both"] | None = None
+    placement: Literal["prefix", "suffix", "both", "apart"] | None = None
     length: int | None = Field(None, ge=1, le=4096)
     encoder: Literal["none", "mlp", "lstm"] = "none"
     layers: Literal["input", "every"] = "input"
@@ -225,7 +225,7 @@ class SoftPromptUnfrozen(Trained):
 
     kind: Literal["soft-prompt-unfrozen"] = "soft-prompt-unfrozen"
     start: Literal["text", "vocabulary"] = "text"
-    placement: Literal["prefix", "suffix", "both"] | None = None
+    placement: Literal["prefix", "suffix", "both", "apart"] | None = None
     length: int | None = Field(None, ge=1, le=4096)
     encoder: Literal["none", "mlp", "lstm"] = "none"
     layers: Literal["input", "every"] = "input"

@@ -12,7 +12,7 @@ from clinprompt.backbones.causal import CausalBackbone
 from clinprompt.backbones.chat import chat_frame
 from clinprompt.backbones.encoder_loading import load_encoder, reads
 from clinprompt.backbones.loading import load_backbone
-from clinprompt.backbones.protocol import Generation, Row
+from clinprompt.backbones.protocol import BESIDE_WRITING, Generation, Placement, Row
 from clinprompt.errors import InputError
 from clinprompt.inference.constraint import Grammars, grammars_of
 from clinprompt.inference.engines.engine import Engine
@@ -84,6 +84,16 @@ class Opened:
                     where=f"decoding.{name}",
                     fix="leave it out, or give an encoder as --backbone",
                 )
+
+    def check_placement(self, *placements: str | None) -> None:
+        """Raise :class:`InputError` for a placement that prompts of this backbone cannot have."""
+        if Placement.apart in placements:
+            raise InputError(
+                f"with a decoder no text is read apart from the question, and {self.backbone.name} is one",
+                where="prompt.placement",
+                allowed=", ".join(BESIDE_WRITING),
+                fix="take `suffix`, with which a note is read once for all tasks, or give an encoder as --backbone",
+            )
 
     def unconstrained(self, decoding: DecodingSettings) -> str:
         """Why answers cannot be constrained although the settings ask for it; empty where they can."""

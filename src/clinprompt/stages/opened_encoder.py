@@ -56,6 +56,9 @@ class OpenedEncoder(Opened):
                 fix="leave it out, or give a decoder as --backbone",
             )
 
+    def check_placement(self, *placements: str | None) -> None:
+        """Every placement is one of an encoder's prompts."""
+
     def unconstrained(self, decoding: DecodingSettings) -> str:
         """Empty: answers are places in the note by construction."""
         return ""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from clinprompt.backbones.protocol import Placement, PromptVectors, Row
+from clinprompt.backbones.protocol import KEPT_NOTES, Placement, PromptVectors, Row
 from clinprompt.stages.cells import Cell
 from clinprompt.stages.opened import Opened
 
@@ -29,7 +29,7 @@ def start_losses(
     own in ``heads_of``.
     """
     where = Placement(placement)
-    notes = opened.backbone.note_cache() if where is Placement.suffix else None
+    notes = opened.backbone.note_cache() if where in KEPT_NOTES else None
     longest = max(prompt.shape[-2] for prompt in prompts.values())
     rows: list[Row] = opened.rows(cell.train[:most], cell.task, reserve=longest)
     losses = {}

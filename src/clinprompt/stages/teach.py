@@ -38,6 +38,7 @@ def teach(
     opened = opened or open_backbone(settings.backbone)
     prepared = [open_prepared(path) for path in settings.sources]
     opened = opened.suited("prompt-tuning", [item.task for item in prepared])
+    opened.check_placement(settings.prompt.placement)
     run = open_run(
         runs,
         stage=STAGE,

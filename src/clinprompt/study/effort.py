@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from clinprompt.backbones import causal, encoder
+from clinprompt.backbones import causal, encoder_network
 from clinprompt.backbones.encoder_memory import row_tokens
 from clinprompt.backbones.loading import DTYPES, accelerated, blueprint
 from clinprompt.backbones.memory import Work, estimate
@@ -69,7 +69,7 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int, device: str = "
     # Folds are members of a gang as cells and rates are.
     members = len(planned.cells) * len(budget.rates) * (budget.folds or 1) if budget and row.gangs else 1
     length, placement = _shape(planned)
-    usual = (encoder if encodes else causal).TOKENS_AT_ONCE[accelerator]
+    usual = (encoder_network if encodes else causal).TOKENS_AT_ONCE[accelerator]
     at_once = (budget.tokens_per_forward if budget else None) or usual
     rows = members * budget.batch if budget else 8
     if isinstance(own, InContext):

@@ -76,7 +76,7 @@ class MetapromptTraining(Settings):
     # These four are left out of a study's keys where they are not used.
     decomposed: bool = Field(True, exclude_if=lambda value: value)
     shift: Shift = Field("product", exclude_if=lambda shift: shift == "product")
-    placement: Literal["prefix", "suffix", "both"] | None = Field(None, exclude_if=lambda place: place is None)
+    placement: Literal["prefix", "suffix", "both", "apart"] | None = Field(None, exclude_if=lambda place: place is None)
     seed: int = 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from clinprompt.backbones.protocol import Backbone, Output, Placement, Row
+from clinprompt.backbones.protocol import KEPT_NOTES, Backbone, Output, Placement, Row
 from clinprompt.backbones.sharding import is_sharded
 from clinprompt.errors import InputError
 from clinprompt.maths.distillation import member_means
@@ -105,7 +105,7 @@ class _Loop:
         self.tokens_per_forward = tokens_per_forward or backbone.tokens_at_once
         self.groups: list[ParameterGroup] = list(source.groups())
         # In lockstep, processes that lack different notes would wait for each other for ever.
-        self.notes = backbone.note_cache() if placement is Placement.suffix and not self.lockstep else None
+        self.notes = backbone.note_cache() if placement in KEPT_NOTES and not self.lockstep else None
         self.teachers = distillation and distillation.targets(
             backbone, members, tokens_per_forward=self.tokens_per_forward, notes=self.notes
         )
@@ -211,7 +211,7 @@ class _Loop:
 
     def _run(self, row: Row) -> int:
         """Tokens of a row that are run in a step, without prompt vectors."""
-        return row.length - (len(row.context) if self.notes else 0)
+        return row.beside_note if self.notes else row.length
 
     @property
     def training(self) -> list[bool]:
