@@ -22,6 +22,8 @@ METHODS = {
     "soft-prompt-unfrozen, every": SoftPromptUnfrozen(budget=SHORT, layers="every", placement="suffix"),
     "prompt-tuning": PromptTuning(budget=BEST),
     "prompt-tuning, every": PromptTuning(budget=SHORT, layers="every"),
+    "prompt-tuning, apart": PromptTuning(budget=BEST, placement="apart"),
+    "prompt-tuning, every, apart": PromptTuning(budget=SHORT, layers="every", placement="apart"),
     "prompt-tuning, mlp": PromptTuning(budget=SHORT, encoder="mlp"),
     "prompt-tuning, lstm": PromptTuning(budget=SHORT, encoder="lstm"),
     "lora": Lora(rank=2, budget=SHORT),

@@ -34,6 +34,7 @@ NAMES = (
     "grounding",
     "long_notes",
     "reading",
+    "reading_apart",
     "scaling",
     "streaming",
     "bank",

@@ -15,6 +15,9 @@ from tests.made_notes import write_notes
 
 METHODS = {
     "prompt-tuning": PromptTuning(budget=Budget(steps=60, batch=4, rates=(0.3,), head_rate=1e-2)),
+    "prompt-tuning, apart": PromptTuning(
+        budget=Budget(steps=60, batch=4, rates=(0.3,), head_rate=1e-2), layers="every", placement="apart"
+    ),
     "hard-prompt": HardPrompt(budget=Budget(steps=60, batch=4, rates=(5e-4,), head_rate=1e-2)),
 }
 

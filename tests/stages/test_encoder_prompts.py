@@ -36,13 +36,14 @@ from tests.encoder_methods import BEST, METHODS, PROMPT, SHORT
 from tests.made_notes import write_notes
 
 
-@pytest.fixture(scope="module")
-def metaprompt(data, backbones, tmp_path_factory):
+@pytest.fixture(scope="module", params=["prefix", "apart"])
+def metaprompt(request, data, backbones, tmp_path_factory):
     settings, opened = backbones["bert"]
     runs = tmp_path_factory.mktemp("sources")
     sources = tuple(data / name for name in ("drugs", "doses", "links"))
+    shape = PROMPT.model_copy(update={"placement": request.param})
     taught = teach(
-        TeachSettings(backbone=settings, sources=sources, prompt=PROMPT, budget=BEST), runs=runs, opened=opened
+        TeachSettings(backbone=settings, sources=sources, prompt=shape, budget=BEST), runs=runs, opened=opened
     )
     distilled = distill(
         DistillSettings(backbone=settings, teachers=taught.path, sources=sources, budget=SHORT),
@@ -72,7 +73,7 @@ def test_mpt_goes_on_from_the_metaprompt_and_its_scorers(factors, metaprompt, ba
     trained = load_prompt(run.outputs / "meds" / "full" / "prompt.safetensors", backbone=opened.identity)
     assert all(torch.equal(untrained.heads[name], made.heads[name]) for name in made.heads)
     assert not torch.equal(trained.heads["edges"], made.heads["edges"])
-    assert trained.card.placement == "prefix" and trained.card.rank == 1
+    assert trained.card.placement == made.card.placement and trained.card.rank == 1
     scored = evaluate(
         EvaluateSettings(backbone=settings, adapted=run.path, targets=(data / "meds",), resamples=100, limit=1),
         runs=tmp_path,

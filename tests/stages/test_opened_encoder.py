@@ -95,6 +95,19 @@ def test_where_no_question_has_an_answer_all_stay(opened):
     assert len(members(opened, nothing, impossible=1)[0].rows) == 5
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prompt": PromptSettings(placement="apart"), "method": PromptTuning()},
+        {"method": PromptTuning(placement="apart")},
+    ],
+)
+def test_a_text_read_apart_is_refused_for_a_decoder(settings, tmp_path, data):
+    with pytest.raises(InputError, match=r"no text is read apart.*prefix, suffix, both.*read once for all tasks"):
+        adapt(AdaptSettings(targets=(data / "meds",), **settings), runs=tmp_path)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 def test_impossible_questions_are_refused_for_a_decoder(tmp_path):
     decoder = open_backbone(BackboneSettings(path=str(tiny_folder(tmp_path / "tiny"))))
     with pytest.raises(InputError, match="only questions to an encoder can be impossible"):

@@ -39,11 +39,12 @@ def reads(backbone: str) -> bool:
 
 
 def load_encoder(
-    backbone: str, *, dtype: str = "float32", device: str = "auto", autocast: str = "none"
+    backbone: str, *, dtype: str = "float32", device: str = "auto", autocast: str = "none", note_memory: int = 2048
 ) -> EncoderBackbone:
     """Load a frozen encoder with its tokenizer.
 
     ``dtype`` is that of the weights, ``autocast`` that of the products (``none`` or a dtype), ``device`` one device.
+    Texts that are read apart from their questions are kept in ``note_memory`` MiB.
     Only safetensors are read and no code of the folder is run; a pooler and the head of a language model are left
     out. Raises :class:`InputError` for a folder that cannot be read, is no encoder, lacks weights, does not fit into
     memory, or has no tokenizer that tells which characters a token comes from.
@@ -86,6 +87,7 @@ def load_encoder(
         tokenizer_fingerprint=tokenizer_fingerprint(folder),
         name=called(backbone, folder),
         autocast=None if autocast == "none" else DTYPES[autocast],
+        note_memory=note_memory * 2**20,
     )
 
 

@@ -215,7 +215,13 @@ def _encoder(settings: BackboneSettings) -> Opened:
             raise InputError(f"backbone.{name} is for decoders, and this is an encoder", where=settings.path)
     if settings.device == "spread":
         raise InputError("an encoder runs on one device", where="backbone.device", allowed="auto, cpu, cuda, cuda:0 …")
-    backbone = load_encoder(settings.path, dtype=settings.dtype, device=settings.device, autocast=settings.autocast)
+    backbone = load_encoder(
+        settings.path,
+        dtype=settings.dtype,
+        device=settings.device,
+        autocast=settings.autocast,
+        note_memory=settings.note_memory,
+    )
     opened = OpenedEncoder(backbone, head_width=settings.head_width)
     return replace(opened.templated(settings.template), asked=True) if settings.template else opened
 
