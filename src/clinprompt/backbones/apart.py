@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from clinprompt.backbones.encoder_batch import parts_of
 from clinprompt.backbones.protocol import Placement, PromptVectors, ReadingRow
 from clinprompt.backbones.state_store import content_key
 
@@ -79,33 +80,61 @@ def joined(
 
     ``notes`` keeps texts, and where nothing trains questions, for later batches.
     """
-    owners, lead = prompts.owners(len(rows)), len(backbone.layout.before)
-    texts = [backbone.layout.before + row.tokens[row.first :] for row in rows]
-    if notes is None:
-        of_text = dict(zip(distinct := list(dict.fromkeys(texts)), text_states(backbone, distinct, at=at), strict=True))
-    else:
-        of_text = dict(zip(texts, notes.states(texts), strict=True))
+    lead = len(backbone.layout.before)
+    texts = [_text(backbone, row) for row in rows]
+    distinct = list(dict.fromkeys(texts))
+    read = text_states(backbone, distinct, at=at) if notes is None else notes.states(distinct)
+    of_text = dict(zip(distinct, read, strict=True))
+    kept = None if torch.is_grad_enabled() else notes
+    asked = question_states(backbone, rows, prompts, at=at, notes=kept)
+    halves = [torch.cat([question, of_text[text][lead:]]) for question, text in zip(asked, texts, strict=True)]
+    return pad_sequence(halves, batch_first=True)
+
+
+def question_states(
+    backbone: EncoderNetwork, rows: Sequence[ReadingRow], prompts: PromptVectors, *, at: int, notes: NoteCache | None
+) -> list[Tensor]:
+    """What layer ``at`` takes in of each row's question and prompt ``[T, H]``; equal ones are run once."""
+    owners = prompts.owners(len(rows))
     asked = [(owner, row.tokens[: row.first]) for owner, row in zip(owners, rows, strict=True)]
-    of_question: dict[Hashable, Tensor] = {}
     keys: dict[Hashable, str] = {}
-    if notes is not None and not torch.is_grad_enabled():
-        for key in dict.fromkeys(asked):
-            own = prompts.vectors[key[0], ..., : prompts.length(key[0]), :]
-            keys[key] = content_key(f"{notes.identity}, question {key[1]}", own)
-            if (kept := notes.store.get(keys[key])) is not None:
-                of_question[key] = kept
-    missing = {key: b for b, key in enumerate(asked) if key not in of_question}
+    found: dict[Hashable, Tensor] = {}
+    if notes is not None:
+        for owner, tokens in dict.fromkeys(asked):
+            own = prompts.vectors[owner, ..., : prompts.length(owner), :]
+            keys[owner, tokens] = content_key(f"{notes.identity}, question {tokens}", own)
+            if (kept := notes.store.get(keys[owner, tokens])) is not None:
+                found[owner, tokens] = kept
+    missing = {key: b for b, key in enumerate(asked) if key not in found}
     if missing:
         halves = [_question(rows[b]) for b in missing.values()]
         chosen = replace(prompts, owner=tuple(owners[b] for b in missing.values()))
         for key, states in zip(missing, states_below(backbone, halves, chosen, at=at), strict=True):
-            of_question[key] = states
-            if key in keys and notes is not None:
+            found[key] = states
+            if notes is not None:
                 notes.store.put(keys[key], states)
-    return pad_sequence(
-        [torch.cat([of_question[key], of_text[text][lead:]]) for key, text in zip(asked, texts, strict=True)],
-        batch_first=True,
-    )
+    return [found[key] for key in asked]
+
+
+@torch.no_grad()
+def read_ahead(
+    backbone: EncoderNetwork, rows: Sequence[ReadingRow], prompts: PromptVectors, notes: NoteCache, *, tokens: int
+) -> None:
+    """Keep the different questions and texts of many rows, run at most ``tokens`` together."""
+    border, owners = layers_apart(backbone.n_layers), prompts.owners(len(rows))
+    asked = {(owner, row.tokens[: row.first]): b for b, (owner, row) in enumerate(zip(owners, rows, strict=True))}
+    different = list(asked.values())
+    for part in parts_of([rows[b].first + prompts.length(owners[b]) for b in different], tokens):
+        chosen = replace(prompts, owner=tuple(owners[different[i]] for i in part))
+        question_states(backbone, [rows[different[i]] for i in part], chosen, at=border, notes=notes)
+    texts = list(dict.fromkeys(_text(backbone, row) for row in rows))
+    for part in parts_of([len(text) for text in texts], tokens):
+        notes.states([texts[i] for i in part])
+
+
+def _text(backbone: EncoderNetwork, row: ReadingRow) -> Context:
+    """The row's text as one that is read alone."""
+    return backbone.layout.before + row.tokens[row.first :]
 
 
 def _question(row: ReadingRow) -> ReadingRow:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clinprompt.backbones import apart
-from clinprompt.backbones.encoder_batch import EncoderBatch
+from clinprompt.backbones.encoder_batch import EncoderBatch, parts_of
 from clinprompt.backbones.encoder_network import EncoderNetwork
 from clinprompt.backbones.guards import check_length
 from clinprompt.backbones.heads import edge_logits, match_logits, question_losses
@@ -136,12 +136,10 @@ class EncoderBackbone(EncoderNetwork):
         """Numbers of rows of similar length, at most ``tokens_at_once`` tokens with padding, and their prompts."""
         owners = prompts.owners(len(rows))
         lengths = [row.length + prompts.length(owner) for row, owner in zip(rows, owners, strict=True)]
-        parts: list[list[int]] = []
-        for b in sorted(range(len(rows)), key=lambda b: -lengths[b]):  # so the first of a part is its longest
-            if not parts or lengths[parts[-1][0]] * (len(parts[-1]) + 1) > self.tokens_at_once:
-                parts.append([])
-            parts[-1].append(b)
-        for part in parts:
+        notes = self._notes()
+        if prompts.placement is Placement.apart and notes is not None:
+            apart.read_ahead(self, rows, prompts, notes, tokens=self.tokens_at_once)
+        for part in parts_of(lengths, self.tokens_at_once):
             yield part, replace(prompts, owner=tuple(owners[b] for b in part))
 
     def _states(

@@ -66,3 +66,17 @@ def collate_questions(
     owner_of, column, counted = columns(context)
     parts = (ids, mask, types, *columns(slots), owner_of, column, counted.bool())
     return EncoderBatch(*(part.to(device) for part in parts))
+
+
+def parts_of(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Numbers of rows of similar length, longest first, at most ``tokens`` of them together with padding.
+
+    >>> parts_of([3, 9, 4], 10)
+    [[1], [2, 0]]
+    """
+    parts: list[list[int]] = []
+    for b in sorted(range(len(lengths)), key=lambda b: -lengths[b]):  # so the first of a part is its longest
+        if not parts or lengths[parts[-1][0]] * (len(parts[-1]) + 1) > tokens:
+            parts.append([])
+        parts[-1].append(b)
+    return parts
