@@ -1,7 +1,7 @@
 """What every encoder family must do: a question's result depends on nothing but its own prompt, heads and text."""
 
 import itertools
-from dataclasses import replace
+from dataclasses import astuple, replace
 from unittest.mock import patch
 
 import pytest
@@ -51,7 +51,9 @@ def test_a_text_is_read_once_for_all_questions_prompts_and_batches(backbone):
     ]
     draw = torch.Generator().manual_seed(0)
     vectors = torch.randn(2, 3, H, generator=draw)
-    prompts = PromptVectors(vectors, Placement.apart, owner=(0, 0, 1, 1), heads=new_heads(2, H, 2, 0))
+    heads = new_heads(2, H, 2, 0)
+    heads |= {"edge_bias": heads["edge_bias"] + 5.0, "match_out_bias": heads["match_out_bias"] + 1.0}
+    prompts = PromptVectors(vectors, Placement.apart, owner=(0, 0, 1, 1), heads=heads)
     read, asked_about = [], []
     real = apart.text_states, apart.states_below
 
@@ -64,17 +66,22 @@ def test_a_text_is_read_once_for_all_questions_prompts_and_batches(backbone):
         return real[1](network, some, chosen, at=at)
 
     backbone.__dict__.pop("_kept", None)
+    assert backbone.tupled in (True, False)  # found by a run of the network, once
     with patch.object(apart, "text_states", counted), patch.object(apart, "states_below", also_counted):
         first = backbone.read(rows, prompts)
         assert len(read) == 2 and len(asked_about) == 4
         again = backbone.read(rows[::-1], replace(prompts, owner=(1, 1, 0, 0)))
         assert len(read) == 2 and len(asked_about) == 4 and again[::-1] == first
-        backbone.altered = True  # as while weights are not the backbone's own: nothing kept is used, or kept
-        try:
-            backbone.read(rows, prompts)
-        finally:
-            backbone.altered = False
-        assert len(read) == 4 and len(asked_about) == 8
+        assert any(first)
+        for without in ({"altered": True}, {"note_memory": 0}):  # other weights, no room: nothing kept is used, or kept
+            read.clear()
+            asked_about.clear()
+            with patch.multiple(backbone, **without):
+                found = backbone.read(rows, prompts)
+            assert len(read) == 2 and len(asked_about) == 4
+            assert [[span[:2] for span in map(astuple, spans)] for spans in found] == [
+                [span[:2] for span in map(astuple, spans)] for spans in first
+            ]
 
 
 @settings(max_examples=12)

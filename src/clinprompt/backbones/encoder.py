@@ -170,8 +170,8 @@ class EncoderBackbone(EncoderNetwork):
         return self.note_cache(together=True)
 
     def _notes(self) -> NoteCache | None:
-        """Texts kept from answer to answer, while the weights are the backbone's own."""
-        return None if self.altered else self._kept
+        """Texts kept from answer to answer, while the weights are the backbone's own and there is room for any."""
+        return None if self.altered or not self.note_memory else self._kept
 
     def _edges(self, states: Tensor, batch: EncoderBatch, owners: Sequence[int], prompts: PromptVectors) -> Tensor:
         member = torch.tensor(owners, device=self.device)[batch.owner]
