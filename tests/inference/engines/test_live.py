@@ -187,12 +187,15 @@ def test_what_fails_fails_alone(backbone):
 
 def test_an_engine_that_dies_says_so_to_everybody(backbone):
     request = mixed(1)[0]
+    submitted = threading.Event()
 
     def broken(decoding, tokens):
+        assert submitted.wait(SOON)  # who comes later is refused at once, below
         raise torch.AcceleratorError("the device is gone")
 
     with patch.object(backbone, "step", broken), LiveEngine(backbone) as engine:
         tickets = [engine.submit(request, Generation(5)) for _ in range(3)]
+        submitted.set()
         for ticket in tickets:
             with pytest.raises(Died) as found:
                 ticket.result(SOON)
