@@ -72,7 +72,7 @@ def held(monkeypatch, bank, opened, kind, **limits):
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_the_time_of_a_request_holds_before_the_engine_hears_of_it(monkeypatch, bank, opened, kind):
-    with held(monkeypatch, bank, opened, kind, seconds=0.5) as (_, address, holding):
+    with held(monkeypatch, bank, opened, kind, seconds=2.0) as (_, address, holding):
         path, body = BODIES[kind]
         answer = httpx.post(f"{address}{path}", json=body, timeout=60, trust_env=False)
         assert answer.status_code == 503 and answer.json()["error"]["code"] == "timeout"
