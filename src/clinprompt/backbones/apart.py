@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from clinprompt.backbones.encoder_batch import parts_of
+from clinprompt.backbones.encoder_batch import EncoderBatch, parts_of
 from clinprompt.backbones.protocol import Placement, PromptVectors, ReadingRow
 from clinprompt.backbones.state_store import content_key
 
@@ -174,13 +174,13 @@ def run(
     backbone: EncoderNetwork,
     rows: Sequence[ReadingRow],
     prompts: PromptVectors,
+    batch: EncoderBatch,
     *,
     hidden_layers: Sequence[int],
     notes: NoteCache | None,
 ) -> tuple[Tensor, Callable[[int], Tensor]]:
-    """The last states ``[B, T, H]`` of rows, question and text apart at first, and what finds those of a layer."""
+    """The last states ``[B, T, H]`` of rows that ``batch`` lays out, and what finds those of a layer."""
     border = layers_apart(backbone.n_layers)
-    batch = backbone.batch(rows, prompts)
     joint = joined(backbone, rows, prompts, at=border, notes=notes)
     _, placed = backbone.laid(batch, prompts)
 

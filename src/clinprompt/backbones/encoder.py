@@ -152,7 +152,7 @@ class EncoderBackbone(EncoderNetwork):
         """The batch, the last states ``[A, H]`` of its context tokens, and those of the layers asked for."""
         batch = self.batch(rows, prompts)
         if prompts.placement is Placement.apart:
-            last, of_layer = apart.run(self, rows, prompts, hidden_layers=hidden_layers, notes=notes)
+            last, of_layer = apart.run(self, rows, prompts, batch, hidden_layers=hidden_layers, notes=notes)
         else:
             result = self.run(batch, *self.laid(batch, prompts), hidden=bool(hidden_layers))
             last, of_layer = result.last_hidden_state, lambda layer: result.hidden_states[layer]
