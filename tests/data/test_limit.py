@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinprompt.data.limit import limited
+from clinprompt.data.limit import limited, short_enough
 from clinprompt.schema.example import Answer, Example
 
 
@@ -35,3 +35,12 @@ def test_fewer_are_the_beginning_of_more_and_one_group_at_most_is_cut(groups, li
 def test_all_of_them_keep_their_order():
     examples = made([3, 1, 2])
     assert limited(examples, 3) == limited(examples, None) == examples
+
+
+def test_options_and_a_free_answer_count_for_the_length():
+    plain = Example("e1", {"note": "four", "question": "two"}, Answer(), "g")
+    asked = Example("e2", {"note": "four", "question": "two"}, Answer(label="A"), "g", choices=(("A", "yes"),))
+    written = Example("e3", {"note": "four", "question": "two"}, Answer(text="words"), "g")
+    examples = [plain, asked, written]
+    assert short_enough(examples, None) == examples
+    assert [short_enough(examples, n) for n in (6, 7, 10, 12)] == [[], [plain], [plain, asked], examples]

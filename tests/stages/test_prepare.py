@@ -76,6 +76,20 @@ def test_limits_keep_whole_groups_by_name(root):
     assert len(prepared.part(Split.test)) == len(whole.part(Split.test))
 
 
+def test_what_is_too_long_is_left_out_of_training_and_dev_and_counted(root):
+    whole = open_prepared(prepare(settings(root), runs=root / "runs").path)
+    every = [example for split in Split for example in whole.part(split)]
+    longest = max(len(example.note) for example in every)
+    run = prepare(settings(root, limits={"characters": longest - 1}), runs=root / "runs")
+    prepared = open_prepared(run.path)
+    for split in (Split.train, Split.dev):
+        kept = [example for example in whole.part(split) if len(example.note) < longest]
+        assert list(prepared.part(split)) == kept
+        assert run.summary()["too long"][split.value] == len(whole.part(split)) - len(kept)
+    assert list(prepared.part(Split.test)) == list(whole.part(Split.test))
+    assert "too long" not in prepare(settings(root, limits={"characters": longest}), runs=root / "runs").summary()
+
+
 def test_strict_reading_refuses_labels_outside_the_schema(root):
     task = load_task(root / "drugs.yaml")
     with pytest.raises(InputError, match="'Dose'"):

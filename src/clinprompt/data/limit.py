@@ -8,6 +8,16 @@ from clinprompt.data.chance import draw_number
 from clinprompt.schema.example import Example
 
 
+def short_enough(examples: Sequence[Example], characters: int | None) -> list[Example]:
+    """The examples whose input texts, options and free answer have at most so many characters together."""
+    return [example for example in examples if characters is None or _length(example) <= characters]
+
+
+def _length(example: Example) -> int:
+    texts = (*example.inputs.values(), *(text for _, text in example.choices), example.answer.text or "")
+    return sum(map(len, texts))
+
+
 def limited(examples: Sequence[Example], limit: int | None) -> list[Example]:
     """At most ``limit`` examples, whole groups in an order that depends on their names alone.
 

@@ -55,6 +55,10 @@ class PromptSettings(Settings):
     placement: Literal["prefix", "suffix", "both", "apart"] = "suffix"
 
 
+Limits = dict[Literal["train", "dev", "test", "characters"], int]
+"""At most so many examples of a part; and for training and dev only those of at most so many ``characters``."""
+
+
 class PrepareSettings(Settings):
     """One task's data: from a corpus to parts on disk. ``limits`` keep a sample of so many examples of a part.
 
@@ -63,7 +67,7 @@ class PrepareSettings(Settings):
 
     task: str
     data_root: Path | None = None
-    limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
+    limits: Limits = Field(default_factory=dict)
     # Left out of what is dumped where there are none: such runs keep their names.
     apart_from: tuple[Path, ...] = Field((), exclude_if=lambda paths: not paths)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from clinprompt.data.attributes import Asked, with_attributes
-from clinprompt.data.limit import limited
+from clinprompt.data.limit import limited, short_enough
 from clinprompt.data.mentions import ask_about_mentions
 from clinprompt.data.projection import Projected, ProjectionReport, Tally, project_each, relabel
 from clinprompt.data.readers import READERS
@@ -29,6 +29,8 @@ from clinprompt.tasks.task import DataSource, Task
 STAGE, VERSION = "prepare", 3
 LEFT_OUT = "left out"
 """The entry of a finished run that counts what was left out because a target's test part holds it."""
+TOO_LONG = "too long"
+"""The entry of a finished run that counts, for each part, what has more characters than its limits allow."""
 
 
 def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> RunFolder:
@@ -71,7 +73,8 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
         left_out: dict[str, int] = {}
         if held_out:
             parts, left_out = apart_from(parts, held_out, name=task.name)
-        fewer = {split: limited(found, settings.limits.get(split.value)) for split, found in parts.items()}
+        short, too_long = _without_long(parts, settings.limits.get("characters"))
+        fewer = {split: limited(found, settings.limits.get(split.value)) for split, found in short.items()}
         sources = [path for path in paths if path.is_file()]
         manifest = write_prepared(
             run.outputs,
@@ -83,8 +86,19 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
         )
         counts = {name: part.examples for name, part in manifest.parts.items()}
         told = {LEFT_OUT: left_out} if held_out else {}
-        run.finish({"task": task.name, "examples": counts, "projection": _plain(report), **told})
+        long = {TOO_LONG: too_long} if any(too_long.values()) else {}
+        run.finish({"task": task.name, "examples": counts, "projection": _plain(report), **told, **long})
     return run
+
+
+def _without_long(
+    parts: Mapping[Split, list[Example]], characters: int | None
+) -> tuple[dict[Split, list[Example]], dict[str, int]]:
+    """Training and dev examples that are short enough and all test examples; how many of each part are left out."""
+    short = {
+        split: list(found) if split is Split.test else short_enough(found, characters) for split, found in parts.items()
+    }
+    return short, {split.value: len(found) - len(short[split]) for split, found in parts.items()}
 
 
 def read_parts(

@@ -10,7 +10,7 @@ from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSet
 from clinprompt.stages.distill import distill
 from clinprompt.stages.methods import from_metaprompt, from_teachers, needs_teachers
 from clinprompt.stages.opened import Opened
-from clinprompt.stages.prepare import LEFT_OUT, prepare
+from clinprompt.stages.prepare import LEFT_OUT, TOO_LONG, prepare
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
@@ -49,6 +49,9 @@ def prepare_tasks(
             run = prepare(settings, runs=runs)
             for place, count in run.summary().get(LEFT_OUT, {}).items():
                 say("prepare", f"{name}: {count} examples left out, {place} (their documents stand in its test part)")
+            for part, count in run.summary().get(TOO_LONG, {}).items():
+                if count:
+                    say("prepare", f"{name}: {count} examples left out of {part}, longer than limits.characters")
             item = open_prepared(run.path)
             if item.task.name in found:
                 raise InputError(

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from clinprompt.maths.decomposition import Shift
 from clinprompt.registry import unknown_name
-from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LeakageCheck, PromptSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LeakageCheck, Limits, PromptSettings
 from clinprompt.stages.methods import (
     Budget,
     Instruction,
@@ -137,7 +137,7 @@ class Recipe(Settings):
     sources: Sources | None = None
     metaprompt: Path | None = None
     targets: Names = Field(min_length=1)
-    limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
+    limits: Limits = Field(default_factory=dict)
     methods: dict[str, MethodSettings] = Field(default_factory=lambda: {"instruction": Instruction()}, min_length=1)
     across: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     compare: dict[str, tuple[str, ...]] = Field(default_factory=dict)

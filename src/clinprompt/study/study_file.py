@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from clinprompt.registry import unknown_name
-from clinprompt.stages.configs import BackboneSettings, LeakageCheck, PromptSettings
+from clinprompt.stages.configs import BackboneSettings, LeakageCheck, Limits, PromptSettings
 from clinprompt.stages.methods import Instruction, MethodSettings, Settings, from_metaprompt, from_teachers, own_rates
 from clinprompt.study.recipe import Names, Scoring, Seeds, Shots, SourceTraining, check_variants, each_once
 
@@ -78,7 +78,7 @@ class Study(Settings):
     sources: SourceTraining | None = None
     source_counts: Annotated[tuple[int, ...], AfterValidator(each_once)] = ()
     metaprompts: dict[str, Path] = Field(default_factory=dict)
-    limits: dict[Literal["train", "dev", "test"], int] = Field(default_factory=dict)
+    limits: Limits = Field(default_factory=dict)
     methods: dict[str, MethodSettings] = Field(default_factory=lambda: {"instruction": Instruction()}, min_length=1)
     across: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     compare: dict[str, tuple[str, ...]] = Field(default_factory=dict)
