@@ -148,6 +148,7 @@ def check_length(needed: int, parts: str, *, most: int, example: str, backbone: 
             f"the input needs {needed} tokens with {parts}, more than the backbone's context",
             where=f"example {example}",
             allowed=f"at most {most} tokens for backbone {backbone}",
-            fix="read long notes in smaller windows (`--window`, or `data.window` in the task file), leave long examples "
-            "out of the training of a recipe or study (`limits.characters`), or use a backbone with a longer context",
+            fix="read long notes in smaller windows (`--window`, or `data.window` in the task file), leave long "
+            "examples out of the training of a recipe or study (`limits.characters`), or use a "
+            "backbone with a longer context",
         )

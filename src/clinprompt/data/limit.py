@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from clinprompt.data.chance import draw_number
 from clinprompt.schema.example import Example
+
+Limits = dict[Literal["train", "dev", "test", "characters"], int]
+"""At most so many examples of a part; and for training and dev only those of at most so many ``characters``."""
 
 
 def short_enough(examples: Sequence[Example], characters: int | None) -> list[Example]:

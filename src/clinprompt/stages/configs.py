@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from clinprompt.data.limit import Limits
 from clinprompt.maths.decomposition import Shift
 from clinprompt.maths.mixture import Mixing
 from clinprompt.stages.engine_settings import BatchSettings, EngineSettings
@@ -55,15 +56,8 @@ class PromptSettings(Settings):
     placement: Literal["prefix", "suffix", "both", "apart"] = "suffix"
 
 
-Limits = dict[Literal["train", "dev", "test", "characters"], int]
-"""At most so many examples of a part; and for training and dev only those of at most so many ``characters``."""
-
-
 class PrepareSettings(Settings):
-    """One task's data: from a corpus to parts on disk. ``limits`` keep a sample of so many examples of a part.
-
-    ``apart_from`` are prepared tasks: documents of their test parts are left out of train and dev.
-    """
+    """One task's data: from a corpus to parts on disk, without documents of the test parts of tasks ``apart_from``."""
 
     task: str
     data_root: Path | None = None

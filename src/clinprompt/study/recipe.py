@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from clinprompt.data.limit import Limits
 from clinprompt.maths.decomposition import Shift
 from clinprompt.registry import unknown_name
-from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LeakageCheck, Limits, PromptSettings
+from clinprompt.stages.configs import BackboneSettings, DecodingSettings, LeakageCheck, PromptSettings
 from clinprompt.stages.methods import (
     Budget,
     Instruction,

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from clinprompt.data.limit import Limits
 from clinprompt.registry import unknown_name
-from clinprompt.stages.configs import BackboneSettings, LeakageCheck, Limits, PromptSettings
+from clinprompt.stages.configs import BackboneSettings, LeakageCheck, PromptSettings
 from clinprompt.stages.methods import Instruction, MethodSettings, Settings, from_metaprompt, from_teachers, own_rates
 from clinprompt.study.recipe import Names, Scoring, Seeds, Shots, SourceTraining, check_variants, each_once
 
