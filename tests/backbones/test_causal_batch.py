@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from clinprompt.backbones.causal_batch import collate, place
+from clinprompt.backbones.causal_batch import collate
 from clinprompt.backbones.protocol import BESIDE_WRITING, Placement, PromptVectors, Row
 
 ROWS = [Row("a", (10, 11), (5,), (20, 21, 2)), Row("b", (30,), (5, 6), (2,))]
@@ -81,15 +81,3 @@ def test_no_padding_stands_between_a_prompt_and_its_text(placement):
 
 def test_a_backbone_without_bos_has_none():
     assert laid(bos=None).ids[0, 0] == 10
-
-
-def test_place_writes_each_rows_vectors_at_its_slots_and_both_get_their_gradients():
-    batch = laid([Row("a", (9,), (8,), (2,)), Row("b", (9, 9), (), (2,))], length=1, owner=(0, 0))
-    embeds = torch.zeros(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    vectors = torch.ones(2, 1, 3, requires_grad=True)
-    placed = place(embeds, batch, vectors)
-    assert placed.dtype is torch.float64
-    assert placed.sum(-1).tolist() == [[0, 0, 3, 0], [0, 0, 0, 3]]
-    placed.sum().backward()
-    assert vectors.grad[0].eq(2).all() and vectors.grad[1].eq(0).all()
-    assert embeds.grad.sum(-1).tolist() == [[3, 3, 0, 3], [3, 3, 3, 0]]

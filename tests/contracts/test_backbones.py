@@ -13,6 +13,7 @@ from clinprompt.backbones.tiny import FAMILIES
 from clinprompt.errors import InputError
 from clinprompt.schema.formulated import Piece, TextPair
 from tests.made_backbones import tiny_backbone
+from tests.plain_rows import LAYERS, plain_embeds, plain_layers
 
 SPECIAL = ("<note>", "<task>", "<ans>", "<q>", "<bos>", "<eos>", "<pad>")
 PLACES = (None, *BESIDE_WRITING)
@@ -30,7 +31,7 @@ tokens = st.integers(3, 262)
 
 @st.composite
 def batches(draw, places=PLACES):
-    """Rows of different lengths, and a prompt per row or none at all."""
+    """Rows of different lengths, and a prompt per row, at the input or in every layer, or none at all."""
     shapes = st.tuples(
         st.lists(tokens, min_size=1, max_size=40),
         st.lists(tokens, min_size=1, max_size=3),
@@ -42,7 +43,8 @@ def batches(draw, places=PLACES):
     if place is None:
         return rows, None
     prompts = draw(st.integers(1, 3))
-    vectors = torch.randn(prompts, length, 32, generator=torch.Generator().manual_seed(seed)) * 0.3
+    shape = (LAYERS, length) if draw(st.booleans()) else (length,)
+    vectors = torch.randn(prompts, *shape, 32, generator=torch.Generator().manual_seed(seed)) * 0.3
     owner = draw(st.lists(st.integers(0, prompts - 1), min_size=len(rows), max_size=len(rows)))
     lengths = draw(st.lists(st.integers(1, length), min_size=prompts, max_size=prompts))
     return rows, PromptVectors(vectors, place, tuple(owner), tuple(lengths))
@@ -52,23 +54,15 @@ def one(prompts, i):
     return None if prompts is None else replace(prompts, owner=(prompts.owner[i],))
 
 
-def plain_embeds(backbone, row, prompts, after=()):
-    """The row as the papers draw it, put together by hand: one sequence without padding."""
-    table = backbone.model.get_input_embeddings()
-    embed = lambda ids: table(torch.tensor(ids, dtype=torch.long))  # noqa: E731
-    before, behind = embed([backbone.bos, *row.context]), embed([*row.cue, *after])
-    if prompts is None:
-        return torch.cat([before, behind])[None]
-    [owner] = prompts.owner
-    vectors = prompts.vectors[owner, : prompts.lengths[owner]].to(before.dtype)
-    first, _ = prompts.placement.split(len(vectors))
-    return torch.cat([vectors[:first], before, vectors[first:], behind])[None]
-
-
 def plain_output(backbone, row, prompts, layers=()):
     """Logits (and hidden states) at the positions before each answer token."""
-    embeds = plain_embeds(backbone, row, prompts, row.answer[:-1])
-    result = backbone.model(inputs_embeds=embeds, use_cache=False, output_hidden_states=True)
+    vectors = placement = None
+    if prompts is not None:
+        [owner], placement = prompts.owner, prompts.placement
+        vectors = prompts.vectors[owner, ..., : prompts.lengths[owner], :]
+    embeds = plain_embeds(backbone, row.context, row.cue, vectors, placement, row.answer[:-1])
+    with plain_layers(backbone, row.context, vectors, placement):
+        result = backbone.model(inputs_embeds=embeds, use_cache=False, output_hidden_states=True)
     hidden = [result.hidden_states[layer][0, -len(row.answer) :] for layer in layers]
     return result.logits[0, -len(row.answer) :], torch.cat(hidden, dim=-1) if layers else None
 

@@ -22,6 +22,7 @@ from clinprompt.tasks.catalog import load_task
 from clinprompt.tasks.template import TEMPLATES
 from tests.contracts.test_backbones import in_another_way
 from tests.made_backbones import tiny_backbone
+from tests.plain_rows import LAYERS
 
 SOON = 20.0
 
@@ -38,7 +39,8 @@ def mixed(count, *, seed=0):
     generator = torch.Generator().manual_seed(seed)
     number = lambda most: int(torch.randint(most, (), generator=generator))  # noqa: E731
     notes = [tuple(5 + number(80) for _ in range(2 + number(40))) for _ in range(4)]
-    prompts = [torch.randn(2 + i, 32, generator=generator) * 0.3 for i in range(3)]
+    shapes = [(2,), (LAYERS, 3), (4,)]
+    prompts = [torch.randn(*shape, 32, generator=generator) * 0.3 for shape in shapes]
     made = []
     for i in range(count):
         row = Row(f"row {i}", notes[number(4)], tuple(5 + number(80) for _ in range(1 + number(3))), (2,))

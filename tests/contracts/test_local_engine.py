@@ -14,6 +14,7 @@ from clinprompt.backbones.tiny import FAMILIES
 from clinprompt.inference.engines.local import LocalEngine, Request
 from tests.contracts.test_backbones import in_another_way, tokens
 from tests.made_backbones import tiny_backbone
+from tests.plain_rows import LAYERS, plain_embeds, plain_layers
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
@@ -25,13 +26,14 @@ def backbone(request, tmp_path_factory):
 
 @st.composite
 def mixed_requests(draw):
-    """Requests of mixed prompts, lengths and placements, some of them on the same note or behind the same examples."""
+    """Requests of mixed prompts, at the input or in every layer, lengths and placements, some of them on the same note or behind the same examples."""
     notes = draw(st.lists(st.lists(tokens, min_size=1, max_size=40), min_size=1, max_size=3))
     seed = draw(st.integers(0, 2**16))
     generator = torch.Generator().manual_seed(seed)
     examples = draw(st.lists(tokens, max_size=12))
     lengths = draw(st.lists(st.integers(2, 5), min_size=1, max_size=3))
-    prompts = [torch.randn(length, 32, generator=generator) * 0.3 for length in lengths]
+    shapes = [(LAYERS, length) if draw(st.booleans()) else (length,) for length in lengths]
+    prompts = [torch.randn(*shape, 32, generator=generator) * 0.3 for shape in shapes]
     kinds = st.tuples(
         st.integers(0, len(notes) - 1),
         st.lists(tokens, min_size=1, max_size=3),
@@ -49,14 +51,13 @@ def mixed_requests(draw):
 
 def whole(backbone, request, after=()):
     """A request as one sequence of embeddings, put together by hand."""
-    table = backbone.model.get_input_embeddings()
-    embed = lambda ids: table(torch.tensor(ids, dtype=torch.long))  # noqa: E731
-    before, behind = embed([backbone.bos, *request.row.context]), embed([*request.row.cue, *after])
-    if request.vectors is None:
-        return torch.cat([before, behind])[None]
-    vectors = request.vectors.to(before.dtype)
-    first, _ = request.placement.split(len(vectors))
-    return torch.cat([vectors[:first], before, vectors[first:], behind])[None]
+    row = request.row
+    return plain_embeds(backbone, row.context, row.cue, request.vectors, request.placement, after)
+
+
+def above(backbone, request):
+    """What puts its vectors of the layers above in."""
+    return plain_layers(backbone, request.row.context, request.vectors, request.placement)
 
 
 @torch.no_grad()
@@ -65,7 +66,8 @@ def naive_greedy(backbone, request, most):
     written = []
     while len(written) < most:
         embeds = whole(backbone, request, written)
-        token = int(backbone.model(inputs_embeds=embeds, use_cache=False).logits[0, -1].argmax())
+        with above(backbone, request):
+            token = int(backbone.model(inputs_embeds=embeds, use_cache=False).logits[0, -1].argmax())
         if token in backbone.stops:
             return backbone.text(written), len(written), False
         written.append(token)
@@ -100,7 +102,7 @@ def test_beam_search_is_that_of_transformers_for_each_row_alone(backbone, reques
     generation = Generation(5, beams=beams, length_penalty=penalty)
     found = LocalEngine(backbone, rows=8).answers(requests, generation)
     for request, answer in zip(requests, found, strict=True):
-        with torch.no_grad():
+        with torch.no_grad(), above(backbone, request):
             [line] = backbone.model.generate(
                 inputs_embeds=whole(backbone, request),
                 max_new_tokens=5,
@@ -123,7 +125,7 @@ def test_likelihoods_of_choices_are_those_of_each_alone(backbone, requests, seed
     for request, choices, values in zip(requests, texts, found, strict=True):
         for choice, value in zip(choices, values, strict=True):
             answer = backbone.with_answer(request.row, choice).answer
-            with torch.no_grad():
+            with torch.no_grad(), above(backbone, request):
                 logits = backbone.model(inputs_embeds=whole(backbone, request, answer[:-1]), use_cache=False).logits
             likely = logits[0, -len(answer) :].log_softmax(-1)[range(len(answer)), list(answer)].sum()
             assert value == pytest.approx(float(likely), rel=1e-5, abs=1e-5)

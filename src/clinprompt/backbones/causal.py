@@ -16,6 +16,7 @@ from clinprompt.backbones.attention import routed
 from clinprompt.backbones.decoding import Decoding, Line
 from clinprompt.backbones.frozen_layers import lighten
 from clinprompt.backbones.last_layer import last_layer, only_at
+from clinprompt.backbones.layer_prompts import at_layers, layer_inputs, prompted
 from clinprompt.backbones.note_cache import NoteCache
 from clinprompt.backbones.pack import Pack, Segment
 from clinprompt.backbones.protocol import Output, Placement, PromptVectors, Row
@@ -23,6 +24,7 @@ from clinprompt.backbones.recompute import recompute_layers
 from clinprompt.backbones.row_segments import lay_rows
 from clinprompt.backbones.state_store import MEMORY, StateStore
 from clinprompt.backbones.tokenizing import TokenizerBackbone, context_length
+from clinprompt.errors import InputError
 
 TOKENS_AT_ONCE = (2048, 8192)
 """Tokens run at once in training by a processor (as many as its caches hold) and by an accelerator (as fill it)."""
@@ -69,7 +71,7 @@ class CausalBackbone(TokenizerBackbone):
             extra_ends=extra_ends,
         )
         self.model, self.weights = model, weights
-        self.autocast, self.packed = autocast, packed
+        self.autocast, self.packed, self.compiled = autocast, packed, compiled
         self.decoder, self.head = model.get_decoder(), model.get_output_embeddings()
         self.last_layer = last_layer(self.decoder)
         self.hidden_size, self.n_layers = config.hidden_size, config.num_hidden_layers
@@ -169,15 +171,39 @@ class CausalBackbone(TokenizerBackbone):
         joined = _at_least_float32(torch.cat(list(hidden), dim=-1)) if hidden else None
         return Output(logits=self.logits(last), targets=targets, row=row, hidden=joined)
 
+    def prompted(
+        self, ids: Tensor, prompts: PromptVectors | None, index: Tensor, places: tuple[Tensor, ...]
+    ) -> tuple[Tensor, contextlib.AbstractContextManager[None]]:
+        """Input vectors ``[B, T, H]`` with prompts at ``places``, and a ``with`` that puts those of layers above in.
+
+        ``index`` ``[K]`` says which of the ``M * P`` vectors stands at each place.
+        """
+        embeds = self.model.get_input_embeddings()(ids)
+        if prompts is None:
+            return embeds, contextlib.nullcontext()
+        chosen = at_layers(prompts.vectors.to(self.device), index)
+        if len(chosen) > 1 and self.compiled:
+            raise InputError(
+                "layers that are compiled do not take in prompts of their own",
+                where=f"backbone {self.name}",
+                fix="leave `compiled` off for prompts in every layer",
+            )
+        return embeds.index_put(places, chosen[0].to(embeds.dtype)), prompted(self.decoder.layers, chosen, places)
+
+    @torch.no_grad()
+    def layer_inputs(self, vectors: Tensor) -> Tensor:
+        """What each layer takes in when the network runs on BOS and vectors ``[N, P, H]``: theirs ``[N, L, P, H]``."""
+        begin = self.model.get_input_embeddings()(torch.tensor(self.start, dtype=torch.long, device=self.device))
+        with self.precision():
+            return layer_inputs(self.decoder, vectors, behind=begin)
+
     def _run(self, pack: Pack, prompts: PromptVectors | None, *, hidden: bool = False) -> Any:
         """The decoder over a pack."""
-        embeds = self.model.get_input_embeddings()(pack.ids)  # [N, H]
-        if prompts is not None:
-            chosen = prompts.vectors.to(self.device).flatten(0, 1)[pack.slot_vector]  # [K, H]
-            embeds = embeds.index_put((pack.slot,), chosen.to(embeds.dtype))
-        with self.precision(), routed(self.model):
+        places = (torch.zeros_like(pack.slot), pack.slot)
+        embeds, above = self.prompted(pack.ids[None], prompts, pack.slot_vector, places)
+        with self.precision(), routed(self.model), above:
             return self.decoder(
-                inputs_embeds=embeds[None],
+                inputs_embeds=embeds,
                 position_ids=pack.positions[None],
                 use_cache=False,
                 output_hidden_states=hidden,
@@ -208,7 +234,7 @@ class CausalBackbone(TokenizerBackbone):
     @torch.no_grad()
     def prompt_states(self, prompts: PromptVectors) -> list[Tensor]:
         """Keys and values ``[L, 2, heads, S, D]`` of what each prompt puts before everything."""
-        P = prompts.vectors.shape[1]
+        P = prompts.vectors.shape[-2]
         befores = [prompts.placement.split(prompts.length(m))[0] for m in range(len(prompts.vectors))]
         segments = [
             Segment([self.pad] * before, slots=[(j, m * P + j) for j in range(before)])

@@ -47,7 +47,7 @@ def collate(
         if prompts is not None:
             owner = prompts.owners(len(rows))[b]
             before, after = prompts.placement.split(prompts.length(owner))
-            first = owner * prompts.vectors.shape[1]
+            first = owner * prompts.vectors.shape[-2]
         line = [pad] * before + start + list(row.context)
         slots += [(b, j, first + j) for j in range(before)]
         slots += [(b, len(line) + j, first + before + j) for j in range(after)]
@@ -84,9 +84,3 @@ def columns(triples: Sequence[tuple[int, int, int]]) -> tuple[Tensor, Tensor, Te
     """Return three index tensors ``[K]`` from a list of triples."""
     table = torch.tensor(triples, dtype=torch.long).reshape(-1, 3)
     return table[:, 0], table[:, 1], table[:, 2]
-
-
-def place(embeds: Tensor, batch: CausalBatch, vectors: Tensor) -> Tensor:
-    """Return embeddings ``[B, T, H]`` with prompt vectors ``[M, P, H]`` at their slots; differentiable in both."""
-    chosen = vectors.flatten(0, 1)[batch.slot_vector]  # [K, H]
-    return embeds.index_put((batch.slot_row, batch.slot_column), chosen.to(embeds.dtype))

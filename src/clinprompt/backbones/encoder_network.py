@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from clinprompt.backbones import apart
 from clinprompt.backbones.encoder_batch import EncoderBatch, collate_questions
-from clinprompt.backbones.layer_prompts import inputs_changed, layers_of
+from clinprompt.backbones.layer_prompts import inputs_changed, layer_inputs, layers_of
 from clinprompt.backbones.note_cache import NoteCache
 from clinprompt.backbones.protocol import PromptVectors, ReadingRow
 from clinprompt.backbones.question_row import PairLayout
@@ -108,14 +108,8 @@ class EncoderNetwork:
     @torch.no_grad()
     def layer_inputs(self, vectors: Tensor) -> Tensor:
         """What each layer takes in when the network runs on vectors ``[N, P, H]`` alone: ``[N, L, P, H]``, float32."""
-        found = []
-        for one in vectors:  # one by one: as many as there are cells may not fit
-            with self.precision():
-                states = self.model(
-                    inputs_embeds=one[None].to(self.device, self.embeddings.dtype), output_hidden_states=True
-                ).hidden_states
-            found.append(torch.cat([state.float().cpu() for state in states[: self.n_layers]]))
-        return torch.stack(found)
+        with self.precision():
+            return layer_inputs(self.model, vectors, behind=self.embeddings[:0])
 
     def batch(self, rows: Sequence[ReadingRow], prompts: PromptVectors) -> EncoderBatch:
         """Rows and the places of their prompts as one rectangle."""

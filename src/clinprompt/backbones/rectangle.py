@@ -6,6 +6,7 @@ It is what the packed way is compared with, and what networks get whose attentio
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from clinprompt.backbones.causal_batch import CausalBatch, collate, place
+from clinprompt.backbones.causal_batch import CausalBatch, collate
 from clinprompt.backbones.protocol import Output, PromptVectors, Row
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ def forward(
 ) -> Output:
     """Logits and hidden states at answer positions, as :meth:`CausalBackbone.forward` gives them."""
     batch = _laid(backbone, rows, prompts, with_answers=True)
-    with backbone.precision():
+    embeds, above = _prompted(backbone, batch, prompts)
+    with backbone.precision(), above:
         result = backbone.decoder(
-            inputs_embeds=_embedded(backbone, batch, prompts),
+            inputs_embeds=embeds,
             attention_mask=batch.mask,
             position_ids=batch.positions,
             use_cache=False,
@@ -47,7 +49,9 @@ class Rectangle:
         self.backbone, self.size = backbone, len(rows)
         self.mask, self.position = batch.mask, batch.positions[:, -1:]
         self.cache = DynamicCache(config=backbone.model.config)
-        self.first = self._run(_embedded(backbone, batch, prompts), batch.positions)
+        embeds, above = _prompted(backbone, batch, prompts)
+        with above:
+            self.first = self._run(embeds, batch.positions)
         """Logits ``[B, V]`` of the answers' first tokens."""
 
     @torch.no_grad()
@@ -87,6 +91,7 @@ def _laid(
     return replace(batch, **{field.name: getattr(batch, field.name).to(backbone.device) for field in fields(batch)})
 
 
-def _embedded(backbone: CausalBackbone, batch: CausalBatch, prompts: PromptVectors | None) -> Tensor:
-    embeds = backbone.model.get_input_embeddings()(batch.ids)  # [B, T, H]
-    return embeds if prompts is None else place(embeds, batch, prompts.vectors.to(backbone.device))
+def _prompted(
+    backbone: CausalBackbone, batch: CausalBatch, prompts: PromptVectors | None
+) -> tuple[Tensor, AbstractContextManager[None]]:
+    return backbone.prompted(batch.ids, prompts, batch.slot_vector, (batch.slot_row, batch.slot_column))

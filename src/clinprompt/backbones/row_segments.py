@@ -112,7 +112,7 @@ def _parts(
     before = after = vector = 0
     if prompts is not None:
         before, after = prompts.placement.split(prompts.length(owner))
-        vector = owner * prompts.vectors.shape[1]
+        vector = owner * prompts.vectors.shape[-2]
     parts = []
     if before:
         parts.append(_Part(("prompt", owner), (pad,) * before, tuple((j, vector + j) for j in range(before))))

@@ -146,7 +146,7 @@ class Predictor:
     def _encode(self, question: Question) -> Row:
         self.check()
         pair = formulate(question.example, question.task, self.template, with_answer=False, shown=question.shown)
-        length = 0 if question.vectors is None else question.vectors.shape[0]
+        length = 0 if question.vectors is None else question.vectors.shape[-2]
         return self.backbone.encode(pair, name=question.example.id, reserve=length + self.generation.tokens)
 
     def _constraint(self, question: Question) -> Constraint | None:

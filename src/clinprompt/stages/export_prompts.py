@@ -120,6 +120,12 @@ def _open(path: Path, opened: Opened) -> PlacedPrompt | Metaprompt:
         check_reference(opened.backbone, SoftPrompt(metaprompt.vectors, metaprompt.card), where=str(path))
         return metaprompt
     prompt = open_prompt(path, opened)
+    if prompt.vectors.ndim == 3:
+        raise InputError(
+            "this prompt has vectors of its own in every layer, and other engines take in only those of the input",
+            where=str(path),
+            fix="serve it with `clinprompt serve`, or train one without `layers: every`",
+        )
     before, _ = Placement(prompt.card.placement).split(len(prompt.vectors))
     return PlacedPrompt(prompt, before)
 

@@ -87,7 +87,7 @@ class PromptTuning(Trained):
 
     ``placement`` and ``length`` are for comparisons: in place of those in the prompt's settings. An ``encoder`` (two
     layers, or an LSTM and two layers) makes the vectors while they train and is folded into them afterwards.
-    ``layers`` ``every`` has vectors of their own in every layer (encoders only).
+    ``layers`` ``every`` has vectors of their own in every layer.
     """
 
     kind: Literal["prompt-tuning"] = "prompt-tuning"

@@ -161,12 +161,8 @@ class Opened:
         return replace(self, template=template_of(self.backbone, name))
 
     def layer_starts(self, start: Tensor) -> Tensor:
-        """Raises :class:`InputError`: a decoder takes prompts at its input only."""
-        raise InputError(
-            "prompts in every layer are for encoders",
-            where="method.layers",
-            fix="leave it out, or give an encoder as --backbone",
-        )
+        """Start vectors of every layer ``[N, L, P, H]``: what each would see of ``start`` ``[N, P, H]`` alone."""
+        return self.backbone.layer_inputs(start)
 
     def asks_twice(self, task: Task) -> bool:
         """Whether a task's second questions depend on the answers to its first ones: never for a decoder."""

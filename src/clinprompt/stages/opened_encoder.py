@@ -142,11 +142,6 @@ class OpenedEncoder(Opened):
         """Whether relations are asked about mentions that are found first."""
         return asks_twice(task)
 
-    @torch.no_grad()
-    def layer_starts(self, start: Tensor) -> Tensor:
-        """Start vectors of every layer ``[N, L, P, H]``: what each would see of ``start`` ``[N, P, H]`` alone."""
-        return self.backbone.layer_inputs(start)
-
     def heads(self, seeds: Sequence[int], *, start: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Span scorers side by side, one per seed: new ones, or copies of ``start`` (without member dimension)."""
         if start:

@@ -129,7 +129,7 @@ class Beginnings:
 def _own(request: Request, *, shared: bool) -> int:
     """Tokens that a row runs besides its note: the task's words behind it where it is shared, the prompt, the cue."""
     words = len(request.row.context) - len(request.row.trunk) if shared else 0
-    return words + len(request.row.cue) + (0 if request.vectors is None else len(request.vectors))
+    return words + len(request.row.cue) + (0 if request.vectors is None else request.vectors.shape[-2])
 
 
 def _fitting(sizes: list[int], most: int, each: int) -> int:

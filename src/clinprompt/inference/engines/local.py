@@ -19,6 +19,7 @@ from clinprompt.inference.beams import search
 from clinprompt.inference.constraint import Constraint
 from clinprompt.inference.draft import Draft
 from clinprompt.inference.writing import Writing
+from clinprompt.prompts.padded import padded
 
 ANSWER = 32
 """Tokens counted for each answer whose likelihood is asked for, besides its row's."""
@@ -26,7 +27,7 @@ ANSWER = 32
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One row with its own prompt: vectors ``[P, H]`` and their placement, or ``None`` for no prompt.
+    """One row with its own prompt: vectors ``[P, H]`` or ``[L, P, H]`` and their placement, or ``None`` for no prompt.
 
     ``constraint`` makes what the row's answer may be (``None``: anything) when it is begun. ``prompt`` is the prompt's
     name with its version (``meds@3``), for engines that hold the vectors themselves.
@@ -90,9 +91,9 @@ class LocalEngine:
         found: list[list[float]] = [[] for _ in requests]
         for chunk in _chunks([requests[i].row.length + ANSWER for i, _ in flat], self.tokens):
             chosen = [requests[flat[j][0]] for j in chunk]
-            for placement, members in _by_placement(chosen).items():
+            for members in _by_form(chosen):
                 part = [rows[chunk[m]] for m in members]
-                prompts = _prompts([chosen[m] for m in members], placement)
+                prompts = _prompts([chosen[m] for m in members])
                 output = self.backbone.forward(part, prompts, notes=self.notes)
                 values = -torch.nn.functional.cross_entropy(output.logits, output.targets, reduction="none")
                 totals = torch.zeros(len(part), dtype=values.dtype, device=values.device)
@@ -119,10 +120,10 @@ class LocalEngine:
         lines: dict[int, Line | Seat] = {}
         sizes = [request.row.length for request in requests]
         for chunk in _chunks(sizes, self.tokens):
-            for placement, members in _by_placement([requests[i] for i in chunk]).items():
+            for members in _by_form([requests[i] for i in chunk]):
                 places = [chunk[m] for m in members]
                 given = None if trunks is None else [trunks[i] for i in places]
-                found, begun = self._begin([requests[i] for i in places], placement, given)
+                found, begun = self._begin([requests[i] for i in places], given)
                 logits |= zip(places, found, strict=True)
                 lines |= zip(places, begun, strict=True)
         numbers = range(len(requests))
@@ -130,12 +131,10 @@ class LocalEngine:
 
     def prompt_states(self, request: Request) -> Tensor:
         """The states of what a request's prompt puts before everything."""
-        return self._trunks([request], _prompts([request], request.placement))[0]
+        return self._trunks([request], _prompts([request]))[0]
 
-    def _begin(
-        self, part: Sequence[Request], placement: Placement | None, trunks: Sequence[Tensor] | None
-    ) -> tuple[Tensor, Sequence[Line | Seat]]:
-        rows, prompts = [request.row for request in part], _prompts(part, placement)
+    def _begin(self, part: Sequence[Request], trunks: Sequence[Tensor] | None) -> tuple[Tensor, Sequence[Line | Seat]]:
+        rows, prompts = [request.row for request in part], _prompts(part)
         if self.backbone.packed:
             return self.backbone.begin(rows, prompts, trunks or self._trunks(part, prompts))
         rectangle = Rectangle(self.backbone, rows, prompts)
@@ -168,7 +167,9 @@ class LocalEngine:
             assert self.notes is not None
             return self.notes.states([self.backbone.start + self.notes.part(request.row) for request in requests])
         identity = f"{self.backbone.identity}, {prompts.placement}"
-        keys = [content_key(identity, prompts.vectors[m, : prompts.length(m)]) for m in range(len(prompts.vectors))]
+        keys = [
+            content_key(identity, prompts.vectors[m, ..., : prompts.length(m), :]) for m in range(len(prompts.vectors))
+        ]
         states = {key: kept for key in keys if (kept := self.store.get(key)) is not None}
         missing = [m for m, key in enumerate(keys) if key not in states]
         if missing:
@@ -193,22 +194,21 @@ def _chunks(sizes: Sequence[int], most: int) -> list[list[int]]:
     return chunks
 
 
-def _by_placement(requests: Sequence[Request]) -> dict[Placement | None, list[int]]:
-    found: dict[Placement | None, list[int]] = {}
+def _by_form(requests: Sequence[Request]) -> list[list[int]]:
+    """Requests that can share a batch: without a prompt, or with one placement, at the input or in every layer."""
+    found: dict[tuple[Placement, int] | None, list[int]] = {}
     for i, request in enumerate(requests):
-        found.setdefault(None if request.vectors is None else request.placement, []).append(i)
-    return found
+        form = None if request.vectors is None else (request.placement, request.vectors.ndim)
+        found.setdefault(form, []).append(i)
+    return list(found.values())
 
 
-def _prompts(requests: Sequence[Request], placement: Placement | None) -> PromptVectors | None:
-    """The different prompts of requests of one placement, and which request has which."""
-    if placement is None:
+def _prompts(requests: Sequence[Request]) -> PromptVectors | None:
+    """The different prompts of requests of one form, and which request has which."""
+    distinct = {id(request.vectors): request.vectors for request in requests if request.vectors is not None}
+    if not distinct:
         return None
-    distinct: dict[int, Tensor] = {}
-    for request in requests:
-        assert request.vectors is not None
-        distinct.setdefault(id(request.vectors), request.vectors)
     numbers = {key: m for m, key in enumerate(distinct)}
-    vectors = torch.nn.utils.rnn.pad_sequence(list(distinct.values()), batch_first=True)
     owner = tuple(numbers[id(request.vectors)] for request in requests)
-    return PromptVectors(vectors, placement, owner, tuple(len(one) for one in distinct.values()))
+    lengths = tuple(one.shape[-2] for one in distinct.values())
+    return PromptVectors(padded(distinct.values()), requests[0].placement, owner, lengths)
