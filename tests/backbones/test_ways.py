@@ -46,6 +46,13 @@ def check_compiled(folder):
         compiled = load_backbone(folder, compiled=True)
         for ours, theirs in zip(run(compiled, Placement.both), run(plain, Placement.both), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+        # The compiler does not look for hooks that come later: prompts in every layer would be without effect.
+        every = VECTORS[:, None].repeat(1, plain.n_layers, 1, 1)
+        assert torch.isfinite(plain.forward(ROWS, PromptVectors(every, Placement.both, (0, 0))).logits).all()
+        for asked in (lambda: compiled.layer_inputs(VECTORS),
+                      lambda: compiled.forward(ROWS, PromptVectors(every, Placement.both, (0, 0)))):  # fmt: skip
+            with pytest.raises(InputError, match="compiled"):
+                asked()
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt-oss"])

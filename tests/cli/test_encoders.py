@@ -131,7 +131,6 @@ def test_a_bank_holds_prompts_of_several_backbones_and_none_is_mistaken(here, cl
         ("bert", "instruction", (), "needs a model that writes"),
         ("llama", "hard-prompt", (), "is a method for encoders"),
         ("llama", "soft-prompt-unfrozen", (), "is a method for encoders"),
-        ("llama", "prompt-tuning", ("--set", "method.layers=every"), "prompts in every layer are for encoders"),
         ("bert", "mpt", (), "take a `metaprompt`"),
         ("bert", "prompt-tuning", ("--set", "backbone.template=chat"), "no template named 'chat'"),
         ("bert", "prompt-tuning", ("--set", "method.layers=every", "--set", "method.encoder=lstm"), "leave it out"),

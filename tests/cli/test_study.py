@@ -119,17 +119,17 @@ def opens_quietly(page):
 
 
 def test_what_fails_is_a_gap_and_the_rest_goes_on(study, clinprompt, tmp_path, monkeypatch):
-    study.write_text(STUDY.replace("mpt: {kind: mpt,", "mpt: {kind: prompt-tuning, layers: every,"))
+    study.write_text(STUDY.replace("mpt: {kind: mpt,", "mpt: {kind: prompt-tuning, length: 4000,"))
     study.write_text("\n".join(line for line in study.read_text().splitlines() if not line.startswith("metaprompts")))
     ended = clinprompt("study", "run", str(study), *at(tmp_path), "--json")
     found = json.loads(ended.out)
     assert ended.code == 3 and found["done"] == 1, ended.err
     assert "1 of 2 gangs done, 1 failed, 0 cells of others lost; reasons in" in ended.err.replace("\n", " ")
     [gap] = found["gaps"]
-    assert gap["method"] == "mpt" and "prompts in every layer are for encoders" in gap["reason"]
+    assert gap["method"] == "mpt" and "more than the backbone's context" in gap["reason"]
     ended = clinprompt("study", "report", str(study), *at(tmp_path), "--json")
     assert ended.code == 0 and json.loads(ended.out)["missing"] == 2
-    assert "prompts in every layer are for encoders" in (tmp_path / "out" / "report.html").read_text()
+    assert "more than the backbone" in (tmp_path / "out" / "report.html").read_text()
     assert [
         line["failed"]
         for line in json.loads(clinprompt("study", "plan", str(study), *at(tmp_path), "--json").out)["lines"]

@@ -26,7 +26,7 @@ def backbone(request, tmp_path_factory):
 
 @st.composite
 def mixed_requests(draw):
-    """Requests of mixed prompts, at the input or in every layer, lengths and placements, some of them on the same note or behind the same examples."""
+    """Requests of mixed prompts, at the input or in every layer, some of them on the same note or the same examples."""
     notes = draw(st.lists(st.lists(tokens, min_size=1, max_size=40), min_size=1, max_size=3))
     seed = draw(st.integers(0, 2**16))
     generator = torch.Generator().manual_seed(seed)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
+from clinprompt.backbones.protocol import Placement, PromptVectors, Row
 from clinprompt.errors import InputError
 from clinprompt.stages import adapt_prompts, adapt_weights
 from clinprompt.stages.adapt import adapt
-from clinprompt.stages.adapted import read_adapted
+from clinprompt.stages.adapted import open_prompt, read_adapted
 from clinprompt.stages.configs import (
     AdaptSettings,
     BackboneSettings,
@@ -18,6 +20,7 @@ from clinprompt.stages.configs import (
     PromptSettings,
 )
 from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.export_prompts import ExportSettings, export_prompts
 from clinprompt.stages.methods import Budget, InContext, Instruction, Lora, PromptTuning, Routing
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
@@ -124,3 +127,35 @@ def test_a_prompt_that_one_goes_on_from_has_its_own_shape(opened, targets, tmp_p
     first = made(prompt=PromptSettings(length=3))
     begun = first.outputs / read_adapted(first.outputs)[0].file
     assert len({made(start_from=begun, prompt=PromptSettings(length=length)).id for length in (4, 5)}) == 1
+
+
+def test_a_decoders_prompt_may_have_vectors_in_every_layer(opened, targets, tmp_path):
+    settings = AdaptSettings(targets=targets, method=PromptTuning(budget=SHORT, layers="every"), shots=(2,))
+    run = adapt(settings, runs=tmp_path, opened=opened)
+    L, P, H = opened.backbone.n_layers, settings.prompt.length, opened.backbone.hidden_size
+    assert run.summary()["trainable"] == L * P * H
+    cells = read_adapted(run.outputs)
+    for cell in cells:
+        prompt = open_prompt(run.outputs / cell.file, opened)  # says whether it still acts as when it was made
+        assert prompt.vectors.shape == (L, P, H) and prompt.card.length == P
+        for own in prompt.vectors[1:]:
+            assert not torch.allclose(own, prompt.vectors[0], atol=1e-3)
+    scoring = EvaluateSettings(adapted=run.path, targets=targets, limit=1, answer_tokens=2, resamples=100)
+    found = [cell["task"] for cell in read_scores(evaluate(scoring, runs=tmp_path, opened=opened).path)]
+    assert found == [cell.task for cell in cells]
+    with pytest.raises(InputError, match="other engines take in only those of the input"):
+        path = run.outputs / cells[0].file
+        export_prompts(ExportSettings(to="peft", prompts=(path,), out=tmp_path / "out"), opened=opened)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_start_in_every_layer_is_what_the_layers_would_take_in(opened):
+    backbone, P = opened.backbone, 3
+    start = torch.randn(2, P, backbone.hidden_size, generator=torch.Generator().manual_seed(0))
+    found = opened.layer_starts(start)
+    assert found.shape == (2, backbone.n_layers, P, backbone.hidden_size)
+    torch.testing.assert_close(found[:, 0], start.float())
+    row = Row("a", (), (9,), (2,))
+    inside = [PromptVectors(vectors, Placement.suffix) for vectors in (start, found)]  # behind BOS, as there
+    lowest, every = (backbone.forward([row, row], one).logits for one in inside)
+    torch.testing.assert_close(lowest, every)

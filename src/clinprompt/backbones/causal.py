@@ -16,7 +16,7 @@ from clinprompt.backbones.attention import routed
 from clinprompt.backbones.decoding import Decoding, Line
 from clinprompt.backbones.frozen_layers import lighten
 from clinprompt.backbones.last_layer import last_layer, only_at
-from clinprompt.backbones.layer_prompts import at_layers, layer_inputs, prompted
+from clinprompt.backbones.layer_prompts import at_layers, check_uncompiled, layer_inputs, prompted
 from clinprompt.backbones.note_cache import NoteCache
 from clinprompt.backbones.pack import Pack, Segment
 from clinprompt.backbones.protocol import Output, Placement, PromptVectors, Row
@@ -24,7 +24,6 @@ from clinprompt.backbones.recompute import recompute_layers
 from clinprompt.backbones.row_segments import lay_rows
 from clinprompt.backbones.state_store import MEMORY, StateStore
 from clinprompt.backbones.tokenizing import TokenizerBackbone, context_length
-from clinprompt.errors import InputError
 
 TOKENS_AT_ONCE = (2048, 8192)
 """Tokens run at once in training by a processor (as many as its caches hold) and by an accelerator (as fill it)."""
@@ -71,7 +70,7 @@ class CausalBackbone(TokenizerBackbone):
             extra_ends=extra_ends,
         )
         self.model, self.weights = model, weights
-        self.autocast, self.packed, self.compiled = autocast, packed, compiled
+        self.autocast, self.packed = autocast, packed
         self.decoder, self.head = model.get_decoder(), model.get_output_embeddings()
         self.last_layer = last_layer(self.decoder)
         self.hidden_size, self.n_layers = config.hidden_size, config.num_hidden_layers
@@ -182,17 +181,12 @@ class CausalBackbone(TokenizerBackbone):
         if prompts is None:
             return embeds, contextlib.nullcontext()
         chosen = at_layers(prompts.vectors.to(self.device), index)
-        if len(chosen) > 1 and self.compiled:
-            raise InputError(
-                "layers that are compiled do not take in prompts of their own",
-                where=f"backbone {self.name}",
-                fix="leave `compiled` off for prompts in every layer",
-            )
         return embeds.index_put(places, chosen[0].to(embeds.dtype)), prompted(self.decoder.layers, chosen, places)
 
     @torch.no_grad()
     def layer_inputs(self, vectors: Tensor) -> Tensor:
         """What each layer takes in when the network runs on BOS and vectors ``[N, P, H]``: theirs ``[N, L, P, H]``."""
+        check_uncompiled(self.decoder.layers)
         begin = self.model.get_input_embeddings()(torch.tensor(self.start, dtype=torch.long, device=self.device))
         with self.precision():
             return layer_inputs(self.decoder, vectors, behind=begin)

@@ -31,6 +31,16 @@ def layers_of(model: Any) -> Sequence[nn.Module]:
     )
 
 
+def check_uncompiled(layers: Sequence[nn.Module]) -> None:
+    """Raise :class:`InputError` for layers that were compiled: those may not notice that their input is changed."""
+    if any(layer._compiled_call_impl is not None for layer in layers):
+        raise InputError(
+            "layers that are compiled do not take in vectors of their own",
+            where="backbone.compiled",
+            fix="leave it off for prompts in every layer",
+        )
+
+
 def layer_inputs(network: Any, vectors: Tensor, *, behind: Tensor) -> Tensor:
     """What each layer takes in of vectors ``[N, P, H]`` behind others ``[B, H]``: ``[N, L, P, H]`` in float32."""
     found = []
@@ -59,6 +69,7 @@ def prompted(layers: Sequence[nn.Module], vectors: Tensor, places: tuple[Tensor,
         return
     if len(vectors) != len(layers):
         raise ValueError(f"prompts for {len(vectors)} layers on a network of {len(layers)}")
+    check_uncompiled(layers)
 
     def change(layer: int, states: Tensor) -> Tensor:
         if layer == 0:
