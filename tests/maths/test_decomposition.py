@@ -78,3 +78,17 @@ def test_the_additive_shift_is_the_metaprompt_plus_the_sum_of_outer_products():
     for r in range(2):
         by_hand += torch.outer(rows[:, r], cols[r])
     torch.testing.assert_close(compose(meta, rows, cols, shift="additive"), by_hand)
+
+
+def test_factors_in_every_layer_are_those_of_each_layer_alone():
+    torch.manual_seed(0)
+    rows, cols, metaprompt = torch.randn(4, 3, 5, 2), torch.randn(4, 3, 2, 6), torch.randn(3, 5, 6)
+    mean = mean_of_products(rows, cols, rank=3)
+    for layer in range(3):
+        alone = mean_of_products(rows[:, layer], cols[:, layer], rank=3)
+        torch.testing.assert_close(mean.rows[layer] @ mean.cols[layer], alone.rows @ alone.cols)
+    wide = widen(mean, rank=4, seed=0)
+    assert wide.rows.shape == (3, 5, 4) and torch.allclose(wide.rows @ wide.cols, mean.rows @ mean.cols)
+    for shift in ("product", "additive"):
+        neutral = neutral_factors(5, 6, 2, seed=1, shift=shift, layers=(3,))
+        assert torch.equal(compose(metaprompt, neutral.rows, neutral.cols, shift=shift), metaprompt)

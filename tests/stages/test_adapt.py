@@ -104,14 +104,15 @@ def test_what_has_no_effect_on_a_run_is_not_in_its_name(method, counted, opened,
 
 
 def test_a_matched_lora_has_no_more_numbers_than_the_prompt(opened, targets, tmp_path):
-    def trainable(method, length):
-        settings = AdaptSettings(targets=targets[:1], method=method, shots=(2,), prompt=PromptSettings(length=length))
+    def trainable(method, length, layers="input"):
+        shape = PromptSettings(length=length, layers=layers)
+        settings = AdaptSettings(targets=targets[:1], method=method, shots=(2,), prompt=shape)
         [cell] = read_adapted(adapt(settings, runs=tmp_path, opened=opened).outputs)
         return cell.trainable
 
-    for length in (4, 40):
-        matched = trainable(Lora(rank="matched", targets="q_proj,v_proj", budget=SHORT), length)
-        assert 0.5 < matched / trainable(PromptTuning(budget=SHORT), length) <= 1
+    for shape in ((4,), (40,), (8, "every")):
+        matched = trainable(Lora(rank="matched", targets="q_proj,v_proj", budget=SHORT), *shape)
+        assert 0.5 < matched / trainable(PromptTuning(budget=SHORT), *shape) <= 1
     with pytest.raises(InputError, match="more than the prompt's 32"):
         trainable(Lora(rank="matched", budget=SHORT), 1)
 

@@ -47,4 +47,5 @@ def test_a_method_with_prompts_of_its_sources_or_none_goes_by_no_settings_of_a_p
 
 def test_an_encoders_prompt_beside_its_weights_goes_by_what_it_does_not_say_itself():
     own = {"kind": "soft-prompt-unfrozen", "length": 4}
-    assert prompt_fields(TypeAdapter(MethodSettings).validate_python(own)) == ("placement",)
+    assert prompt_fields(TypeAdapter(MethodSettings).validate_python(own)) == ("placement", "layers")
+    assert prompt_fields(TypeAdapter(MethodSettings).validate_python(own | {"layers": "every"})) == ("placement",)

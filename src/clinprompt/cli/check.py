@@ -69,9 +69,7 @@ def check(
     encoder: Annotated[PromptEncoder, typer.Option(help="What makes a prompt's vectors in training.")] = (
         PromptEncoder.none
     ),
-    layers: Annotated[
-        Layers, typer.Option(help="Prompts at the input, or in every layer of an encoder.")
-    ] = Layers.input,
+    layers: Annotated[Layers, typer.Option(help="Prompts at the input, or in every layer.")] = Layers.input,
     unfrozen: Annotated[bool, typer.Option("--unfrozen/--frozen", help="Train the weights of an encoder too.")] = False,
     recompute: Annotated[bool, typer.Option("--recompute", help="Run layers again instead of keeping them.")] = False,
     dtype: Annotated[Dtype, typer.Option(help="Dtype of the weights.")] = Dtype.bfloat16,
@@ -132,8 +130,6 @@ def _check_kind(model: Any, work: Work, weights: str, *, where: str) -> None:
     if _encodes(model):
         if work.recompute or weights != "full":
             raise InputError("encoders run with full weights and without recomputing", where=where)
-    elif work.every_layer:
-        raise InputError("prompts in every layer are for encoders", where=where)
     elif work.unfrozen:
         raise InputError("--unfrozen is for encoders; a decoder is trained whole by --method fine-tuning", where=where)
 

@@ -17,8 +17,8 @@ def attention_weights(logits: Float[Tensor, "*N K"], *, temperature: float) -> F
 
 
 def attended(
-    own: Float[Tensor, "*N P H"], sources: Float[Tensor, "K P H"], weights: Float[Tensor, "*N K"]
-) -> Float[Tensor, "*N P H"]:
+    own: Float[Tensor, "*NLP H"], sources: Float[Tensor, "K *LP H"], weights: Float[Tensor, "*N K"]
+) -> Float[Tensor, "*NLP H"]:
     """Return P + Σ_k a_k P_k, the own prompts plus each one's weighted sum of the source prompts.
 
     In the paper the weights are made anew for every input by a small network, and the own prompt is one of the prompts

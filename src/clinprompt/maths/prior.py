@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def source_variance(prompts: Float[Tensor, "K P H"]) -> Float[Tensor, "P H"]:
+def source_variance(prompts: Float[Tensor, "K *L P H"]) -> Float[Tensor, "*L P H"]:
     """Return the variance of each entry over K source prompts, drawn towards the mean variance of all entries.
 
     ((K - 1) s² + m) / K with the unbiased variance s² of the entry and the mean m of all of these: as if one more
@@ -26,11 +26,11 @@ def source_variance(prompts: Float[Tensor, "K P H"]) -> Float[Tensor, "P H"]:
 
 
 def pull(
-    vectors: Float[Tensor, "M P H"], centre: Float[Tensor, "M P H"], variance: Float[Tensor, "M P H"]
+    vectors: Float[Tensor, "M *L P H"], centre: Float[Tensor, "M *L P H"], variance: Float[Tensor, "M *L P H"]
 ) -> Float[Tensor, " M"]:
     """Return ½ · mean of (vectors - centre)² / variance per member: a Gaussian's negative logarithm, per entry.
 
     Up to a constant it is that of a diagonal Gaussian (Bishop 2006, section 2.3), divided by the number of entries, so
     that a weight means the same for prompts of any length and width.
     """
-    return 0.5 * ((vectors - centre).square() / variance).mean(dim=(1, 2))
+    return 0.5 * ((vectors - centre).square() / variance).flatten(1).mean(dim=1)

@@ -11,28 +11,28 @@ from clinprompt.prompts.source import ParameterGroup
 
 
 class AttendedPrompts:
-    """N free prompts ``[P, H]``, each plus its own weighted sum of the same K source prompts, which stay as they are.
+    """N free prompts, each plus its own weighted sum of the same K source prompts, which stay as they are.
 
-    ``start`` are the free prompts and ``logits`` ``[N, K]`` the attention before training, both trained in float32; the
-    weights are softmax(logits / ``temperature``). They belong to a task, not to an input, so that a finished prompt is
-    plain vectors.
+    Prompts are ``[P, H]``, or ``[L, P, H]`` with vectors in every layer. ``start`` are the free prompts and ``logits``
+    ``[N, K]`` the attention before training, both trained in float32; weights are softmax(logits / ``temperature``).
+    They belong to a task, not to an input, so that a finished prompt is plain vectors.
     """
 
     def __init__(
         self,
-        start: Float[Tensor, "N P H"],
-        sources: Float[Tensor, "K P H"],
+        start: Float[Tensor, "N *L P H"],
+        sources: Float[Tensor, "K *L P H"],
         logits: Float[Tensor, "N K"],
         *,
         temperature: float = 1.0,
     ) -> None:
-        self.n_members, self.lengths = len(start), (start.shape[1],) * len(start)
+        self.n_members, self.lengths = len(start), (start.shape[-2],) * len(start)
         self.temperature = temperature
         self.values = start.detach().to(torch.float32, copy=True).requires_grad_()
         self.sources = sources.detach().to(self.values.device, torch.float32)
         self.logits = logits.detach().to(self.values.device, torch.float32, copy=True).requires_grad_()
 
-    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M P H"]:
+    def vectors(self, members: Int[Tensor, " M"]) -> Float[Tensor, "M *L P H"]:
         """The members' prompts, their part of the sources in them."""
         weights = attention_weights(self.logits[members], temperature=self.temperature)
         return attended(self.values[members], self.sources, weights)
@@ -49,7 +49,7 @@ class AttendedPrompts:
         ]
 
     @torch.no_grad()
-    def folded(self) -> list[Float[Tensor, "P H"]]:
+    def folded(self) -> list[Float[Tensor, "*L P H"]]:
         """The finished prompts, without gradient: prediction needs no sources."""
         return [vectors.clone() for vectors in self.vectors(torch.arange(self.n_members))]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clinprompt.backbones.protocol import Placement
+from clinprompt.errors import InputError
 from clinprompt.prompts.fit import check_template
 from clinprompt.prompts.headed import head_rates, headed, member_heads
 from clinprompt.prompts.prompt_file import Metaprompt, SoftPrompt, load_metaprompt, save_prompt
@@ -202,23 +203,28 @@ def _gang(
     if isinstance(method, Mpt):
         assert metaprompt is not None
         start = decomposed_prompts(method, opened, cells, metaprompt, copies=copies)
-        length = metaprompt.vectors.shape[0]
+        length = metaprompt.card.length
     elif isinstance(method, Spot):
         assert given.teachers is not None
         start = spot_prompts(opened, cells, given.teachers, copies=copies)
-        length = given.teachers.vectors.shape[1]
+        length = given.teachers.length
     elif isinstance(method, Attention):
         assert given.teachers is not None
         start = attended_prompts(method, opened, cells, given.teachers, copies=copies)
-        length = given.teachers.vectors.shape[1]
+        length = given.teachers.length
     elif isinstance(method, Routing):
-        length = metaprompt.vectors.shape[0] if metaprompt else given.settings.prompt.length
+        length = metaprompt.card.length if metaprompt else given.settings.prompt.length
+        if given.settings.prompt.layers == "every":
+            raise InputError(
+                "experts of its own make prompts at the input", where="prompt.layers", fix="set it to input for routing"
+            )
         start = routed_prompts(method, opened, cells, length=length, metaprompt=metaprompt, copies=copies)
     else:
         begun = given.begun
         length = begun.card.length if begun else method.length or given.settings.prompt.length
         vectors = begun.vectors if begun else None
-        start = free_prompts(method, opened, cells, length=length, copies=copies, begun=vectors)
+        layered = "every" in (method.layers, given.settings.prompt.layers)
+        start = free_prompts(method, opened, cells, length=length, layered=layered, copies=copies, begun=vectors)
     seeds = [derive(cell.seed, "heads", cell.name) for cell in cells for _ in range(copies)]
     before = metaprompt or given.teachers or given.begun
     heads = dict(start.heads) or opened.heads(seeds, start=before.heads if before else None)

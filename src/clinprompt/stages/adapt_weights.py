@@ -198,7 +198,8 @@ def _trainable(settings: AdaptSettings, cell: Cell, opened: Opened) -> AbstractC
 def _size(method: Lora, settings: AdaptSettings, opened: Opened) -> LoraSize:
     if method.rank != "matched":
         return LoraSize(method.rank, method.targets)
-    numbers = settings.prompt.length * opened.backbone.hidden_size
+    sets = opened.backbone.n_layers if settings.prompt.layers == "every" else 1
+    numbers = sets * settings.prompt.length * opened.backbone.hidden_size
     return size_within(opened.backbone, numbers=numbers, targets=method.targets)
 
 
@@ -213,7 +214,9 @@ def _beside(
         return weights, peaks
     prompts = None
     if isinstance(method, SoftPromptUnfrozen):
-        free = free_prompts(method, opened, [cell], length=method.length or settings.prompt.length)
+        layered = "every" in (method.layers, settings.prompt.layers)
+        length = method.length or settings.prompt.length
+        free = free_prompts(method, opened, [cell], length=length, layered=layered)
         prompts = free.source
         peaks |= free.rates(0, method.prompt_rate)
     return Headed(prompts, heads, weights=weights.groups()), peaks | head_rates(heads, method.budget.head_rate)

@@ -73,14 +73,15 @@ def metaprompt_card(
     shift: Shift = "product",
     heads: Mapping[str, Tensor] | None = None,
 ) -> PromptCard:
-    """The card of a metaprompt ``[P, H]`` and its sources' factors (no ``rank``: none), with the ``heads`` of an
-    encoder.
+    """The card of a metaprompt ``[P, H]`` (or ``[L, P, H]``) and its sources' factors (no ``rank``: none).
+
+    ``heads`` are those of an encoder.
     """
     return PromptCard(
         name="metaprompt",
         method="mpt",
         placement=placement,
-        length=vectors.shape[0],
+        length=vectors.shape[-2],
         rank=rank,
         shift=shift,
         trainable=trainable,

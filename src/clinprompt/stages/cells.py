@@ -138,8 +138,11 @@ def measured(loss: float | None) -> float | None:
     return None if loss is None or math.isnan(loss) else loss
 
 
-def starts(opened: Opened, cells: Sequence[Cell], *, start: str, length: int) -> Tensor:
-    """Start prompts ``[N, P, H]``: the task's own words (``text``) or random tokens (``vocabulary``)."""
+def starts(opened: Opened, cells: Sequence[Cell], *, start: str, length: int, layered: bool = False) -> Tensor:
+    """Start prompts ``[N, P, H]``: the task's own words (``text``) or random tokens (``vocabulary``).
+
+    ``layered`` ones are ``[N, L, P, H]``: what every layer would take in of these.
+    """
     table = opened.backbone.embeddings
     found = []
     for cell in cells:
@@ -148,7 +151,7 @@ def starts(opened: Opened, cells: Sequence[Cell], *, start: str, length: int) ->
             found.append(from_tokens(table, words, length=length))
         else:
             found.append(from_vocabulary(table, length=length, seed=derive(cell.seed, "start", cell.name)))
-    return torch.stack(found)
+    return opened.layer_starts(torch.stack(found)) if layered else torch.stack(found)
 
 
 def rms(values: Tensor) -> float:

@@ -50,10 +50,11 @@ class BackboneSettings(Settings):
 
 
 class PromptSettings(Settings):
-    """Shape and place of a prompt; ``apart`` is for encoders: question and text are read apart in the first layers."""
+    """Shape and place of a prompt; ``apart`` is for encoders, ``layers: every`` has vectors in all layers."""
 
     length: int = Field(16, ge=1, le=4096)
     placement: Literal["prefix", "suffix", "both", "apart"] = "suffix"
+    layers: Literal["input", "every"] = Field("input", exclude_if=lambda layers: layers == "input")
 
 
 class PrepareSettings(Settings):

@@ -61,18 +61,18 @@ def decomposed_prompts(
 def randomised(metaprompt: Metaprompt, *, seed: int) -> Metaprompt:
     """The metaprompt with a random direction in place of each vector, of the same length; all else as it is."""
     noise = torch.randn(metaprompt.vectors.shape, generator=torch.Generator().manual_seed(seed))
-    lengths = metaprompt.vectors.norm(dim=1, keepdim=True)
-    return replace(metaprompt, vectors=noise * lengths / noise.norm(dim=1, keepdim=True))
+    lengths = metaprompt.vectors.norm(dim=-1, keepdim=True)
+    return replace(metaprompt, vectors=noise * lengths / noise.norm(dim=-1, keepdim=True))
 
 
 def _factors(
     method: Mpt, cells: Sequence[Cell], metaprompt: Metaprompt, opened: Opened
 ) -> tuple[list[TaskFactors], list[str]]:
     """Start factors of each cell and where they come from."""
-    P, H = metaprompt.vectors.shape
-    pairs, shift = metaprompt.factors, metaprompt.card.shift
+    *above, P, H = metaprompt.vectors.shape
+    layers, pairs, shift = tuple(above), metaprompt.factors, metaprompt.card.shift
     if not pairs:
-        return [neutral_factors(P, H, 1, seed=0)] * len(cells), ["none"] * len(cells)
+        return [neutral_factors(P, H, 1, seed=0, layers=layers)] * len(cells), ["none"] * len(cells)
     rows, cols = (
         torch.stack(parts) for parts in zip(*[(pair.rows, pair.cols) for pair in pairs.values()], strict=True)
     )
@@ -82,7 +82,7 @@ def _factors(
     for cell in cells:
         seed = derive(cell.seed, "factors", cell.name)
         if method.factors == "neutral":
-            found.append(neutral_factors(P, H, method.rank, seed=seed, shift=shift))
+            found.append(neutral_factors(P, H, method.rank, seed=seed, shift=shift, layers=layers))
             names.append("neutral")
             continue
         options = {"mean": widen(mean, rank=method.rank, seed=seed)}

@@ -85,7 +85,8 @@ def distill(
             Cell(item.task.name, item.task, item.part(Split.train), item.part(Split.dev), settings.seed)
             for item in prepared
         ]
-        start = _start(opened, cells, teachers, settings, length=P)
+        layered = teachers[0].vectors.ndim == 3 if teachers else shape.layers == "every"
+        start = _start(opened, cells, teachers, settings, length=P, layered=layered)
         prompts = _prompts(start, names, settings)
         heads = opened.heads([0], start=mean_heads(teachers) if teachers else None)
         source = headed(prompts, heads, shared=True)
@@ -137,11 +138,17 @@ def distill(
 
 
 def _start(
-    opened: Opened, cells: list[Cell], teachers: Sequence[SoftPrompt], settings: DistillSettings, *, length: int
+    opened: Opened,
+    cells: list[Cell],
+    teachers: Sequence[SoftPrompt],
+    settings: DistillSettings,
+    *,
+    length: int,
+    layered: bool,
 ) -> Tensor:
     if settings.start == "teachers":
         return torch.stack([teacher.vectors for teacher in teachers]).mean(dim=0)
-    return starts(opened, cells[:1], start=settings.start, length=length)[0]
+    return starts(opened, cells[:1], start=settings.start, length=length, layered=layered)[0]
 
 
 def _prompts(start: Tensor, names: Sequence[str], settings: DistillSettings) -> DecomposedPrompts:
@@ -149,7 +156,8 @@ def _prompts(start: Tensor, names: Sequence[str], settings: DistillSettings) -> 
 
     def factors(name: str) -> TaskFactors:
         seed = derive(settings.seed, "factors", name)
-        return neutral_factors(*start.shape, settings.rank, seed=seed, shift=settings.shift)
+        *layers, P, H = start.shape
+        return neutral_factors(P, H, settings.rank, seed=seed, shift=settings.shift, layers=tuple(layers))
 
     pairs, decomposed = [factors(name) for name in names], settings.decomposed
     return DecomposedPrompts(start, pairs, shared=True, train_factors=decomposed, shift=settings.shift)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
+from torch import Tensor
 
 from clinprompt.backbones.encoder_loading import reads
 from clinprompt.backbones.loading import DTYPES, blueprint, resolve
@@ -117,17 +118,22 @@ def origin_of(backbone: str, opened: Opened) -> Origin:
 def _open(path: Path, opened: Opened) -> PlacedPrompt | Metaprompt:
     if read_card(path).task is None:
         metaprompt = load_metaprompt(path, backbone=opened.identity)
+        _at_the_input(metaprompt.vectors, path)
         check_reference(opened.backbone, SoftPrompt(metaprompt.vectors, metaprompt.card), where=str(path))
         return metaprompt
     prompt = open_prompt(path, opened)
-    if prompt.vectors.ndim == 3:
+    _at_the_input(prompt.vectors, path)
+    before, _ = Placement(prompt.card.placement).split(len(prompt.vectors))
+    return PlacedPrompt(prompt, before)
+
+
+def _at_the_input(vectors: Tensor, path: Path) -> None:
+    if vectors.ndim == 3:
         raise InputError(
             "this prompt has vectors of its own in every layer, and other engines take in only those of the input",
             where=str(path),
             fix="serve it with `clinprompt serve`, or train one without `layers: every`",
         )
-    before, _ = Placement(prompt.card.placement).split(len(prompt.vectors))
-    return PlacedPrompt(prompt, before)
 
 
 def _check_names(prompts: Sequence[PlacedPrompt | Metaprompt]) -> None:

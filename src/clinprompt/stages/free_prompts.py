@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from clinprompt.errors import InputError
 from clinprompt.prompts.encoded import EncodedPrompts, encoder_width
 from clinprompt.prompts.per_layer import PerLayerPrompts
 from clinprompt.prompts.plain import PlainPrompts
@@ -45,19 +46,24 @@ def free_prompts(
     cells: Sequence[Cell],
     *,
     length: int,
+    layered: bool = False,
     copies: int = 1,
     begun: Tensor | None = None,
 ) -> CellPrompts:
     """Every cell's start prompt, ``copies`` times; rates are multiples of the start's RMS.
 
-    With ``begun``, vectors ``[P, H]`` or ``[L, P, H]`` of a finished prompt, all cells go on from these.
+    ``layered`` ones have vectors in every layer. With ``begun``, vectors ``[P, H]`` or ``[L, P, H]`` of a finished
+    prompt, all cells go on from these.
     """
+    if layered and method.encoder != "none":
+        raise InputError(
+            "an `encoder` makes the vectors of the input only", where="prompt.layers",
+            fix="set it to input, or leave the method's `encoder` out",
+        )  # fmt: skip
     if begun is not None:
         start = torch.stack([begun.detach().float().cpu()] * len(cells))
     else:
-        start = starts(opened, cells, start=method.start, length=length)
-    if begun is None and method.layers == "every":
-        start = opened.layer_starts(start)
+        start = starts(opened, cells, start=method.start, length=length, layered=layered)
     none = [""] * len(cells)
     many = start.repeat_interleave(copies, dim=0)
     if start.ndim == 4:

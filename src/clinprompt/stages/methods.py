@@ -258,10 +258,11 @@ MethodSettings = Annotated[
 def prompt_fields(method: MethodSettings) -> tuple[str, ...]:
     """Which of a prompt's settings a method goes by: not what it says itself, none of sources' prompts or of none."""
     if isinstance(method, Routing):
-        return () if method.experts == "sources" else ("length", "placement")
+        return () if method.experts == "sources" else ("length", "placement", "layers")
     if isinstance(method, PromptTuning | SoftPromptUnfrozen):
-        return tuple(name for name in ("length", "placement") if getattr(method, name) is None)
-    return ("length",) if isinstance(method, Lora) and method.rank == "matched" else ()
+        own = ("layers",) if method.layers == "input" else ()
+        return tuple(name for name in ("length", "placement") if getattr(method, name) is None) + own
+    return ("length", "layers") if isinstance(method, Lora) and method.rank == "matched" else ()
 
 
 def from_metaprompt(method: MethodSettings) -> bool:

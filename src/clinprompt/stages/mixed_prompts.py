@@ -27,11 +27,10 @@ def attended_prompts(
     method: Attention, opened: Opened, cells: Sequence[Cell], teachers: Teachers, *, copies: int = 1
 ) -> CellPrompts:
     """Every cell's own prompt plus the teachers, ``copies`` times; the own one's unit is the whole start's RMS."""
-    _, P, H = teachers.vectors.shape
     if method.start == "zero":
-        own = torch.zeros(len(cells), P, H)
+        own = torch.zeros(len(cells), *teachers.vectors.shape[1:])
     else:
-        own = starts(opened, cells, start=method.start, length=P)
+        own = starts(opened, cells, start=method.start, length=teachers.length, layered=teachers.layered)
     prompts = dict(zip(teachers.names, teachers.vectors, strict=True))
     logits = _logits(method.weights, prompts, cells, opened, placement=teachers.placement, heads=teachers.heads)
 
@@ -71,6 +70,12 @@ def routed_prompts(
             )  # fmt: skip
     if metaprompt is not None:
         pairs = metaprompt.factors
+        if metaprompt.vectors.ndim == 3:
+            raise InputError(
+                "routing mixes the factors of prompts at the input, and this metaprompt has some in every layer",
+                where="method",
+                fix="take mpt, spot or attention, or a metaprompt distilled with `layers: input`",
+            )
         if not pairs or metaprompt.card.shift != "product":
             raise InputError(
                 "experts from the sources are factors that a metaprompt is multiplied with, and this one has none",

@@ -20,14 +20,24 @@ from clinprompt.stages.teach import load_teachers
 class Teachers:
     """Prompts ``[K, P, H]`` with the names of their K tasks, their placement, and the mean of their ``heads``.
 
-    ``heads_of`` are the scorers of each, by name of its task.
+    They are ``[K, L, P, H]`` with vectors in every layer. ``heads_of`` are the scorers of each, by name of its task.
     """
 
     names: tuple[str, ...]
-    vectors: Float[Tensor, "K P H"]
+    vectors: Float[Tensor, "K *L P H"]
     placement: str
     heads: Mapping[str, Tensor]
     heads_of: Mapping[str, Mapping[str, Tensor]]
+
+    @property
+    def length(self) -> int:
+        """How many vectors each has, in every layer that has some."""
+        return self.vectors.shape[-2]
+
+    @property
+    def layered(self) -> bool:
+        """Whether they have vectors in every layer."""
+        return self.vectors.ndim == 4
 
 
 def teachers_of(run: Path, opened: Opened) -> Teachers:

@@ -24,7 +24,7 @@ def spot_prompts(opened: Opened, cells: Sequence[Cell], teachers: Teachers, *, c
     """
     vectors = dict(zip(teachers.names, teachers.vectors, strict=True))
     chosen = [_best(vectors, cell, opened, teachers) if cell.train else "" for cell in cells]
-    words = starts(opened, cells, start="text", length=teachers.vectors.shape[1]).float().cpu()
+    words = starts(opened, cells, start="text", length=teachers.length, layered=teachers.layered).float().cpu()
     start = torch.stack([vectors[name] if name else own for name, own in zip(chosen, words, strict=True)])
     scorers = [teachers.heads_of.get(name, teachers.heads) for name in chosen]
     heads = {

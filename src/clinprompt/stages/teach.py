@@ -57,7 +57,7 @@ def teach(
             for item in prepared
         ]
         length, budget = settings.prompt.length, settings.budget
-        start = starts(opened, cells, start=settings.start, length=length)
+        start = starts(opened, cells, start=settings.start, length=length, layered=settings.prompt.layers == "every")
         heads = opened.heads([derive(cell.seed, "heads") for cell in cells for _ in budget.rates])
         source = headed(PlainPrompts(start.repeat_interleave(len(budget.rates), dim=0)), heads)
         members = candidates(

@@ -17,7 +17,7 @@ from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.published import ENCODER_TYPES
 from clinprompt.backbones.tokenizing import context_length
 from clinprompt.prompts.encoded import encoder_numbers
-from clinprompt.prompts.prompt_file import read_card
+from clinprompt.prompts.prompt_file import load_metaprompt, read_card
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.in_context import room_of
@@ -86,13 +86,24 @@ def memory_of(planned: PlannedGang, *, tokens: int, answer: int, device: str = "
         recompute=settings.recompute,
         unfrozen=encodes and row.weights == "all",
         head_width=settings.head_width,
-        every_layer=getattr(own, "layers", "input") == "every",
+        every_layer=_layered(planned),
         encoder_numbers=encoder_numbers(
             getattr(own, "encoder", "none"), hidden=model.config.get_text_config().hidden_size
         ),
     )
     found = estimate(model, work, dtype=DTYPES[settings.dtype], weights=settings.weights, accelerator=accelerator)
     return found.total
+
+
+def _layered(planned: PlannedGang) -> bool:
+    """Whether a gang's prompts have vectors in every layer: as the method or the study says, or what it starts from."""
+    recipe = planned.part.recipe
+    own, usual = recipe.methods[planned.gang.method], recipe.prompt.layers
+    if from_sources(own) and recipe.metaprompt:
+        return load_metaprompt(recipe.metaprompt).vectors.ndim == 3
+    if from_sources(own) and recipe.sources:
+        return (chosen(recipe.sources, variant_of(own)).layers or usual) == "every"
+    return "every" in (getattr(own, "layers", "input"), usual)
 
 
 def _shape(planned: PlannedGang) -> tuple[int, str]:

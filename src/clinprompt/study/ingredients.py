@@ -79,7 +79,8 @@ def make_metaprompt(
     assert recipe.sources is not None
     given = chosen(recipe.sources, variant)
     paths = tuple(item.path for item in sources.values())
-    prompt = recipe.prompt.model_copy(update={"placement": given.placement or recipe.prompt.placement})
+    own_shape = {name: value for name in ("placement", "layers") if (value := getattr(given, name))}
+    prompt = recipe.prompt.model_copy(update=own_shape)
     own = [method for method in recipe.methods.values() if variant_of(method) == variant]
     distils = any(map(from_metaprompt, own))
     taught = None

@@ -60,8 +60,8 @@ Names = Annotated[tuple[str, ...], AfterValidator(each_once)]
 class MetapromptTraining(Settings):
     """How a metaprompt is made: teachers, then distillation. See ``TeachSettings`` and ``DistillSettings``.
 
-    There are no teachers where nothing asks for them: with ``weight`` 0 and another ``distill_start``. ``placement`` is
-    in place of the prompt's.
+    There are no teachers where nothing asks for them: with ``weight`` 0 and another ``distill_start``. ``placement``
+    and ``layers`` are in place of the prompt's.
     """
 
     teach: Budget = Budget(keep="best")
@@ -74,10 +74,11 @@ class MetapromptTraining(Settings):
     hidden_layers: tuple[int, ...] = (-1,)
     mixing: Literal["proportional", "temperature", "uniform"] = "proportional"
     factor_rate: float = Field(0.1, gt=0)
-    # These four are left out of a study's keys where they are not used.
+    # These five are left out of a study's keys where they are not used.
     decomposed: bool = Field(True, exclude_if=lambda value: value)
     shift: Shift = Field("product", exclude_if=lambda shift: shift == "product")
     placement: Literal["prefix", "suffix", "both", "apart"] | None = Field(None, exclude_if=lambda place: place is None)
+    layers: Literal["input", "every"] | None = Field(None, exclude_if=lambda layers: layers is None)
     seed: int = 1
 
 

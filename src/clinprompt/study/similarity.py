@@ -41,14 +41,14 @@ def similarity(found: PartResult) -> Similarity | None:
     """The similarities of a part with a metaprompt that has factors; of targets the prompts at their largest shots.
 
     A source's change is its composed prompt minus the metaprompt, so it does not depend on how the product of factors
-    is split; a target's is its finished prompt minus the metaprompt (both ``[P, H]``), which may have moved too. Of
-    each target the first method from the metaprompt counts, and its first run.
+    is split; a target's is its finished prompt minus the metaprompt, which may have moved too (both ``[P, H]``, or
+    ``[L, P, H]``). Of each target the first method from the metaprompt counts, and its first run.
     """
     if found.result is None or found.result.metaprompt is None:
         return None
     metaprompt = load_metaprompt(found.result.metaprompt)
     start, shift = metaprompt.vectors, metaprompt.card.shift
-    if not metaprompt.factors or start.ndim != 2:
+    if not metaprompt.factors:
         return None
     moved = {
         name: compose(start, pair.rows, pair.cols, shift=shift) - start for name, pair in metaprompt.factors.items()
