@@ -54,6 +54,7 @@ def test_each_layer_has_a_metaprompt_and_factors_of_its_own(family, made, backbo
         assert load_prompt(path).vectors.shape == (L, SHAPE.length, H)
     metaprompt = load_metaprompt(distilled.outputs / FILE)
     assert metaprompt.vectors.shape == (L, SHAPE.length, H) and metaprompt.card.length == SHAPE.length
+    assert metaprompt.card.size == f"{SHAPE.length} in {L} layers"
     for pair in metaprompt.factors.values():
         assert pair.rows.shape == (L, SHAPE.length, 2) and pair.cols.shape == (L, 2, H)
     found = adapted(backbones, family, data, tmp_path, metaprompt=distilled.outputs / FILE, method=Mpt(budget=SHORT))

@@ -75,7 +75,7 @@ def list_(
     listed = [one for one in opened.listed() if wanted in (None, one.name)]
     columns = ("prompt", "promoted", "backbone", "method", "placement", "vectors", "kB", "sha256")
     rows = [
-        [one.reference, one.promoted, one.card.backbone.name, one.card.method, one.card.placement, one.card.length,
+        [one.reference, one.promoted, one.card.backbone.name, one.card.method, one.card.placement, one.card.size,
          round(one.bytes / 1000, 1), one.sha256[:12]]
         for one in listed
     ]  # fmt: skip

@@ -53,7 +53,7 @@ class PromptCard(_Strict):
 
     ``extent`` is the length in characters of the longest item of an answer in the training data: a span, or a
     relation with both its ends. Windows of long notes share that much. ``shift`` is how a metaprompt's factors act on
-    it; one without ``rank`` has none.
+    it; one without ``rank`` has none. ``length`` vectors stand at the input, or in each of so many ``layers``.
     """
 
     format: int = CARD_FORMAT
@@ -65,6 +65,7 @@ class PromptCard(_Strict):
     rank: int | None = None
     # Left out of files where it is the usual one: they stay as they are.
     shift: Shift = Field("product", exclude_if=lambda shift: shift == "product")
+    layers: int = Field(1, ge=1, exclude_if=lambda layers: layers == 1)
     trainable: int
     backbone: BackboneIdentity
     template: str
@@ -76,6 +77,11 @@ class PromptCard(_Strict):
     scores: tuple[dict[str, Any], ...] = ()
     reference: Reference | None = None
     made_with: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def size(self) -> str:
+        """How many vectors it has, in words."""
+        return str(self.length) if self.layers == 1 else f"{self.length} in {self.layers} layers"
 
     @property
     def full_name(self) -> str:

@@ -17,7 +17,7 @@ from clinprompt.backbones.protocol import Placement
 from clinprompt.backbones.published import ENCODER_TYPES
 from clinprompt.backbones.tokenizing import context_length
 from clinprompt.prompts.encoded import encoder_numbers
-from clinprompt.prompts.prompt_file import load_metaprompt, read_card
+from clinprompt.prompts.prompt_file import read_card
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json
 from clinprompt.stages.in_context import room_of
@@ -100,7 +100,7 @@ def _layered(planned: PlannedGang) -> bool:
     recipe = planned.part.recipe
     own, usual = recipe.methods[planned.gang.method], recipe.prompt.layers
     if from_sources(own) and recipe.metaprompt:
-        return load_metaprompt(recipe.metaprompt).vectors.ndim == 3
+        return read_card(recipe.metaprompt).layers > 1
     if from_sources(own) and recipe.sources:
         return (chosen(recipe.sources, variant_of(own)).layers or usual) == "every"
     return "every" in (getattr(own, "layers", "input"), usual)

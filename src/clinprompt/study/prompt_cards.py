@@ -51,7 +51,7 @@ def card_text(card: PromptCard, record: Mapping[str, Any], *, part: str, leakage
     shots = "all training examples" if str(record["shots"]) == "full" else f"{record['shots']} training examples"
     facts = {
         "Backbone": f"{card.backbone.name} ({card.backbone.fingerprint}); the prompt works with no other",
-        "Method": f"{card.method}, {card.length} vectors, {card.placement}"
+        "Method": f"{card.method}, vectors: {card.size}, {card.placement}"
         + (f", rank {card.rank}" if card.rank else ""),
         "Trained numbers": f"{card.trainable:,}",
         "Template": f"{card.template} ({card.template_hash})",
