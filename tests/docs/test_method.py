@@ -14,7 +14,8 @@ from tests.made_notes import write_notes
 STEPS = {
     "teach": ("--set", "budget.steps=1", "--set", "budget.dev_limit=2"),
     **dict.fromkeys(
-        ("spot", "attention", "routing"), ("--set", "method.budget.steps=1", "--set", "method.budget.dev_limit=2")
+        ("spot", "attention", "routing", "prompt-tuning"),
+        ("--set", "method.budget.steps=1", "--set", "method.budget.dev_limit=2"),
     ),
     "evaluate": ("--limit", "1", "--set", "resamples=100", "--set", "answer_tokens=4"),
 }
@@ -24,7 +25,7 @@ def test_the_commands_of_the_baselines_work(repository, tmp_path, monkeypatch, c
     page = (repository / "docs" / "concepts" / "method.md").read_text(encoding="utf-8")
     page = page[page.index("## attention") :]
     commands = [line for block in page.split("```")[1::2] for line in block.splitlines() if line]
-    assert len(commands) == 8
+    assert len(commands) == 9
     notes = write_notes(tmp_path / "notes")
     for name in ("meds", "doses", "routes"):
         import_data(notes, tmp_path / "tasks" / name, name=name, kind=TaskKind.entities, reader="brat", options={})
