@@ -90,6 +90,13 @@ def test_what_is_too_long_is_left_out_of_training_and_dev_and_counted(root):
     assert "too long" not in prepare(settings(root, limits={"characters": longest}), runs=root / "runs").summary()
 
 
+def test_a_limit_that_leaves_nothing_to_train_on_is_refused(root):
+    with pytest.raises(InputError, match=r"not one of the \d+ examples of train has at most 1 characters"):
+        prepare(settings(root, limits={"characters": 1}), runs=root / "runs")
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        settings(root, limits={"characters": 0})
+
+
 def test_strict_reading_refuses_labels_outside_the_schema(root):
     task = load_task(root / "drugs.yaml")
     with pytest.raises(InputError, match="'Dose'"):

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from clinprompt.data.chance import draw_number
 from clinprompt.schema.example import Example
 
-Limits = dict[Literal["train", "dev", "test", "characters"], int]
+Limits = dict[Literal["train", "dev", "test", "characters"], Annotated[int, Field(ge=1)]]
 """At most so many examples of a part; and for training and dev only those of at most so many ``characters``."""
 
 
 def short_enough(examples: Sequence[Example], characters: int | None) -> list[Example]:
-    """The examples whose input texts, options and free answer have at most so many characters together."""
-    return [example for example in examples if characters is None or _length(example) <= characters]
+    """The examples that have at most so many characters (:func:`length_of`)."""
+    return [example for example in examples if characters is None or length_of(example) <= characters]
 
 
-def _length(example: Example) -> int:
+def length_of(example: Example) -> int:
+    """Characters of an example's input texts, options and free answer together."""
     texts = (*example.inputs.values(), *(text for _, text in example.choices), example.answer.text or "")
     return sum(map(len, texts))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clinprompt.data.attributes import Asked, with_attributes
-from clinprompt.data.limit import limited, short_enough
+from clinprompt.data.limit import length_of, limited, short_enough
 from clinprompt.data.mentions import ask_about_mentions
 from clinprompt.data.projection import Projected, ProjectionReport, Tally, project_each, relabel
 from clinprompt.data.readers import READERS
@@ -73,7 +73,7 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
         left_out: dict[str, int] = {}
         if held_out:
             parts, left_out = apart_from(parts, held_out, name=task.name)
-        short, too_long = _without_long(parts, settings.limits.get("characters"))
+        short, too_long = _without_long(parts, settings.limits.get("characters"), name=task.name)
         fewer = {split: limited(found, settings.limits.get(split.value)) for split, found in short.items()}
         sources = [path for path in paths if path.is_file()]
         manifest = write_prepared(
@@ -92,12 +92,22 @@ def prepare(settings: PrepareSettings, *, runs: Path, force: bool = False) -> Ru
 
 
 def _without_long(
-    parts: Mapping[Split, list[Example]], characters: int | None
+    parts: Mapping[Split, list[Example]], characters: int | None, *, name: str
 ) -> tuple[dict[Split, list[Example]], dict[str, int]]:
-    """Training and dev examples that are short enough and all test examples; how many of each part are left out."""
+    """Training and dev examples that are short enough and all test examples; how many of each part are left out.
+
+    Raises :class:`InputError` where none of a part would stay.
+    """
     short = {
         split: list(found) if split is Split.test else short_enough(found, characters) for split, found in parts.items()
     }
+    if empty := [split for split, found in parts.items() if found and not short[split]]:
+        shortest = min(map(length_of, parts[empty[0]]))
+        raise InputError(
+            f"not one of the {len(parts[empty[0]])} examples of {empty[0].value} has at most {characters} characters",
+            where=f"task {name}",
+            fix=f"raise `limits.characters` (the shortest has {shortest}), or read in smaller windows",
+        )
     return short, {split.value: len(found) - len(short[split]) for split, found in parts.items()}
 
 

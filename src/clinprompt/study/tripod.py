@@ -67,7 +67,8 @@ def tripod(study: Study, found: Sequence[PartResult], lines: Sequence[StudyLine]
     )
     prompting = (
         f"{len(words)} instruction(s): {' / '.join(f'“{text}”' for text in words)}. "
-        f"Prompt length {', '.join(map(str, study.lengths or (study.prompt.length,)))}, {study.prompt.placement}."
+        f"Prompt length {', '.join(map(str, study.lengths or (study.prompt.length,)))}, {study.prompt.placement}"
+        f"{', in every layer' if study.prompt.layers == 'every' else ''}."
     )
     origin = (
         f"Targets: {tasks}. Sources: {', '.join(sources) or 'none made here'}. "
