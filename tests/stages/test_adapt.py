@@ -19,11 +19,12 @@ from clinprompt.stages.configs import (
     PrepareSettings,
     PromptSettings,
 )
-from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.export_prompts import ExportSettings, export_prompts
 from clinprompt.stages.methods import Budget, InContext, Instruction, Lora, PromptTuning, Routing
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
+from clinprompt.stages.scores import read_scores
 from tests.made_backbones import tiny_folder
 
 SHORT = Budget(steps=1, batch=2, rates=(0.1,), dev_limit=2)

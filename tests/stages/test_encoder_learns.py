@@ -7,10 +7,11 @@ import pytest
 from clinprompt.schema.example import TaskKind
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.configs import AdaptSettings, BackboneSettings, EvaluateSettings, PromptSettings
-from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.importing import import_data
 from clinprompt.stages.methods import Budget, HardPrompt, PromptTuning
 from clinprompt.stages.opened import open_backbone
+from clinprompt.stages.scores import read_scores
 from tests.made_notes import write_notes
 
 METHODS = {

@@ -21,7 +21,7 @@ from clinprompt.stages.configs import (
 )
 from clinprompt.stages.distill import FILE as METAPROMPT
 from clinprompt.stages.distill import distill
-from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.importing import import_data
 from clinprompt.stages.methods import (
     FineTuning,
@@ -31,6 +31,7 @@ from clinprompt.stages.methods import (
 )
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.predict import predict
+from clinprompt.stages.scores import read_scores
 from clinprompt.stages.teach import teach
 from tests.encoder_methods import BEST, METHODS, PROMPT, SHORT
 from tests.made_notes import write_notes

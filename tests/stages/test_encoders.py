@@ -20,9 +20,10 @@ from clinprompt.stages.configs import (
     EvaluateSettings,
     PredictSettings,
 )
-from clinprompt.stages.evaluate import COUNTS, evaluate, read_scores
+from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.predict import predict
+from clinprompt.stages.scores import COUNTS, read_scores
 from clinprompt.training.loop import train
 from clinprompt.training.method import method
 from tests.encoder_methods import METHODS, PROMPT

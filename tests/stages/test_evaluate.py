@@ -16,11 +16,12 @@ from clinprompt.stages.configs import (
     EvaluateSettings,
     PrepareSettings,
 )
-from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.methods import Instruction
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
+from clinprompt.stages.scores import read_scores
 from tests.made_backbones import tiny_folder
 
 

@@ -16,10 +16,11 @@ from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, save_prompt
 from clinprompt.schema.example import Split, TaskKind
 from clinprompt.stages.cards import prompt_card
 from clinprompt.stages.configs import BackboneSettings, EvaluateSettings, LongNoteSettings
-from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.importing import import_data
 from clinprompt.stages.opened import open_backbone
 from clinprompt.stages.prepared import open_prepared
+from clinprompt.stages.scores import read_scores
 from tests.made_backbones import tiny_folder
 
 FILLER = "Slept well and had no complaint of any kind on that day.\n" * 45

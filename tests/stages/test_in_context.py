@@ -17,11 +17,12 @@ from clinprompt.schema.example import Split
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import SHOWN, Applied, plan_cells, read_adapted
 from clinprompt.stages.configs import AdaptSettings, DecodingSettings, EvaluateSettings, PrepareSettings
-from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.in_context import FILE, room_of, shown_of
 from clinprompt.stages.methods import InContext, Instruction
 from clinprompt.stages.prepare import prepare
 from clinprompt.stages.prepared import open_prepared
+from clinprompt.stages.scores import read_scores
 from clinprompt.study.job import run_job
 from clinprompt.study.recipe import Recipe, Scoring
 from clinprompt.tasks.formulations.generative import formulate, work_through

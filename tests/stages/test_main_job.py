@@ -10,7 +10,7 @@ from clinprompt.backbones.tiny import write_tiny
 from clinprompt.errors import InputError
 from clinprompt.prompts.prompt_file import load_metaprompt, load_prompt
 from clinprompt.stages.configs import BackboneSettings
-from clinprompt.stages.evaluate import read_errors
+from clinprompt.stages.error_files import read_errors
 from clinprompt.stages.methods import Budget, FineTuning, Instruction, Lora, Mpt, PromptTuning
 from clinprompt.stages.opened import open_backbone
 from clinprompt.study.difference import BETTER

@@ -22,8 +22,9 @@ from clinprompt.stages.configs import (
     TeachSettings,
 )
 from clinprompt.stages.distill import FILE, distill
-from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.methods import Attention, Budget, Mpt, PromptTuning, Routing
+from clinprompt.stages.scores import read_scores
 from clinprompt.stages.source_prompts import teachers_of
 from clinprompt.stages.teach import teach
 from clinprompt.training.loop import train

@@ -92,7 +92,8 @@ def test_a_gang_gives_each_cell_what_it_has_alone_and_records_its_source(opened,
     together = adapted(taught, tasks, opened, tmp_path, shots=(1, 3), budget=budget)
     for name in TARGETS:
         for shots in (1, 3):
-            alone = adapted(taught, tasks, opened, tmp_path / "alone", targets=(name,), shots=(shots,), budget=budget)
+            own = tmp_path / f"{name} {shots}"  # in one folder a cell would be taken from the run before
+            alone = adapted(taught, tasks, opened, own, targets=(name,), shots=(shots,), budget=budget)
             [(key, (cell, prompt))] = alone.items()
             same, other = together[key]
             assert (cell.source, cell.rate, cell.trainable) == (same.source, same.rate, 4 * 32)

@@ -7,7 +7,7 @@ import io
 from dataclasses import replace
 
 from clinprompt.evaluation.csv_text import csv_text
-from clinprompt.stages.evaluate import COUNTS, GOLD_HEADS
+from clinprompt.stages.scores import COUNTS, GOLD_HEADS
 from clinprompt.study.archive import GangRecord
 from clinprompt.study.cell_line import CellLine, cell_lines
 from clinprompt.study.expansion import parts_of

@@ -12,8 +12,8 @@ import time
 import pytest
 
 from clinprompt.errors import InputError
-from clinprompt.stages.evaluate import read_scores
 from clinprompt.stages.methods import PromptTuning
+from clinprompt.stages.scores import read_scores
 from clinprompt.study.archive import Archive
 from clinprompt.study.cluster import _answers, run_on_ray
 from clinprompt.study.expansion import parts_of, planned

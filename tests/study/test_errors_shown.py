@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from clinprompt.evaluation.csv_text import csv_text
 from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine
-from clinprompt.stages.evaluate import ERROR_ITEMS, ERRORS, read_errors
+from clinprompt.stages.error_files import ERROR_ITEMS, ERRORS, read_errors
 from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.score_table import TRIVIAL
 from clinprompt.study.table import lines as lines_of

@@ -44,6 +44,23 @@ def test_the_grid_of_one_part():
     assert len({cell.key for one in gangs for cell in one.cells}) == 2 + 4 * 6
 
 
+def test_draws_of_its_own_belong_to_a_seed_whichever_others_there_are():
+    def cells(**fields):
+        gangs = planned(parts_of(made(own_draws=True, **fields)))
+        return {(one.gang.method, one.gang.seed): {(c.key, c.shots, c.draw) for c in one.cells} for one in gangs}
+
+    every = cells(seeds=(1, 2, 3))
+    assert {draw for _, shots, draw in every["mpt", 3] if shots == "5"} == {4, 5}
+    for seeds in ((3,), (3, 1), (2, 3)):
+        assert cells(seeds=seeds)["mpt", 3] == every["mpt", 3]
+    full = cells(shots=("full",), seeds=(3,))["mpt", 3]  # all examples: no draws, and the name of none
+    assert full == {cell for cell in every["mpt", 3] if cell[1] == "full"}
+    plain = [cell for one in planned(parts_of(made(shots=("full",), seeds=(3,)))) for cell in one.cells]
+    assert {cell.key for cell in plain if cell.shots == "full"} >= {key for key, *_ in full}
+    with pytest.raises(ValueError, match=r"a seed is the number of its draws too: 1, 2 …, not 0, -1"):
+        made(own_draws=True, seeds=(0, 1, -1))
+
+
 def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else():
     def keys(study):
         return {(one.part.title, one.gang.method, one.gang.seed): one.key for one in planned(parts_of(study))}

@@ -1,6 +1,6 @@
 import json
 
-from clinprompt.stages.evaluate import COUNTS, END_TO_END, GOLD_HEADS
+from clinprompt.stages.scores import COUNTS, END_TO_END, GOLD_HEADS
 from clinprompt.study.given_heads import given_heads, in_pairs
 from clinprompt.study.table import lines
 from clinprompt.tasks.catalog import load_task

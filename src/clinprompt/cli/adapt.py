@@ -111,6 +111,8 @@ def _report(run: RunFolder, out: Path | None) -> None:
             console.line(f"{cell.key}: {cell.shown} of {cell.train_examples} examples stand before every note")
         if cell.weights:
             console.line(f"{cell.key}: {_weights(cell)}")
+    for earlier, count in run.summary().get("taken", {}).items():
+        console.line(f"{count} of {len(cells)} cells were trained before, in run {earlier}")
     unaskable = run.summary().get("unaskable", {})
     for task, parts in unaskable.items():
         for part, counts in parts.items():

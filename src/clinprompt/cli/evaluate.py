@@ -50,16 +50,10 @@ def evaluate(
     from clinprompt.evaluation.errors_table import VERDICTS
     from clinprompt.stages.adapted import cell_key
     from clinprompt.stages.configs import EvaluateSettings
-    from clinprompt.stages.evaluate import (
-        ERROR_ITEMS,
-        GIVEN_HEADS,
-        read_error_items,
-        read_errors,
-        read_scores,
-        unconstrained,
-    )
+    from clinprompt.stages.error_files import ERROR_ITEMS, read_error_items, read_errors
     from clinprompt.stages.evaluate import evaluate as stage
     from clinprompt.stages.overrides import load_config
+    from clinprompt.stages.scores import GIVEN_HEADS, read_scores, unconstrained
     from clinprompt.tasks.formulations.unaskable import Unaskable
 
     flags = overrides(sets, targets=data, adapted=prompt, bank_key=bank_key, part=part, limit=limit,

@@ -14,12 +14,14 @@ from clinprompt.stages.adapt_weights import adapt_weights
 from clinprompt.stages.adapted import Adapted, Plan, plan_cells, write_adapted
 from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.configs import AdaptSettings, PromptSettings
+from clinprompt.stages.earlier import counts_by_run
 from clinprompt.stages.in_context import show_examples
 from clinprompt.stages.methods import for_encoder, prompt_fields
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder, open_run
+from clinprompt.stages.taken_cells import taken_cells
 from clinprompt.training.method import method
 
 STAGE, VERSION, READING_VERSION = "adapt", 3, 4
@@ -37,8 +39,9 @@ def adapt(
 
     Methods on a frozen backbone train all cells as one gang; methods that change its weights train cell by cell.
     A cell that diverges with every learning rate, or has more shots than there are examples, is recorded as failed and
-    the others go on; when all of them do, :class:`InputError` is raised. The summary counts the failed ones and, by
-    task and part, the answers that an encoder cannot be asked for.
+    the others go on; when all of them do, :class:`InputError` is raised. The summary counts the failed ones, those
+    taken from runs that trained them before (see ``taken_cells``; none with ``force``) and, by task and part, the
+    answers that an encoder cannot be asked for.
     """
     row = method(settings.method.kind)
     if settings.backbone.sharded and row.weights != "frozen":
@@ -81,7 +84,11 @@ def adapt(
         if len(undrawn) == len(every):
             raise undrawn[0][1]
         plans = [plan for plan in every if not plan.undrawn]
-        if row.gangs:
+        taken = {} if force else taken_cells(run, plans, tasks=[item.task.name for item in prepared])
+        plans = [plan for plan in plans if plan.cell.name not in taken]
+        if not plans:
+            cells = []
+        elif row.gangs:
             cells = adapt_prompts(settings, plans, opened=opened, run=run, progress=progress)
         elif row.trains:
             cells = adapt_weights(settings, plans, opened=opened, run=run, progress=progress)
@@ -89,6 +96,7 @@ def adapt(
             cells = show_examples(settings, plans, opened=opened, run=run)
         else:
             cells = [_untrained(plan, settings) for plan in plans]
+        cells += taken.values()
         cells += [plan.lost(why, seed=settings.seed, method=settings.method.kind) for plan, why in undrawn]
         order = {plan.cell.name: place for place, plan in enumerate(every)}
         cells.sort(key=lambda cell: order[cell.key])
@@ -103,6 +111,7 @@ def adapt(
         if run.writes:
             write_adapted(run.outputs, cells)
         summary = {"cells": len(cells), "lost": len(lost), "trainable": max(cell.trainable for cell in cells)}
+        summary |= {"taken": counts_by_run(run.path) if taken else {}}
         run.finish(summary | {"unaskable": _unaskable(opened, prepared, run)})
     return run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -14,8 +13,6 @@ from typing import Any
 from clinprompt.data.limit import limited
 from clinprompt.data.records import prediction_record
 from clinprompt.errors import InputError
-from clinprompt.evaluation.csv_text import csv_text
-from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine, errors_of
 from clinprompt.evaluation.score import check_metrics, score_task, task_counts
 from clinprompt.inference.coverage import across, coverage
 from clinprompt.inference.long_notes import WHOLE, Plan
@@ -26,21 +23,18 @@ from clinprompt.stages.adapted import Adapted, applied, open_adapted
 from clinprompt.stages.atomic import write_json, write_text
 from clinprompt.stages.banked import prompt_path
 from clinprompt.stages.configs import EvaluateSettings
+from clinprompt.stages.earlier import counts_by_run
+from clinprompt.stages.error_files import write_errors
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Advance, Progress, silent
 from clinprompt.stages.reading import LEDGER, planned, reader, write_ledger
 from clinprompt.stages.run_folder import RunFolder, open_run
+from clinprompt.stages.scores import COUNTS, END_TO_END, FILE, GIVEN_HEADS, GOLD_HEADS
+from clinprompt.stages.taken_scores import taken_scores
 from clinprompt.tasks.task import Task
 
 STAGE, VERSION = "evaluate", 4
-FILE = "scores.json"
-COUNTS = "counts.json"
-ERRORS, ERROR_ITEMS = "errors.csv", "error-items.csv"
-GOLD_HEADS = "gold-heads"
-"""Folder within a cell's, where the same files stand of its relations given the annotated heads."""
-END_TO_END, GIVEN_HEADS = "end to end", "given the heads"
-"""Whether the mentions that relations are asked about were found, or are the annotated ones."""
 
 
 def evaluate(
@@ -51,7 +45,10 @@ def evaluate(
     progress: Progress = silent,
     force: bool = False,
 ) -> RunFolder:
-    """Score every cell of an adapt run; writes ``outputs/scores.json``; predictions, counts and errors per cell."""
+    """Score every cell of an adapt run; writes ``outputs/scores.json``; predictions, counts and errors per cell.
+
+    Cells that a finished run has scored alike are taken from there (see ``taken_scores``; none with ``force``).
+    """
     adapted = prompt_path(settings.adapted, key=settings.bank_key)
     settings = settings.model_copy(update={"adapted": adapted, "bank_key": None})  # a run is named by what it scores
     opened = opened or open_backbone(settings.backbone)
@@ -81,11 +78,16 @@ def evaluate(
         parts = {name: _part(item, settings) for name, item in prepared.items()}
         for item in prepared.values():
             check_metrics(item.task)
+        taken = {} if force else taken_scores(run, outputs, cells, tasks=prepared, together=settings.backbone.sharded)
         records = []
         heads = GIVEN_HEADS if settings.decoding.gold_heads else END_TO_END
         unaskable = cache(lambda name: opened.unaskable(parts[name], prepared[name].task))
-        with progress(STAGE, sum(len(parts[cell.task]) for cell in cells)) as advance, run.processes.guarded():
+        todo = sum(len(parts[cell.task]) for cell in cells if cell.key not in taken)
+        with progress(STAGE, todo) as advance, run.processes.guarded():
             for cell in cells:
+                if cell.key in taken:
+                    records.append(taken[cell.key])
+                    continue
                 item, examples = prepared[cell.task], parts[cell.task]
                 said = _predict(opened, outputs, cell, item, examples, settings, advance)
                 folder = run.outputs / cell.key if run.writes else None
@@ -101,50 +103,8 @@ def evaluate(
         if run.writes:
             reason = opened.unconstrained(settings.decoding)
             write_json(run.outputs / FILE, {"part": settings.part, "unconstrained": reason, "cells": records})
-        run.finish({"cells": len(records)})
+        run.finish({"cells": len(records), "taken": counts_by_run(run.path) if taken else {}})
     return run
-
-
-def write_errors(folder: Path, task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]) -> None:
-    """Write ``errors.csv`` (a line per label) and ``error-items.csv`` (ids and offsets); nothing for free text."""
-    errors, items = errors_of(task, examples, predictions)
-    if task.codec != "free_text":
-        write_text(folder / ERRORS, csv_text(errors, kind=ErrorLine))
-        write_text(folder / ERROR_ITEMS, csv_text(items, kind=ErrorItem))
-
-
-def read_errors(folder: Path) -> list[ErrorLine]:
-    """The lines of a cell's ``errors.csv``; none where it was not written."""
-    return [
-        ErrorLine(row.pop("label"), **{name: int(count) for name, count in row.items()})
-        for row in _rows(folder / ERRORS)
-    ]
-
-
-def read_error_items(folder: Path) -> list[ErrorItem]:
-    """The mistakes of a cell's ``error-items.csv``; none where it was not written."""
-    return [ErrorItem(**row) for row in _rows(folder / ERROR_ITEMS)]
-
-
-def _rows(file: Path) -> list[dict[str, str]]:
-    if not file.is_file():
-        return []
-    with file.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def read_scores(run: Path) -> list[dict[str, Any]]:
-    """The cells of an evaluate run with their scores."""
-    return list(_scores(run)["cells"])
-
-
-def unconstrained(run: Path) -> str:
-    """Why the answers of an evaluate run could not be constrained although they should; empty where they were."""
-    return str(_scores(run)["unconstrained"])
-
-
-def _scores(run: Path) -> dict[str, Any]:
-    return json.loads((run / "outputs" / FILE).read_text(encoding="utf-8"))
 
 
 def _prepared(settings: EvaluateSettings) -> dict[str, Prepared]:

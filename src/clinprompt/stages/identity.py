@@ -19,7 +19,7 @@ ID_LENGTH = 12
 _ALWAYS = ("apart_from", "start_from")
 """Fields that count also where they are left out of dumps: finished runs have ids that were made with them."""
 
-_SPACE = ("note_memory", "note_folder")
+SPACE = ("note_memory", "note_folder")
 """Fields that say what is kept where and change no result: who gives a run more memory finds it finished."""
 
 
@@ -106,7 +106,7 @@ def _plain(value: Any, named: Mapping[str, str]) -> Any:
 def _counted(settings: BaseModel) -> Iterator[tuple[str, Any]]:
     """The fields that count: not those that are left out of dumps, so that a new setting renames no run without it."""
     for key, field in type(settings).model_fields.items():
-        own = field.default if key in _SPACE else getattr(settings, key)
+        own = field.default if key in SPACE else getattr(settings, key)
         if key in _ALWAYS or field.exclude_if is None or not field.exclude_if(own):
             yield key, own
 

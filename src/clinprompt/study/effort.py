@@ -23,10 +23,11 @@ from clinprompt.stages.atomic import write_json
 from clinprompt.stages.in_context import room_of
 from clinprompt.stages.methods import Budget, InContext, from_sources
 from clinprompt.study.archive import Archive, GangRecord
+from clinprompt.study.duration import seconds_of
 from clinprompt.study.expansion import PlannedGang
 from clinprompt.study.gang import run_gang
 from clinprompt.study.recipe import Recipe, variant_of
-from clinprompt.study.running import Worker, seconds_of
+from clinprompt.study.running import Worker
 from clinprompt.study.variants import chosen, quickened
 from clinprompt.training.method import method
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clinprompt.evaluation.errors_table import ErrorItem, ErrorLine
-from clinprompt.stages.evaluate import read_error_items, read_errors
+from clinprompt.stages.error_files import read_error_items, read_errors
 from clinprompt.study.examples_shown import best_run
 from clinprompt.study.score_table import TRIVIAL
 from clinprompt.study.table import Cell, Line

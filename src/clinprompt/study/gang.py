@@ -10,11 +10,12 @@ from typing import Literal
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import Adapted, cell_key, read_adapted
 from clinprompt.stages.configs import AdaptSettings, EvaluateSettings
-from clinprompt.stages.evaluate import evaluate, read_scores
+from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.methods import from_metaprompt, from_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress
+from clinprompt.stages.scores import read_scores
 from clinprompt.study.group_table import ACROSS
 from clinprompt.study.ingredients import Say
 from clinprompt.study.recipe import Recipe, task_name
@@ -24,11 +25,10 @@ from clinprompt.study.variants import unnamed
 
 @dataclass(frozen=True, slots=True)
 class Gang:
-    """A method's name and seed; ``place`` is that of the seed among the recipe's."""
+    """A method's name and seed."""
 
     method: str
     seed: int
-    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class GangRuns:
 def gangs_of(recipe: Recipe) -> list[Gang]:
     """The gangs of a recipe, method by method; the bare instruction, which no seed changes, has the first only."""
     return [
-        Gang(name, seed, place)
+        Gang(name, seed)
         for name, method in recipe.methods.items()
-        for place, seed in enumerate(recipe.seeds if method.kind != "instruction" else recipe.seeds[:1])
+        for seed in (recipe.seeds if method.kind != "instruction" else recipe.seeds[:1])
     ]
 
 
@@ -60,8 +60,9 @@ def shots_of(recipe: Recipe, gang: Gang) -> tuple[int | Literal["full"], ...]:
 
 
 def first_draw(recipe: Recipe, gang: Gang) -> int:
-    """The number of a gang's first few-shot draw."""
-    return gang.place * recipe.draws if recipe.own_draws else 0
+    """The number of a gang's first few-shot draw; with ``own_draws`` the seed's own, whichever others there are."""
+    drawn = any(count not in ("full", 0) for count in shots_of(recipe, gang))
+    return (gang.seed - 1) * recipe.draws if recipe.own_draws and drawn else 0
 
 
 def adapt_settings(
@@ -106,6 +107,8 @@ def run_gang(
     shown = ", ".join(str(count) for count in settings.shots)
     say("adapt", f"{gang.method}, seed {gang.seed}: {len(targets)} targets, shots {shown}, {recipe.draws} draw(s)")
     run = adapt(settings, runs=runs, opened=opened, progress=progress)
+    for earlier, count in run.summary().get("taken", {}).items():
+        say("adapt", f"{gang.method}, seed {gang.seed}: {count} cells were trained before, in run {earlier}")
     scoring = EvaluateSettings(
         backbone=recipe.backbone, adapted=run.path, targets=settings.targets, **recipe.score.model_dump()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from clinprompt.stages.evaluate import COUNTS, GIVEN_HEADS, GOLD_HEADS
+from clinprompt.stages.scores import COUNTS, GIVEN_HEADS, GOLD_HEADS
 from clinprompt.study.table import Cell, Line, by_place
 
 

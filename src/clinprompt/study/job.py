@@ -15,13 +15,13 @@ from clinprompt.evaluation.trivial import trivial_name, trivial_predictions
 from clinprompt.schema.example import Split
 from clinprompt.stages.atomic import write_json, write_text
 from clinprompt.stages.distill import FILE as METAPROMPT
-from clinprompt.stages.evaluate import COUNTS
 from clinprompt.stages.leakage import LeakLine, write_leakage
 from clinprompt.stages.methods import from_sources
 from clinprompt.stages.opened import Opened, open_backbone
 from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.stages.run_folder import RunFolder
+from clinprompt.stages.scores import COUNTS
 from clinprompt.study.difference import Difference, differences
 from clinprompt.study.gang import across_name, gangs_of, pairs_of, run_gang, scored_cells
 from clinprompt.study.given_heads import given_heads

@@ -57,6 +57,12 @@ Names = Annotated[tuple[str, ...], AfterValidator(each_once)]
 """Tasks, each once."""
 
 
+def check_own_draws(seeds: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` for seeds that can have no draws of their own, as these are numbered by the seed."""
+    if wrong := [str(seed) for seed in seeds if seed < 1]:
+        raise ValueError(f"with `own_draws` a seed is the number of its draws too: 1, 2 …, not {', '.join(wrong)}")
+
+
 class MetapromptTraining(Settings):
     """How a metaprompt is made: teachers, then distillation. See ``TeachSettings`` and ``DistillSettings``.
 
@@ -123,8 +129,8 @@ class Recipe(Settings):
     """One whole job. ``methods`` are rows of the final table: a name and the method's settings.
 
     Tasks are names of the catalogue, task files with ``data``, or folders that ``clinprompt data import`` wrote. Every
-    seed of training sees the same few-shot draws, or with ``own_draws`` draws of its own: then runs differ in
-    both, and few runs show the spread of both.
+    seed of training sees the same few-shot draws, or with ``own_draws`` draws of its own, numbered by the seed: then
+    runs differ in both, and few runs show the spread of both.
 
     ``across`` names, for a target, other tasks with the same labels: what was trained on the target is scored on their
     examples too, as a line of its own. ``compare`` names methods and, for each, those whose scores are subtracted from
@@ -179,6 +185,12 @@ class Recipe(Settings):
             if not references or len({method, *references}) != len(references) + 1:
                 raise ValueError(f"{method!r} needs one or more other methods, each once")
         return compare
+
+    @model_validator(mode="after")
+    def _draws_by_seed(self) -> Recipe:
+        if self.own_draws:
+            check_own_draws(self.seeds)
+        return self
 
     @model_validator(mode="after")
     def _sources_are_no_targets(self) -> Recipe:

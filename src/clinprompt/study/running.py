@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from clinprompt.stages.prepared import Prepared
 from clinprompt.stages.progress import Progress, silent
 from clinprompt.study.archive import Archive, GangRecord, Gap, PartRecord
 from clinprompt.study.basis import Basis, basis, of_gang, recorded_basis
+from clinprompt.study.duration import seconds_of
 from clinprompt.study.expansion import Part, PlannedGang, slug
 from clinprompt.study.finished import finished
 from clinprompt.study.gang import GangRuns, run_gang
@@ -256,14 +256,6 @@ def run_gangs(
                 continue
         done.append(record)
     return done, gaps
-
-
-def seconds_of(run: Path) -> float | None:
-    """The seconds that a finished run took; ``None`` when it was interrupted, so that they are not all of them."""
-    done, environment = run / "done.json", run / "environment.json"
-    if not done.is_file() or len(json.loads(environment.read_text(encoding="utf-8"))["sessions"]) != 1:
-        return None
-    return float(json.loads(done.read_text(encoding="utf-8"))["seconds"])
 
 
 def device_name(device: torch.device) -> str:

@@ -11,7 +11,16 @@ from clinprompt.data.limit import Limits
 from clinprompt.registry import unknown_name
 from clinprompt.stages.configs import BackboneSettings, LeakageCheck, PromptSettings
 from clinprompt.stages.methods import Instruction, MethodSettings, Settings, from_metaprompt, from_teachers, own_rates
-from clinprompt.study.recipe import Names, Scoring, Seeds, Shots, SourceTraining, check_variants, each_once
+from clinprompt.study.recipe import (
+    Names,
+    Scoring,
+    Seeds,
+    Shots,
+    SourceTraining,
+    check_own_draws,
+    check_variants,
+    each_once,
+)
 
 LEAVE_ONE_KIND_OUT = "leave-one-kind-out"
 """For each kind among the targets: its targets, and the sources of all other kinds."""
@@ -143,6 +152,12 @@ class Study(Settings):
                 raise ValueError(f"a task cannot be source and target of the same partition: {', '.join(both)}")
         if min((*self.source_counts, *self.lengths), default=1) < 1:
             raise ValueError("`source_counts` and `lengths` count from 1")
+        return self
+
+    @model_validator(mode="after")
+    def _draws_by_seed(self) -> Study:
+        if self.own_draws:
+            check_own_draws(self.seeds)
         return self
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ import numpy as np
 from clinprompt.metrics import METRICS
 from clinprompt.metrics.intervals import pooled_interval
 from clinprompt.metrics.runs import levels
-from clinprompt.stages.evaluate import COUNTS
+from clinprompt.stages.scores import COUNTS
 from clinprompt.tasks.task import Task
 
 

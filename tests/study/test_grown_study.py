@@ -1,0 +1,155 @@
+"""A study that is given another target and more shots trains and scores those, and ends as one that had them at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from clinprompt.stages import adapt_prompts, adapt_weights, evaluate
+from clinprompt.stages.overrides import load_config
+from clinprompt.study.archive import Archive
+from clinprompt.study.collection import collect
+from clinprompt.study.duration import seconds_of
+from clinprompt.study.expansion import parts_of, planned
+from clinprompt.study.running import Worker, run_gangs
+from clinprompt.study.study_file import Study
+from tests.made_backbones import tiny_folder
+
+STUDY = """
+name: growing
+backbones: {tiny: {path: FOLDER, dtype: float64}}
+tasks: {sources: [medications, impression], targets: [TARGETS]}
+prompt: {length: 3}
+limits: {train: 5, dev: 2, test: 3}
+sources: {teach: &b {steps: 2, batch: 2, rates: [0.1], dev_limit: 2}, distill: *b}
+methods:
+  instruction: {kind: instruction}
+  in-context: {kind: in-context}
+  mpt: {kind: mpt, factors: select, budget: *b}
+  lora: {kind: lora, rank: 2, budget: *b}
+across: {drug-route-site-b: [drug-route]}
+shots: [SHOTS]
+score: {answer_tokens: 3, resamples: 100}
+leakage: {notes: 1}
+"""
+SMALL = ("drug-route-site-b", "2")
+GROWN = ("lab-flag, drug-route-site-b", "2, 4")
+
+
+def study(folder, targets, shots):
+    file = folder / "study.yaml"
+    text = STUDY.replace("FOLDER", str(folder / "backbone")).replace("TARGETS", targets)
+    file.write_text(text.replace("[SHOTS]", f"[{shots}]"))
+    return load_config(file, Study)
+
+
+def done(found, worker):
+    gangs = planned(parts_of(found))
+    records, gaps = run_gangs(gangs, worker)
+    assert not gaps and len(records) == len(gangs)
+    return {record.method: record for record in records}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("growing")
+    tiny_folder(folder / "backbone", context=4096)
+    done(study(folder, *SMALL), Worker(folder / "runs", Archive(folder / "out")))
+    return folder
+
+
+@pytest.fixture
+def worker(folder, tmp_path):
+    """The small study, run before, in folders of this test."""
+    for name in ("runs", "out"):
+        shutil.copytree(folder / name, tmp_path / name)
+    return Worker(tmp_path / "runs", Archive(tmp_path / "out"))
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """The cells that are trained and those that are asked, by method."""
+    found = {"trained": set(), "asked": []}
+    for module in (adapt_prompts, adapt_weights):
+
+        def train(backbone, source, members, *, _train=module.train, **options):
+            found["trained"] |= {member.name.partition("@")[0] for member in members}
+            return _train(backbone, source, members, **options)
+
+        monkeypatch.setattr(module, "train", train)
+
+    def predict(opened, outputs, cell, item, examples, *rest, _predict=evaluate._predict):
+        found["asked"].append((cell.method, cell.key, examples[0].id))
+        return _predict(opened, outputs, cell, item, examples, *rest)
+
+    monkeypatch.setattr(evaluate, "_predict", predict)
+    return found
+
+
+def scores(found, worker):
+    [part] = collect(parts_of(found), worker.archive, runs=worker.runs)
+    assert not part.missing
+    return {
+        (line.method, line.target, line.shots): (line.score, line.low, line.high, line.n) for line in part.result.lines
+    }
+
+
+def test_only_what_is_new_is_trained_and_scored(folder, worker, work, tmp_path):
+    said = []
+    worker.say = lambda stage, text: said.append(text)
+    grown = study(folder, *GROWN)
+    records = done(grown, worker)
+    new = {"lab-flag/k2-d0", "lab-flag/k4-d0", "drug-route-site-b/k4-d0"}
+    assert work["trained"] == new
+    asked = {method: [key for kind, key, _ in work["asked"] if kind == method] for method in records}
+    for method in ("mpt", "lora", "in-context"):  # its place elsewhere is asked too, of the new cell alone
+        assert sorted(asked[method]) == sorted([*new, "drug-route-site-b/k4-d0"])
+    assert asked["instruction"] == ["lab-flag/k0-d0"]
+    assert sum("1 cells were trained before" in text for text in said) == 4
+    for record in records.values():
+        assert set(record.seconds) == {"adapt", "evaluate"}  # of both runs together
+        own = json.loads((worker.runs / record.adapt / "done.json").read_text())["seconds"]
+        assert record.seconds["adapt"] > own
+
+    anew = Worker(tmp_path / "anew", Archive(tmp_path / "anew-out"))
+    done(grown, anew)
+    found, expected = scores(grown, worker), scores(grown, anew)
+    assert found.keys() == expected.keys() and len(found) == 2 + 3 + 3 * 2 * 3
+    for place, values in expected.items():
+        assert found[place] == pytest.approx(values, abs=1e-9)
+
+
+def test_a_study_that_shrinks_trains_and_asks_nothing(folder, worker, work):
+    done(study(folder, *GROWN), worker)
+    for kept in work.values():
+        kept.clear()
+    done(study(folder, "lab-flag, drug-route-site-b", "4"), worker)
+    assert not work["trained"] and not work["asked"]
+
+
+def test_scores_are_taken_of_the_same_files_from_runs_that_are_there(folder, worker, work, monkeypatch):
+    monkeypatch.setattr("os.link", _no_links)  # then a taken file is another one of the same content
+    done(study(folder, *GROWN), worker)
+    assert [key for method, key, _ in work["asked"] if method == "mpt"].count("drug-route-site-b/k2-d0") == 0
+
+    for run in (worker.runs / "evaluate").iterdir():
+        shutil.rmtree(run)
+    work["asked"].clear()
+    done(study(folder, *GROWN), worker)  # without a run that scored them there is nothing to take
+    assert [key for method, key, _ in work["asked"] if method == "mpt"].count("drug-route-site-b/k2-d0") == 2
+
+
+def _no_links(source, target):
+    raise PermissionError
+
+
+def test_the_time_of_a_run_that_has_a_part_of_another_is_not_known(folder, worker):
+    grown = done(study(folder, *GROWN), worker)
+    assert seconds_of(worker.runs / grown["mpt"].adapt) is not None
+    part = done(study(folder, "drug-route-site-b", "2, 3"), worker)["mpt"]  # one cell of three
+    assert "adapt" not in part.seconds and seconds_of(worker.runs / part.adapt) is None
+    small = done(study(folder, *SMALL), worker)["mpt"]
+    shutil.rmtree(worker.runs / small.adapt)
+    assert seconds_of(worker.runs / grown["mpt"].adapt) is None
