@@ -39,6 +39,12 @@ def test_in_a_terminal_progress_is_a_bar(monkeypatch):
     assert "teach" in shown and "4/4" in shown and "loss 0.5" in shown
 
 
+def test_nothing_to_do_is_no_line_and_no_bar(monkeypatch, capsys):
+    with Console().progress("evaluate", 0) as advance:
+        advance(0, loss=1.0)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_long_cells_are_not_folded_in_a_pipe(capsys):
     Console().table(("name", "what"), [("x" * 60, "y" * 90)])
     assert f"{'x' * 60}  {'y' * 90}" in capsys.readouterr().out

@@ -9,10 +9,13 @@ import pytest
 
 from clinprompt.stages import adapt_prompts, adapt_weights, evaluate
 from clinprompt.stages.overrides import load_config
+from clinprompt.study import effort
 from clinprompt.study.archive import Archive
 from clinprompt.study.collection import collect
 from clinprompt.study.duration import seconds_of
+from clinprompt.study.effort import Rate
 from clinprompt.study.expansion import parts_of, planned
+from clinprompt.study.finished import cells_before
 from clinprompt.study.running import Worker, run_gangs
 from clinprompt.study.study_file import Study
 from tests.made_backbones import tiny_folder
@@ -119,6 +122,37 @@ def test_only_what_is_new_is_trained_and_scored(folder, worker, work, tmp_path):
     assert found.keys() == expected.keys() and len(found) == 2 + 3 + 3 * 2 * 3
     for place, values in expected.items():
         assert found[place] == pytest.approx(values, abs=1e-9)
+
+
+def test_the_plan_counts_what_will_be_taken(folder, worker):
+    def counted(found):
+        gangs = planned(parts_of(found))
+        return {
+            one.gang.method: count
+            for one in gangs
+            if (count := cells_before(gangs, worker.archive, worker.runs)[one.key])
+        }
+
+    grown = study(folder, *GROWN)
+    assert counted(grown) == dict.fromkeys(("instruction", "in-context", "mpt", "lora"), 1)
+    lora = grown.methods["lora"].model_copy(update={"rank": 3})
+    assert "lora" not in counted(grown.model_copy(update={"methods": grown.methods | {"lora": lora}}))
+    gangs = planned(parts_of(grown))
+    rates = dict.fromkeys([("tiny", one.gang.method) for one in gangs], Rate(6.0, 0.0, 0.0, 0.0))
+    sizes = {"sizes": {f"{one.part.slug}/{cell.target}/test": 3 for one in gangs for cell in one.cells}}
+    (worker.archive.folder / "measured.json").write_text(json.dumps(sizes))
+    there = cells_before(gangs, worker.archive, worker.runs)
+    times = effort.times(gangs, worker.archive, rates, done=dict.fromkeys(there, False), there=there)
+    assert {seconds for seconds, _ in times.values()} == {
+        3.0,
+        4.5,
+    }  # one of two cells is there, of the others one of four
+
+    [record] = [one for one in map(worker.archive.gang, worker.archive.configurations()) if one.method == "mpt"]
+    shutil.rmtree(worker.runs / record.adapt)
+    assert "mpt" not in counted(grown)
+    done(grown, worker)
+    assert not {name for name, count in counted(study(folder, *SMALL)).items() if count != 1}
 
 
 def test_a_study_that_shrinks_trains_and_asks_nothing(folder, worker, work):

@@ -83,10 +83,13 @@ class Console:
 
     @contextmanager
     def progress(self, name: str, total: int | None) -> Iterator[Advance]:
-        """A bar with the time left while the block runs; plain lines when stderr is not a terminal.
+        """A bar with the time left while the block runs; plain lines when stderr is not a terminal; nothing for 0.
 
         ``with console.progress("teach", 300) as advance: advance(1, loss=0.2)``: a ``Progress`` for stages.
         """
+        if total == 0:
+            yield lambda steps=1, **values: None
+            return
         screen = self._err()
         with _bar(screen, name, total) if screen.is_terminal else _lines(self.line, name, total) as advance:
             yield advance

@@ -65,7 +65,7 @@ def plan(
     """
     from clinprompt.study import effort
     from clinprompt.study.expansion import named
-    from clinprompt.study.finished import finished_before
+    from clinprompt.study.finished import cells_before, finished_before
     from clinprompt.study.plan import (
         grid,
         incomparable,
@@ -82,7 +82,8 @@ def plan(
     if measure:
         effort.measure(gangs, Worker(runs, archive, console.progress, console.stage))
     done = finished_before(gangs, archive, runs)
-    times = effort.times(gangs, archive, effort.read_measured(archive.folder), done=done)
+    there = cells_before([one for one in gangs if not done[one.key]], archive, runs)
+    times = effort.times(gangs, archive, effort.read_measured(archive.folder), done=done, there=there)
     answer = settings.score.answer_tokens
     memory = {
         one.key: effort.memory_of(one, tokens=tokens, answer=answer, device=device or "")
@@ -124,12 +125,14 @@ def plan(
     cells, whole = sum(len(one.cells) for one in gangs), None not in [line.seconds for line in left]
     total = sum(line.seconds or 0 for line in left) if whole else None
     finished_cells = sum(len(one.cells) for one in gangs if done[one.key])
-    console.line(f"{cells} cells in {len(gangs)} gangs, {finished_cells} done; time left: {_duration(total)}")
+    taken = sum(there.values())
+    more = f", {taken} more to be taken from runs that have them" if taken else ""
+    console.line(f"{cells} cells in {len(gangs)} gangs, {finished_cells} done{more}; time left: {_duration(total)}")
     for names, fault in missing:
         console.warn(f"no data for {', '.join(names)}: {fault}")
     _tell_gaps(open_gaps(archive, gangs))
     console.result(
-        {"name": settings.name, "grid": axes, "cells": cells, "done": finished_cells, "seconds": total,
+        {"name": settings.name, "grid": axes, "cells": cells, "done": finished_cells, "there": taken, "seconds": total,
          "missing_data": {name: str(fault) for names, fault in missing for name in names},
          "lines": [asdict(line) for line in lines], "gaps": [asdict(gap) for gap in open_gaps(archive, gangs)],
          "gangs": [{"key": one.key, "part": one.part.title, "method": one.gang.method, "seed": one.gang.seed,

@@ -102,6 +102,11 @@ class Archive:
         write_json(self.folder / "configurations" / f"{record.key}.json", dict(configuration))
         write_json(self.folder / "gangs" / f"{record.key}.json", asdict(record))
 
+    def configurations(self) -> dict[str, dict[str, Any]]:
+        """The whole configurations of the gangs that have finished here, by key."""
+        files = sorted((self.folder / "configurations").glob("[!.]*.json"))
+        return {file.stem: found for file in files if (found := self._read(file)) is not None}
+
     def part(self, slug: str) -> PartRecord | None:
         """What the gangs of a part start from, as far as it is there."""
         content = self._read(self.folder / "parts" / f"{slug}.json")

@@ -122,10 +122,16 @@ def _shape(planned: PlannedGang) -> tuple[int, str]:
 
 
 def times(
-    gangs: Sequence[PlannedGang], archive: Archive, measured: Mapping[Kind, Rate], *, done: Mapping[str, bool]
+    gangs: Sequence[PlannedGang],
+    archive: Archive,
+    measured: Mapping[Kind, Rate],
+    *,
+    done: Mapping[str, bool],
+    there: Mapping[str, int],
 ) -> dict[str, tuple[float, str]]:
     """By key of a gang that is not ``done`` the seconds it may take and what that rests on.
 
+    Of a gang of which so many cells are ``there`` already it is the share of the others.
     The mean of what gangs of the same part and method took, which differ in their seed only, goes before what was
     measured; without either there is no entry. A record tells the time also when the folders of its runs are gone.
     """
@@ -141,13 +147,14 @@ def times(
             record for record in taken.get((planned.part.title, planned.gang.method), ()) if len(record.seconds) == 2
         ]
         rate = measured.get((planned.part.backbone, planned.gang.method))
+        left = 1 - there[planned.key] / len(planned.cells)
         if same:
             mean = statistics.fmean(sum(record.seconds.values()) for record in same)
-            found[planned.key] = (mean, f"{len(same)} finished gang(s)")
+            found[planned.key] = (left * mean, f"{len(same)} finished gang(s)")
         elif rate is not None:
             budget = getattr(planned.part.recipe.methods[planned.gang.method], "budget", None)
             if (examples := examples_of(planned, archive)) is not None:
-                found[planned.key] = (rate.of(budget, examples), "measured")
+                found[planned.key] = (left * rate.of(budget, examples), "measured")
     return found
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from clinprompt.errors import InputError
+from clinprompt.stages.atomic import plain
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.study.archive import Archive, GangRecord, PartRecord
@@ -15,15 +17,24 @@ from clinprompt.study.gang import GangRuns
 from clinprompt.study.job import Ingredients
 from clinprompt.training.parallel import world
 
+CELLS = ("targets", "across", "shots", "draws", "first_draw")
+"""What of a gang's configuration says which cells it has and nothing of how one is made."""
+
 
 def finished(planned: PlannedGang, archive: Archive, runs: Path, now: Basis) -> GangRecord | None:
     """The record of a gang that is done, whose runs are still there, and that rests on what is there ``now``."""
     record = archive.gang(planned.key)
     if record is None:
         return None
+    return record if _there(record, runs) and still_so(record, now, runs) else None
+
+
+def _there(record: GangRecord | None, runs: Path) -> bool:
+    """Whether all runs of a gang are still there."""
+    if record is None:
+        return False
     paths = (record.adapt, record.evaluate, *(path for *_, path in record.elsewhere))
-    there = all((runs / path / "done.json").is_file() for path in paths)
-    return record if there and still_so(record, now, runs) else None
+    return all((runs / path / "done.json").is_file() for path in paths)
 
 
 def finished_before(gangs: Sequence[PlannedGang], archive: Archive, runs: Path) -> dict[str, bool]:
@@ -31,6 +42,36 @@ def finished_before(gangs: Sequence[PlannedGang], archive: Archive, runs: Path) 
     parts = {slug: archive.part(slug) for slug in {one.part.slug for one in gangs}}
     known = {slug: recorded_basis(part, runs) if part else {} for slug, part in parts.items()}
     return {one.key: finished(one, archive, runs, known[one.part.slug]) is not None for one in gangs}
+
+
+def cells_before(gangs: Sequence[PlannedGang], archive: Archive, runs: Path) -> dict[str, int]:
+    """By key of a gang how many of its cells are in finished gangs that differ from it in their cells alone.
+
+    A run takes these over. What a search finds for a gang rests on all its cells, so of these none are counted.
+    """
+    known = {key: settings for key, settings in archive.configurations().items() if _there(archive.gang(key), runs)}
+    found = {}
+    for one in gangs:
+        own = plain(one.configuration.model_dump(mode="json"))
+        alike = [settings for key, settings in known.items() if key != one.key and _apart(settings) == _apart(own)]
+        places = set().union(*map(_places, alike)) if own["search"] is None else set()
+        found[one.key] = len(_places(own) & places)
+    return found
+
+
+def _apart(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in CELLS}
+
+
+def _places(settings: Mapping[str, Any]) -> set[tuple[str, str, int]]:
+    """Target, shots and draw of each cell of a gang with this configuration."""
+    drawn = range(settings["first_draw"], settings["first_draw"] + settings["draws"])
+    return {
+        (target, str(shots), draw)
+        for target in settings["targets"]
+        for shots in settings["shots"]
+        for draw in ((0,) if shots in ("full", 0) else drawn)
+    }
 
 
 def runs_of(record: GangRecord, runs: Path) -> GangRuns:
