@@ -182,6 +182,9 @@ def test_damaged_runs_beside_it_do_not_matter(settings, opened, targets, tmp_pat
     for name, file in (("empty", ""), ("broken", "{")):
         shutil.copytree(first.path, first.path.with_name(name))
         (first.path.with_name(name) / "inputs.json").write_text(file)
+    for name, content in (("odd", '{"cells": [{"colour": 1}]}'), ("headless", "[]")):
+        shutil.copytree(first.path, first.path.with_name(name))
+        (first.path.with_name(name) / "outputs" / "cells.json").write_text(content)
     shutil.copytree(first.path, first.path.with_name("torn"))
     shutil.rmtree(first.path.with_name("torn") / "outputs" / "lab-flag")
     (first.path / "config.yaml").write_text("seed: [")

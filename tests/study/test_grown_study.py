@@ -168,11 +168,19 @@ def test_scores_are_taken_of_the_same_files_from_runs_that_are_there(folder, wor
     done(study(folder, *GROWN), worker)
     assert [key for method, key, _ in work["asked"] if method == "mpt"].count("drug-route-site-b/k2-d0") == 0
 
-    for run in (worker.runs / "evaluate").iterdir():
-        shutil.rmtree(run)
-    work["asked"].clear()
-    done(study(folder, *GROWN), worker)  # without a run that scored them there is nothing to take
-    assert [key for method, key, _ in work["asked"] if method == "mpt"].count("drug-route-site-b/k2-d0") == 2
+
+@pytest.mark.parametrize("harm", ["gone", "broken", "trained anew"])
+def test_scores_that_cannot_be_taken_are_made(harm, folder, worker, work, monkeypatch):
+    for path in (worker.runs / "evaluate").glob("*/outputs/scores.json"):
+        if harm == "gone":
+            shutil.rmtree(path.parents[1])
+        elif harm == "broken":
+            path.write_text('{"cells": [{}]}')
+    if harm == "trained anew":  # in the run that they are from, since
+        monkeypatch.setattr("clinprompt.stages.taken_scores.same_files", lambda one, other: False)
+    done(study(folder, *GROWN), worker)
+    asked = [method for method, key, _ in work["asked"] if key == "drug-route-site-b/k2-d0"]
+    assert asked == ["in-context", "in-context", "mpt", "mpt", "lora", "lora"]  # here and elsewhere
 
 
 def _no_links(source, target):

@@ -19,6 +19,8 @@ from clinprompt.stages.yaml_text import parse, read_text
 
 TAKEN = "taken.json"
 """In a run's folder, which of its cells are from which other run."""
+DAMAGED = (OSError, ValueError, TypeError, KeyError, InputError)
+"""What reading a run may raise that is not whole, or is set aside by --force meanwhile: nothing is taken from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def earlier_runs(
             own = own or _settings(run.path, cells, fixed)
             if _settings(path, cells, fixed) == own:
                 yield Earlier(path, shared)
-        except (OSError, ValueError, InputError):  # damaged, or set aside by --force while it was looked at
+        except DAMAGED:
             continue
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from clinprompt.stages.adapted import Adapted, Plan, read_adapted
 from clinprompt.stages.atomic import write_json
-from clinprompt.stages.earlier import TAKEN, earlier_runs, take_folder, taken_entries
+from clinprompt.stages.earlier import DAMAGED, TAKEN, Earlier, earlier_runs, take_folder, taken_entries
 from clinprompt.stages.run_folder import RunFolder
 
 CELLS = ("targets", "shots", "draws", "first_draw")
@@ -30,11 +30,18 @@ def taken_cells(run: RunFolder, plans: Sequence[Plan], *, tasks: Collection[str]
     return {(cell := Adapted(**entry["cell"])).key: cell for entry in taken_entries(run.path)}
 
 
+def _cells(earlier: Earlier) -> list[Adapted]:
+    try:
+        return read_adapted(earlier.outputs)
+    except DAMAGED:
+        return []
+
+
 def _take(run: RunFolder, plans: Sequence[Plan], tasks: Collection[str]) -> list[dict[str, Any]]:
     wanted = {plan.cell.name: plan.prepared.task.name for plan in plans}
     found = []
     for earlier in earlier_runs(run, cells=CELLS, tasks=tasks):
-        for cell in read_adapted(earlier.outputs):
+        for cell in _cells(earlier):
             if cell.failed or wanted.get(cell.key) not in earlier.tasks:
                 continue
             if cell.file and not take_folder(earlier.outputs / cell.key, run.outputs / cell.key):

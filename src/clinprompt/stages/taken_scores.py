@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from clinprompt.stages.adapted import FILE as ADAPTED
 from clinprompt.stages.adapted import Adapted, cell_key, read_adapted
 from clinprompt.stages.atomic import plain, write_json
-from clinprompt.stages.earlier import TAKEN, counts_by_run, earlier_runs, same_files, take_folder, taken_entries
+from clinprompt.stages.earlier import (
+    DAMAGED,
+    TAKEN,
+    Earlier,
+    counts_by_run,
+    earlier_runs,
+    same_files,
+    take_folder,
+    taken_entries,
+)
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.scores import read_scores
 
@@ -42,19 +50,23 @@ def _take(run: RunFolder, outputs: Path, cells: Sequence[Adapted], tasks: Collec
     for earlier in earlier_runs(
         run, cells=CELLS, tasks=tasks, wanted=lambda inputs: Path(inputs["adapted"]["path"]).name in givers
     ):
-        before = earlier.input("adapted") / "outputs"
-        if not (before / ADAPTED).is_file():  # that run is gone
-            continue
-        same = {cell.key for cell in read_adapted(before) if _same(cell, before, wanted.get(cell.key), outputs)}
-        for record in read_scores(earlier.path):
-            key = cell_key(record["task"], record["shots"], record["draw"])
-            if key not in same or record["task"] not in earlier.tasks:
-                continue
+        for key, record in _records(earlier, outputs, wanted).items():
             if take_folder(earlier.outputs / key, run.outputs / key):
                 found.append({"run": earlier.path.name, "key": key, "record": record})
                 del wanted[key]
                 run.log(f"{key}: scored before, taken from run {earlier.path.name}")
     return found
+
+
+def _records(earlier: Earlier, outputs: Path, wanted: Mapping[str, Adapted]) -> dict[str, dict[str, Any]]:
+    """The scores of the wanted cells that are the same ones in the earlier run; none where that cannot be seen."""
+    try:
+        before = earlier.input("adapted") / "outputs"
+        same = {cell.key for cell in read_adapted(before) if _same(cell, before, wanted.get(cell.key), outputs)}
+        scored = {cell_key(one["task"], one["shots"], one["draw"]): one for one in read_scores(earlier.path)}
+        return {key: one for key, one in scored.items() if key in same and one["task"] in earlier.tasks}
+    except DAMAGED:
+        return {}
 
 
 def _same(cell: Adapted, there: Path, mine: Adapted | None, here: Path) -> bool:
