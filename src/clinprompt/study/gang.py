@@ -107,8 +107,10 @@ def run_gang(
     shown = ", ".join(str(count) for count in settings.shots)
     say("adapt", f"{gang.method}, seed {gang.seed}: {len(targets)} targets, shots {shown}, {recipe.draws} draw(s)")
     run = adapt(settings, runs=runs, opened=opened, progress=progress)
-    for earlier, count in run.summary().get("taken", {}).items():
-        say("adapt", f"{gang.method}, seed {gang.seed}: {count} cells were trained before, in run {earlier}")
+    done = run.summary()
+    for earlier, count in done.get("taken", {}).items():
+        whole = f"{count} of {done['cells']} cells were trained before, in run {earlier}"
+        say("adapt", f"{gang.method}, seed {gang.seed}: {whole}")
     scoring = EvaluateSettings(
         backbone=recipe.backbone, adapted=run.path, targets=settings.targets, **recipe.score.model_dump()
     )
