@@ -172,15 +172,22 @@ def shard_of(gangs: Sequence[PlannedGang], *, number: int, of: int) -> list[Plan
     return [gang for place, gang in enumerate(gangs) if place % of == number - 1]
 
 
+def places(
+    targets: Sequence[str], shots: Sequence[int | str], *, first_draw: int, draws: int
+) -> Iterator[tuple[str, int | str, int]]:
+    """Target, shots and draw of each cell of a gang; of all examples, and of none, there is one draw."""
+    for target, count in product(targets, shots):
+        for draw in (0,) if count in ("full", 0) else range(first_draw, first_draw + draws):
+            yield target, count, draw
+
+
 def _cells(whole: Configuration, inputs: Mapping[str, Path], contents: Mapping[str, str]) -> Iterator[PlannedCell]:
-    for target in whole.targets:
-        for shots in whole.shots:
-            for draw in (0,) if shots in ("full", 0) else range(whole.first_draw, whole.first_draw + whole.draws):
-                across = {target: whole.across[target]} if target in whole.across else {}
-                alone = {"targets": (target,), "across": across, "shots": (shots,), "draws": 1, "first_draw": draw}
-                config = whole.model_copy(update=alone)
-                key = run_id(stage="cell", version=VERSION, config=config, inputs=inputs, contents=contents)
-                yield PlannedCell(key, task_name(target), str(shots), draw)
+    for target, shots, draw in places(whole.targets, whole.shots, first_draw=whole.first_draw, draws=whole.draws):
+        across = {target: whole.across[target]} if target in whole.across else {}
+        alone = {"targets": (target,), "across": across, "shots": (shots,), "draws": 1, "first_draw": draw}
+        config = whole.model_copy(update=alone)
+        key = run_id(stage="cell", version=VERSION, config=config, inputs=inputs, contents=contents)
+        yield PlannedCell(key, task_name(target), str(shots), draw)
 
 
 def _recipe(study: Study, name: str, title: str, partition: Partition, tasks: tuple[str, ...], length: int) -> Recipe:

@@ -12,7 +12,7 @@ from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.study.archive import Archive, GangRecord, PartRecord
 from clinprompt.study.basis import Basis, recorded_basis, still_so
-from clinprompt.study.expansion import PlannedGang
+from clinprompt.study.expansion import PlannedGang, places
 from clinprompt.study.gang import GangRuns
 from clinprompt.study.job import Ingredients
 from clinprompt.training.parallel import world
@@ -63,15 +63,9 @@ def _apart(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in CELLS}
 
 
-def _places(settings: Mapping[str, Any]) -> set[tuple[str, str, int]]:
-    """Target, shots and draw of each cell of a gang with this configuration."""
-    drawn = range(settings["first_draw"], settings["first_draw"] + settings["draws"])
-    return {
-        (target, str(shots), draw)
-        for target in settings["targets"]
-        for shots in settings["shots"]
-        for draw in ((0,) if shots in ("full", 0) else drawn)
-    }
+def _places(settings: Mapping[str, Any]) -> set[tuple[str, int | str, int]]:
+    first, draws = settings["first_draw"], settings["draws"]
+    return set(places(settings["targets"], settings["shots"], first_draw=first, draws=draws))
 
 
 def runs_of(record: GangRecord, runs: Path) -> GangRuns:
