@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clinprompt.stages.earlier import same_files, take_folder
+from clinprompt.stages.earlier import same_files, take
 
 
 @pytest.fixture
@@ -18,10 +18,10 @@ def cell(tmp_path):
 
 def test_a_taken_folder_is_the_whole_folder_in_the_place_of_what_was_there(cell, tmp_path):
     target = tmp_path / "other" / "task" / "full"
-    assert take_folder(cell, target) and same_files(cell, target)
+    assert take(cell, target) and same_files(cell, target)
     (target / "left over").write_text("")
     assert not same_files(cell, target)
-    assert take_folder(cell, target) and same_files(cell, target)
+    assert take(cell, target) and same_files(cell, target)
     assert (target / "prompt.safetensors").samefile(cell / "prompt.safetensors")
     assert [path.name for path in target.parent.iterdir()] == ["full"]
 
@@ -31,7 +31,7 @@ def test_without_links_there_is_a_copy(cell, tmp_path, monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr("os.link", refused)
-    assert take_folder(cell, tmp_path / "full") and same_files(cell, tmp_path / "full")
+    assert take(cell, tmp_path / "full") and same_files(cell, tmp_path / "full")
     assert not (tmp_path / "full" / "prompt.safetensors").samefile(cell / "prompt.safetensors")
 
 
@@ -39,9 +39,9 @@ def test_what_is_gone_leaves_nothing(cell, tmp_path, monkeypatch):
     def vanishing(source, target):
         raise FileNotFoundError(source)
 
-    assert not take_folder(tmp_path / "none", tmp_path / "new" / "full")
+    assert not take(tmp_path / "none", tmp_path / "new" / "full")
     monkeypatch.setattr("os.link", vanishing)
-    assert not take_folder(cell, tmp_path / "new" / "full")
+    assert not take(cell, tmp_path / "new" / "full")
     assert not list((tmp_path / "new").iterdir())
 
 
@@ -49,7 +49,7 @@ def test_what_is_gone_leaves_nothing(cell, tmp_path, monkeypatch):
 def test_folders_that_differ_are_not_the_same(change, cell, tmp_path, monkeypatch):
     monkeypatch.setattr("os.link", lambda source, target: (_ for _ in ()).throw(PermissionError))
     other = tmp_path / "other"
-    assert take_folder(cell, other)
+    assert take(cell, other)
     file = other / "prompt.safetensors"
     match change:
         case "byte":
@@ -63,3 +63,16 @@ def test_folders_that_differ_are_not_the_same(change, cell, tmp_path, monkeypatc
                 for path in [path for path in folder.rglob("*") if path.is_file()]:
                     path.unlink()
     assert not same_files(cell, other)
+
+
+def test_a_file_is_taken_as_a_folder_is(cell, tmp_path, monkeypatch):
+    file, target = cell / "prompt.safetensors", tmp_path / "other" / "prompt.safetensors"
+    assert take(file, target) and target.samefile(file)
+    target.unlink()
+    target.write_bytes(b"another run's")
+    (target.parent / ".prompt.safetensors.part").hardlink_to(file)  # of a kill in the middle
+    assert take(file, target) and target.samefile(file) and file.read_bytes() == b"12"
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert not take(cell / "none", tmp_path / "none") and not (tmp_path / "none").exists()
+    monkeypatch.setattr("os.link", lambda source, target: (_ for _ in ()).throw(PermissionError))
+    assert take(file, target) and not target.samefile(file) and target.read_bytes() == b"12"

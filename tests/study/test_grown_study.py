@@ -6,8 +6,11 @@ import json
 import shutil
 
 import pytest
+import torch
 
-from clinprompt.stages import adapt_prompts, adapt_weights, evaluate
+from clinprompt.prompts.prompt_file import load_metaprompt
+from clinprompt.stages import adapt_prompts, adapt_weights, evaluate, teach
+from clinprompt.stages.distill import FILE
 from clinprompt.stages.overrides import load_config
 from clinprompt.study import effort
 from clinprompt.study.archive import Archive
@@ -41,10 +44,10 @@ SMALL = ("drug-route-site-b", "2")
 GROWN = ("lab-flag, drug-route-site-b", "2, 4")
 
 
-def study(folder, targets, shots):
+def study(folder, targets, shots, sources="medications, impression"):
     file = folder / "study.yaml"
     text = STUDY.replace("FOLDER", str(folder / "backbone")).replace("TARGETS", targets)
-    file.write_text(text.replace("[SHOTS]", f"[{shots}]"))
+    file.write_text(text.replace("[SHOTS]", f"[{shots}]").replace("medications, impression", sources))
     return load_config(file, Study)
 
 
@@ -155,6 +158,30 @@ def test_the_plan_counts_what_will_be_taken(folder, worker):
     assert "mpt" not in counted(grown)
     done(grown, worker)
     assert not {name for name, count in counted(study(folder, *SMALL)).items() if count != 1}
+
+
+def test_one_more_source_trains_one_teacher_and_the_metaprompt_anew(folder, worker, monkeypatch, tmp_path):
+    taught, said = [], []
+    train = teach.train
+    monkeypatch.setattr(teach, "train", lambda *given, **options: taught.append(given[2]) or train(*given, **options))
+    worker.say = lambda stage, text: said.append((stage, text))
+    more = study(folder, *SMALL, sources="medications, lab-flag, impression")
+    done(more, worker)
+    assert [[member.name.partition("@")[0] for member in members] for members in taught] == [["lab-flag"]]
+    [before] = {path.parent.name for path in (folder / "runs" / "teach").glob("*/done.json")}
+    assert ("teach", f"2 of 3 teachers were trained before, in run {before}") in said
+    [part] = parts_of(more)
+    record = worker.archive.part(part.slug)
+    own = json.loads((worker.runs / record.teach / "done.json").read_text())["seconds"]
+    assert record.seconds["teach"] > own
+
+    anew = Worker(tmp_path / "anew", Archive(tmp_path / "anew-out"))
+    done(more, anew)
+    made = [
+        load_metaprompt(one.runs / one.archive.part(part.slug).distill / "outputs" / FILE).vectors
+        for one in (worker, anew)
+    ]
+    assert torch.allclose(*made, rtol=1e-9, atol=1e-12)
 
 
 def test_a_study_that_shrinks_trains_and_asks_nothing(folder, worker, work):

@@ -30,9 +30,12 @@ def run(
 ) -> None:
     """Run the stages of a recipe: data, teachers, metaprompt, every method on every target, scores, report."""
     from clinprompt.stages.overrides import load_config
+    from clinprompt.study.file_kind import no_study
     from clinprompt.study.recipe import Recipe
 
-    settings = load_config(recipe, Recipe, overrides(sets, data_root=data_root, backbone__path=backbone))
+    settings = load_config(
+        recipe, Recipe, overrides(sets, data_root=data_root, backbone__path=backbone), check=no_study
+    )
     tell_unused(settings.methods, settings.sources)
     folder = out or Path("results") / settings.name
     run_recipe(settings, runs=runs, out=folder)

@@ -235,9 +235,10 @@ def _opened(
     from clinprompt.stages.overrides import load_config
     from clinprompt.study.archive import Archive
     from clinprompt.study.expansion import parts_of, planned
+    from clinprompt.study.file_kind import no_recipe
     from clinprompt.study.study_file import Study
 
-    study = load_config(file, Study, overrides(sets, data_root=data_root))
+    study = load_config(file, Study, overrides(sets, data_root=data_root), check=no_recipe)
     tell_unused(study.methods, study.sources)
     parts = parts_of(study)
     return study, parts, planned(parts, study.search), Archive(out or Path("results") / study.name)

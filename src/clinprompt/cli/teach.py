@@ -30,5 +30,7 @@ def teach(
     summary = run.summary()
     rows = [[task, found["loss"], found["dev_loss"]] for task, found in summary["teachers"].items()]
     console.table(["task", "loss", "dev loss"], rows, title="Teachers (nats per answer token)")
+    for earlier, count in summary.get("taken", {}).items():
+        console.line(f"{count} of {len(rows)} teachers were trained before, in run {earlier}")
     console.line(f"written to {run.path}")
     console.result({"run": run.path, **summary})

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clinprompt.errors import InputError
+from clinprompt.stages.atomic import write_json
 from clinprompt.stages.identity import SPACE
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.yaml_text import parse, read_text
@@ -85,21 +86,35 @@ def taken_entries(run: Path) -> list[dict[str, Any]]:
     return list(json.loads(file.read_text(encoding="utf-8"))["cells"]) if file.is_file() else []
 
 
-def take_folder(source: Path, target: Path) -> bool:
-    """Have the folder ``source`` also at ``target``, whole or not at all; false where it is gone.
+def taken_once(run: RunFolder, find: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What a training run takes: what ``find`` finds before anything is trained, and the same when it is resumed.
 
-    On one file system its files are not stored twice: nothing writes into a file of a finished run.
+    Of several processes the first decides, and all must call this.
     """
-    if target.is_dir():
-        shutil.rmtree(target)
+    file = run.path / TAKEN
+    if run.writes and not file.is_file() and not run.checkpoints.exists():
+        write_json(file, {"cells": find()})
+    run.processes.gather(0)
+    return taken_entries(run.path)
+
+
+def take(source: Path, target: Path) -> bool:
+    """Have the file or folder ``source`` also at ``target``, whole or not at all; false where it is gone.
+
+    On one file system nothing is stored twice: nothing writes into a file of a finished run.
+    """
     part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    _clear(part)
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copytree(source, part, copy_function=_linked)
+        if source.is_dir():
+            shutil.copytree(source, part, copy_function=_linked)
+        else:
+            _linked(source, part)
     except (FileNotFoundError, shutil.Error):
-        shutil.rmtree(part, ignore_errors=True)
+        _clear(part)
         return False
+    _clear(target)
     part.rename(target)
     return True
 
@@ -114,7 +129,13 @@ def same_files(one: Path, other: Path) -> bool:
     )
 
 
-def _linked(source: str, target: str) -> str:
+def _clear(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+
+
+def _linked(source: str | Path, target: str | Path) -> str | Path:
     try:
         os.link(source, target)
     except FileNotFoundError:

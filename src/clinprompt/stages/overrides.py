@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -17,17 +17,25 @@ Model = TypeVar("Model", bound=BaseModel)
 Place = tuple[str | int, ...]
 
 
-def load_config(path: Path | None, model: type[Model], sets: Sequence[str] = ()) -> Model:
+def load_config(
+    path: Path | None,
+    model: type[Model],
+    sets: Sequence[str] = (),
+    *,
+    check: Callable[[Mapping[str, Any], str], None] = lambda data, where: None,
+) -> Model:
     """The settings of ``model`` from a YAML file (``None``: defaults only) and overrides ``a.b.c=value``.
 
     Precedence is default < file < override. Raises :class:`InputError` that shows every fault with its file,
-    line and field, and near matches for misspelt fields.
+    line and field, and near matches for misspelt fields. ``check`` sees the fields of the file and its name first, and
+    may raise in place of that.
     """
     text = read_text(path) if path is not None else ""
     data = parse(text, where=str(path)) if path is not None else {}
     data = {} if data is None else data
     if not isinstance(data, dict):
         raise InputError("the file must hold fields and values (`name: value`)", where=str(path))
+    check(data, str(path or "the defaults"))
     overridden = apply_sets(data, sets)
     try:
         # Through JSON: strict types stay strict, yet a YAML list may become a tuple and a string a path.

@@ -7,8 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from clinprompt.stages.adapted import Adapted, Plan, read_adapted
-from clinprompt.stages.atomic import write_json
-from clinprompt.stages.earlier import DAMAGED, TAKEN, Earlier, earlier_runs, take_folder, taken_entries
+from clinprompt.stages.earlier import DAMAGED, Earlier, earlier_runs, take, taken_once
 from clinprompt.stages.run_folder import RunFolder
 
 CELLS = ("targets", "shots", "draws", "first_draw")
@@ -19,15 +18,10 @@ def taken_cells(run: RunFolder, plans: Sequence[Plan], *, tasks: Collection[str]
     """By key the cells that a finished run has of the same settings, examples and backbone; their files are here too.
 
     A cell's training depends on no other cell of its gang, so more targets, shots or draws change nothing for those
-    that are there. What is taken is decided once, before anything is trained, and stays when the run is resumed.
-    ``tasks`` are all of the run's. Failed cells are tried again. Of several processes the first decides, and all must
-    call this.
+    that are there. ``tasks`` are all of the run's. Failed cells are tried again. See :func:`taken_once`.
     """
-    file = run.path / TAKEN
-    if run.writes and not file.is_file() and not run.checkpoints.exists():
-        write_json(file, {"cells": _take(run, plans, tasks)})
-    run.processes.gather(0)
-    return {(cell := Adapted(**entry["cell"])).key: cell for entry in taken_entries(run.path)}
+    entries = taken_once(run, lambda: _take(run, plans, tasks))
+    return {(cell := Adapted(**entry["cell"])).key: cell for entry in entries}
 
 
 def _cells(earlier: Earlier) -> list[Adapted]:
@@ -44,7 +38,7 @@ def _take(run: RunFolder, plans: Sequence[Plan], tasks: Collection[str]) -> list
         for cell in _cells(earlier):
             if cell.failed or wanted.get(cell.key) not in earlier.tasks:
                 continue
-            if cell.file and not take_folder(earlier.outputs / cell.key, run.outputs / cell.key):
+            if cell.file and not take(earlier.outputs / cell.key, run.outputs / cell.key):
                 continue
             found.append({"run": earlier.path.name, "cell": asdict(cell)})
             del wanted[cell.key]

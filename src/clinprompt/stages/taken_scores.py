@@ -16,7 +16,7 @@ from clinprompt.stages.earlier import (
     counts_by_run,
     earlier_runs,
     same_files,
-    take_folder,
+    take,
     taken_entries,
 )
 from clinprompt.stages.run_folder import RunFolder
@@ -51,7 +51,7 @@ def _take(run: RunFolder, outputs: Path, cells: Sequence[Adapted], tasks: Collec
         run, cells=CELLS, tasks=tasks, wanted=lambda inputs: Path(inputs["adapted"]["path"]).name in givers
     ):
         for key, record in _records(earlier, outputs, wanted).items():
-            if take_folder(earlier.outputs / key, run.outputs / key):
+            if take(earlier.outputs / key, run.outputs / key):
                 found.append({"run": earlier.path.name, "key": key, "record": record})
                 del wanted[key]
                 run.log(f"{key}: scored before, taken from run {earlier.path.name}")

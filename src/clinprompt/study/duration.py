@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,14 @@ def seconds_of(run: Path) -> float | None:
     times: list[float | None] = [float(done["seconds"])]
     for earlier, count in done["summary"].get("taken", {}).items():
         before = _read(run.parent / earlier / "done.json")
-        times.append(seconds_of(run.parent / earlier) if before and before["summary"]["cells"] == count else None)
+        times.append(seconds_of(run.parent / earlier) if before and _whole(before["summary"]) == count else None)
     known = [seconds for seconds in times if seconds is not None]
     return sum(known) if len(known) == len(times) else None
+
+
+def _whole(summary: Mapping[str, Any]) -> int:
+    """How many cells, or teachers, a run has."""
+    return int(summary["cells"]) if "cells" in summary else len(summary["teachers"])
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -100,6 +100,9 @@ def make_metaprompt(
             opened=opened,
             progress=progress,
         )
+        done = taught.summary()
+        for earlier, count in done.get("taken", {}).items():
+            say("teach", f"{count} of {len(done['teachers'])} teachers were trained before, in run {earlier}")
     if not distils:
         return taught, None
     factors = f"rank {given.rank}" if given.decomposed else "no factors"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clinprompt.schema.example import Split
 from clinprompt.stages.cards import versions
+from clinprompt.study.duration import seconds_of
 from clinprompt.study.errors_shown import choose_errors
 from clinprompt.study.examples_shown import choose_examples
 from clinprompt.study.job import JobResult
@@ -56,8 +57,8 @@ def _sources(result: JobResult) -> SourceStory | None:
     return SourceStory(
         tasks=tasks,
         metaprompt_loss=_number(distilled["dev_loss"]),
-        teach_seconds=taught["seconds"],
-        distill_seconds=distilled["seconds"],
+        teach_seconds=seconds_of(result.teach.path),
+        distill_seconds=seconds_of(result.distill.path),
     )
 
 
