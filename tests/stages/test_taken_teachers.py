@@ -69,9 +69,11 @@ def test_one_more_source_trains_one_teacher(layers, settings, opened, sources, t
 
 
 def test_fewer_sources_train_nothing(settings, opened, sources, taught, tmp_path):
-    first = teach(small(settings, sources), runs=tmp_path, opened=opened)
+    unjudged = Budget(steps=2, batch=2, rates=(0.1,))
+    first = teach(small(settings, sources, budget=unjudged), runs=tmp_path, opened=opened)
     del taught[:]
-    run = teach(small(settings, sources[1:2]), runs=tmp_path, opened=opened)
+    run = teach(small(settings, sources[1:2], budget=unjudged), runs=tmp_path, opened=opened)
+    assert run.summary()["teachers"][NAMES[1]]["dev_loss"] is None
     shutil.rmtree(first.path)
     prompt = load_prompt(run.outputs / f"{NAMES[1]}.safetensors", backbone=opened.identity)
     assert not taught and prompt.card.lineage.run == first.id and len(files(run)) == 1

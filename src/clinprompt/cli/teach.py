@@ -28,7 +28,10 @@ def teach(
     console.stage("teach", f"{len(settings.sources)} tasks, {settings.budget.steps} steps")
     run = stage(settings, runs=runs, progress=console.progress, force=force)
     summary = run.summary()
-    rows = [[task, found["loss"], found["dev_loss"]] for task, found in summary["teachers"].items()]
+    rows = [
+        [task, found["loss"], "–" if found["dev_loss"] is None else found["dev_loss"]]
+        for task, found in summary["teachers"].items()
+    ]
     console.table(["task", "loss", "dev loss"], rows, title="Teachers (nats per answer token)")
     for earlier, count in summary.get("taken", {}).items():
         console.line(f"{count} of {len(rows)} teachers were trained before, in run {earlier}")

@@ -13,7 +13,7 @@ from clinprompt.prompts.plain import PlainPrompts
 from clinprompt.prompts.prompt_file import SoftPrompt, load_prompt, save_prompt
 from clinprompt.schema.example import Split
 from clinprompt.stages.cards import prompt_card
-from clinprompt.stages.cells import Cell, candidates, dev_every, rms, starts, winners
+from clinprompt.stages.cells import Cell, candidates, dev_every, measured, rms, starts, winners
 from clinprompt.stages.configs import TeachSettings
 from clinprompt.stages.earlier import counts_by_run
 from clinprompt.stages.folds import refuse_folds
@@ -125,7 +125,11 @@ def _train(
         if run.writes:
             prompt = SoftPrompt(folded[best], card, member_heads(source, best))
             save_prompt(run.outputs / f"{item.task.name}.safetensors", prompt)
-        rows[item.task.name] = {"member": name, "loss": result.losses[name], "dev_loss": result.dev_losses[name]}
+        rows[item.task.name] = {
+            "member": name,
+            "loss": result.losses[name],
+            "dev_loss": measured(result.dev_losses[name]),
+        }
     return rows, result
 
 
