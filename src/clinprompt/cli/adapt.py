@@ -87,6 +87,7 @@ def _tell_known(settings: AdaptSettings) -> None:
 
 def _report(run: RunFolder, out: Path | None) -> None:
     from clinprompt.stages.adapted import read_adapted
+    from clinprompt.stages.earlier import told_taken
     from clinprompt.tasks.formulations.unaskable import Unaskable
 
     cells = read_adapted(run.outputs)
@@ -111,8 +112,8 @@ def _report(run: RunFolder, out: Path | None) -> None:
             console.line(f"{cell.key}: {cell.shown} of {cell.train_examples} examples stand before every note")
         if cell.weights:
             console.line(f"{cell.key}: {_weights(cell)}")
-    for earlier, count in run.summary().get("taken", {}).items():
-        console.line(f"{count} of {len(cells)} cells were trained before, in run {earlier}")
+    for line in told_taken(run.summary()):
+        console.line(line)
     unaskable = run.summary().get("unaskable", {})
     for task, parts in unaskable.items():
         for part, counts in parts.items():

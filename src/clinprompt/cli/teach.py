@@ -21,6 +21,7 @@ def teach(
 ) -> None:
     """Train one teacher prompt per source task, all side by side on the frozen backbone."""
     from clinprompt.stages.configs import TeachSettings
+    from clinprompt.stages.earlier import told_taken
     from clinprompt.stages.overrides import load_config
     from clinprompt.stages.teach import teach as stage
 
@@ -33,7 +34,7 @@ def teach(
         for task, found in summary["teachers"].items()
     ]
     console.table(["task", "loss", "dev loss"], rows, title="Teachers (nats per answer token)")
-    for earlier, count in summary.get("taken", {}).items():
-        console.line(f"{count} of {len(rows)} teachers were trained before, in run {earlier}")
+    for line in told_taken(summary):
+        console.line(line)
     console.line(f"written to {run.path}")
     console.result({"run": run.path, **summary})

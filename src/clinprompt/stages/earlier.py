@@ -80,6 +80,18 @@ def counts_by_run(run: Path) -> dict[str, int]:
     return dict(Counter(entry["run"] for entry in taken_entries(run)))
 
 
+def made(summary: Mapping[str, Any]) -> tuple[int, str]:
+    """How many cells or teachers a run has by its summary, and which of the two they are."""
+    return (int(summary["cells"]), "cells") if "cells" in summary else (len(summary["teachers"]), "teachers")
+
+
+def told_taken(summary: Mapping[str, Any]) -> list[str]:
+    """What a run's summary says of those that it has from runs before it, a line for each of these."""
+    whole, what = made(summary)
+    given = summary.get("taken", {}).items()
+    return [f"{count} of {whole} {what} were trained before, in run {earlier}" for earlier, count in given]
+
+
 def taken_entries(run: Path) -> list[dict[str, Any]]:
     """What :data:`TAKEN` of a run says of each cell that it has from another one; none without that file."""
     file = run / TAKEN

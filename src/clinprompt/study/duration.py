@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from clinprompt.stages.earlier import made
 
 
 def seconds_of(run: Path) -> float | None:
@@ -19,14 +20,9 @@ def seconds_of(run: Path) -> float | None:
     times: list[float | None] = [float(done["seconds"])]
     for earlier, count in done["summary"].get("taken", {}).items():
         before = _read(run.parent / earlier / "done.json")
-        times.append(seconds_of(run.parent / earlier) if before and _whole(before["summary"]) == count else None)
+        times.append(seconds_of(run.parent / earlier) if before and made(before["summary"])[0] == count else None)
     known = [seconds for seconds in times if seconds is not None]
     return sum(known) if len(known) == len(times) else None
-
-
-def _whole(summary: Mapping[str, Any]) -> int:
-    """How many cells, or teachers, a run has."""
-    return int(summary["cells"]) if "cells" in summary else len(summary["teachers"])
 
 
 def _read(file: Path) -> dict[str, Any] | None:

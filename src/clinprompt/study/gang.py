@@ -10,6 +10,7 @@ from typing import Literal
 from clinprompt.stages.adapt import adapt
 from clinprompt.stages.adapted import Adapted, cell_key, read_adapted
 from clinprompt.stages.configs import AdaptSettings, EvaluateSettings
+from clinprompt.stages.earlier import told_taken
 from clinprompt.stages.evaluate import evaluate
 from clinprompt.stages.methods import from_metaprompt, from_teachers
 from clinprompt.stages.opened import Opened
@@ -107,10 +108,8 @@ def run_gang(
     shown = ", ".join(str(count) for count in settings.shots)
     say("adapt", f"{gang.method}, seed {gang.seed}: {len(targets)} targets, shots {shown}, {recipe.draws} draw(s)")
     run = adapt(settings, runs=runs, opened=opened, progress=progress)
-    done = run.summary()
-    for earlier, count in done.get("taken", {}).items():
-        whole = f"{count} of {done['cells']} cells were trained before, in run {earlier}"
-        say("adapt", f"{gang.method}, seed {gang.seed}: {whole}")
+    for line in told_taken(run.summary()):
+        say("adapt", f"{gang.method}, seed {gang.seed}: {line}")
     scoring = EvaluateSettings(
         backbone=recipe.backbone, adapted=run.path, targets=settings.targets, **recipe.score.model_dump()
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from clinprompt.errors import InputError
 from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings
 from clinprompt.stages.distill import distill
+from clinprompt.stages.earlier import told_taken
 from clinprompt.stages.methods import from_metaprompt, from_teachers, needs_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepare import LEFT_OUT, TOO_LONG, prepare
@@ -100,9 +101,8 @@ def make_metaprompt(
             opened=opened,
             progress=progress,
         )
-        done = taught.summary()
-        for earlier, count in done.get("taken", {}).items():
-            say("teach", f"{count} of {len(done['teachers'])} teachers were trained before, in run {earlier}")
+        for line in told_taken(taught.summary()):
+            say("teach", line)
     if not distils:
         return taught, None
     factors = f"rank {given.rank}" if given.decomposed else "no factors"
