@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -208,3 +209,20 @@ def test_time_is_measured_when_asked(study, clinprompt, tmp_path):
     assert {line["rests_on"] for line in found["lines"]} == {"measured"}
     assert all(line["memory"] > 1e6 for line in found["lines"])
     assert not (tmp_path / "out" / ".measuring").exists() and not (tmp_path / "runs").exists()
+
+
+def test_the_time_of_teachers_and_metaprompt_is_in_that_of_the_study(study, clinprompt, tmp_path):
+    made = "sources: {teach: {steps: 2, batch: 2, dev_limit: 2}, distill: {steps: 2, batch: 2, dev_limit: 2}}"
+    text = "\n".join(made if line.startswith("metaprompts") else line for line in STUDY.splitlines())
+    study.write_text(text.replace("{targets:", "{sources: [medications, impression], targets:"))
+    ended = clinprompt("study", "plan", str(study), *at(tmp_path), "--measure", "--json")
+    found = json.loads(ended.out)
+    assert ended.code == 0 and [line["stage"] for line in found["sources"]] == ["teach", "distill"], ended.err
+    assert [(line["prompts"], line["left"], line["rests_on"]) for line in found["sources"]] == [
+        (2, 2, "measured"),
+        (1, 1, "measured"),
+    ]
+    parts = [line["seconds"] for line in (*found["sources"], *found["lines"])]
+    assert min(parts) > 0 and found["seconds"] == pytest.approx(sum(parts))
+    ended = clinprompt("study", "plan", str(study), *at(tmp_path))
+    assert "Before the gangs" in ended.out and re.search(r"teachers +0 of 2 +2 +1", ended.out), ended.out

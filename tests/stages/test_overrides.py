@@ -40,6 +40,13 @@ class Settings(Strict):
         return self
 
 
+class Named(Settings):
+    """Settings of a file that uses values again."""
+
+    more: dict[str, int]
+    listed: tuple[tuple[str, ...], ...]
+
+
 def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "adapt.yaml"
     path.write_text(text)
@@ -51,6 +58,14 @@ def test_file_then_overrides(tmp_path):
     config = load_config(path, Settings, ["method.rank=2", "shots.b=20", "tasks.0=dose", "root=../x"])
     assert config.tasks == ("dose", "no") and config.learning_rate == 1e-4
     assert config.method == Lora(rank=2) and config.shots == {"a": 5, "b": 20} and config.root == Path("../x")
+
+
+def test_an_override_of_a_value_that_is_named_again_changes_its_own_place_only(tmp_path):
+    path = write(tmp_path, "tasks: &t [ade]\nmethod: {kind: lora, rank: 4}\nshots: &s {a: 5, b: 6}\n")
+    path.write_text(path.read_text() + "more: *s\nlisted: [*t, *t]\n")
+    config = load_config(path, Named, ["shots.a=7", "listed.0.0=dose"])
+    assert (config.shots, config.more) == ({"a": 7, "b": 6}, {"a": 5, "b": 6})
+    assert (config.tasks, config.listed) == (("ade",), (("dose",), ("ade",)))
 
 
 def test_without_a_file(tmp_path):
@@ -90,6 +105,7 @@ def test_all_faults_at_once_with_field_line_and_near_match(tmp_path):
         ("tasks: [a]\nlearning_rate: true", [], r"learning_rate is True"),
         ("tasks: [a]\ntasks: [b]", [], r"'tasks' is given twice .* line 2"),
         ("tasks: [a", [], r"not YAML"),
+        ("tasks: &a [*a]", [], r"holds itself"),
         ("- a", [], r"must hold fields and values"),
         ("tasks: [a]", ["learning_rate"], r"not an override \(--set learning_rate\). Allowed: a.b.c=value"),
         ("tasks: [a]", ["tasks.3=b"], r"3 is not a position of this list"),

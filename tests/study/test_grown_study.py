@@ -16,9 +16,9 @@ from clinprompt.study import effort
 from clinprompt.study.archive import Archive
 from clinprompt.study.collection import collect
 from clinprompt.study.duration import seconds_of
-from clinprompt.study.effort import Rate
 from clinprompt.study.expansion import parts_of, planned
 from clinprompt.study.finished import cells_before
+from clinprompt.study.rate import Rate
 from clinprompt.study.running import Worker, run_gangs
 from clinprompt.study.study_file import Study
 from tests.made_backbones import tiny_folder

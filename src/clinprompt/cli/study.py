@@ -63,9 +63,11 @@ def plan(
     Time is unknown until gangs are done or --measure has run some steps; nothing is guessed. Data that is not there is
     named, with where to get it and where it should lie.
     """
+    from clinprompt.cli.plan_tables import duration, show_gangs, show_grid, show_stages
     from clinprompt.study import effort
     from clinprompt.study.expansion import named
     from clinprompt.study.finished import cells_before, finished_before
+    from clinprompt.study.memory import memory_of, teachers_memory
     from clinprompt.study.plan import (
         grid,
         incomparable,
@@ -76,6 +78,7 @@ def plan(
         unequal,
     )
     from clinprompt.study.running import Worker
+    from clinprompt.study.source_stages import stage_lines
 
     settings, parts, gangs, archive = _opened(study, sets, data_root, out)
     missing = missing_data(parts)
@@ -86,55 +89,40 @@ def plan(
     times = effort.times(gangs, archive, effort.read_measured(archive.folder), done=done, there=there)
     answer = settings.score.answer_tokens
     memory = {
-        one.key: effort.memory_of(one, tokens=tokens, answer=answer, device=device or "")
-        for one in _first_of_each(gangs)
+        one.key: memory_of(one, tokens=tokens, answer=answer, device=device or "") for one in _first_of_each(gangs)
     }
+    stages = stage_lines(
+        gangs, runs, effort.read_measured_stages(archive.folder), done=done,
+        memory=lambda own: teachers_memory(own, tokens=tokens, answer=answer, device=device or ""),
+    )  # fmt: skip
     every = named(parts, settings.search)
     lines = plan_lines(every, archive, done=done, times=times, memory=memory)
     axes = grid(parts)
-    console.table(
-        ("axis", "values", ""),
-        [(name, len(found), _few(found)) for name, found in axes.items()],
-        title=settings.name,
-    )
-    rows = [
-        (line.part, line.method, line.gangs, line.done, line.failed, line.cells, line.trials or "–",
-         "–" if not line.left or line.same_as else _duration(line.seconds),
-         f"as {line.same_as}" if line.same_as else line.rests_on or "–", _gib(line.memory))
-        for line in lines
-    ]  # fmt: skip
-    columns = (
-        "part",
-        "method",
-        "gangs",
-        "done",
-        "failed",
-        "cells",
-        "trials",
-        "left",
-        "from",
-        f"GiB at {tokens} tokens" + (f", {device}" if device else ""),
-    )
-    console.table(columns, rows, title="Gangs: a method with one seed on every target, shot count and draw")
+    size = f"GiB at {tokens} tokens" + (f", {device}" if device else "")
+    show_grid(settings.name, axes)
+    if stages:
+        show_stages(stages, size=size)
+    show_gangs(lines, size=size)
     _warn_of_search(unequal(gangs))
     for name, other in incomparable(parts[0].recipe):
         console.warn(f"no difference of {name} and {other} will be shown: they have no shot count in common")
     for name, (count, above) in too_many_shots(parts).items():
         console.warn(f"{name} has {count} training examples: {', '.join(map(str, above))} shots will be gaps")
-    left = [line for line in lines if line.left and not line.same_as]
-    cells, whole = sum(len(one.cells) for one in gangs), None not in [line.seconds for line in left]
-    total = sum(line.seconds or 0 for line in left) if whole else None
+    left = [one.seconds for one in (*stages, *(line for line in lines if not line.same_as)) if one.left]
+    total = None if None in left else sum(seconds or 0 for seconds in left)
+    cells = sum(len(one.cells) for one in gangs)
     finished_cells = sum(len(one.cells) for one in gangs if done[one.key])
     taken = sum(there.values())
     more = f", {taken} more to be taken from runs that have them" if taken else ""
-    console.line(f"{cells} cells in {len(gangs)} gangs, {finished_cells} done{more}; time left: {_duration(total)}")
+    console.line(f"{cells} cells in {len(gangs)} gangs, {finished_cells} done{more}; time left: {duration(total)}")
     for names, fault in missing:
         console.warn(f"no data for {', '.join(names)}: {fault}")
     _tell_gaps(open_gaps(archive, gangs))
     console.result(
         {"name": settings.name, "grid": axes, "cells": cells, "done": finished_cells, "there": taken, "seconds": total,
          "missing_data": {name: str(fault) for names, fault in missing for name in names},
-         "lines": [asdict(line) for line in lines], "gaps": [asdict(gap) for gap in open_gaps(archive, gangs)],
+         "sources": [asdict(one) for one in stages], "lines": [asdict(line) for line in lines],
+         "gaps": [asdict(gap) for gap in open_gaps(archive, gangs)],
          "gangs": [{"key": one.key, "part": one.part.title, "method": one.gang.method, "seed": one.gang.seed,
                     "done": done[one.key], "cells": [asdict(cell) for cell in one.cells]} for one in gangs]}
     )  # fmt: skip
@@ -269,19 +257,3 @@ def _warn_of_search(trials: Mapping[str, int]) -> None:
 def _tell_gaps(gaps: Sequence[Gap]) -> None:
     for gap in gaps:
         console.warn(f"gap: {gap}")
-
-
-def _few(values: Sequence[object]) -> str:
-    shown = ", ".join(str(value) for value in values[:12])
-    return shown if len(values) <= 12 else f"{shown}, …"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    minutes = seconds / 60
-    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
-def _gib(count: int | None) -> str:
-    return "unknown" if count is None else f"{count / 1024**3:.2f}"

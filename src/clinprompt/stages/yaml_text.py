@@ -59,17 +59,29 @@ class _Dumper(yaml.SafeDumper):
 def parse(text: str, *, where: str) -> Any:
     """The value that a YAML text stands for; :class:`InputError` with the line when it is not YAML.
 
+    What ``*name`` stands for is a value of its own: an override of one place does not change the others.
+
     >>> parse("{lr: 1e-4, label: no}", where="example")
     {'lr': 0.0001, 'label': 'no'}
     """
     try:
-        return yaml.load(text, Loader=_Loader)
+        return _unshared(yaml.load(text, Loader=_Loader))
+    except RecursionError:
+        raise InputError(
+            "a value of this YAML holds itself, or far too many values one in the other", where=where
+        ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}" if mark else ""
         raise InputError(f"this is not YAML: {error.problem or error.context}", where=where + line) from None
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"this is not YAML: {error}", where=where) from None
+
+
+def _unshared(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unshared(item) for key, item in value.items()}
+    return [_unshared(item) for item in value] if isinstance(value, list) else value
 
 
 def render(value: Any) -> str:

@@ -116,6 +116,10 @@ class Archive:
         """Keep what the gangs of a part start from."""
         write_json(self.folder / "parts" / f"{slug}.json", asdict(record))
 
+    def search_file(self, key: str) -> Path:
+        """Where the trials of a search are kept, by the key of the gang that searched."""
+        return self.folder / "searches" / f"{key}.json"
+
     def add_gap(self, gap: Gap) -> None:
         """Append a gap; lines of several workers do not mix, and half a line that a kill left stays by itself."""
         self.folder.mkdir(parents=True, exist_ok=True)

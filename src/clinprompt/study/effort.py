@@ -1,4 +1,4 @@
-"""What a study takes: memory from shapes, time from what was measured or from gangs that are done, else unknown."""
+"""The time that a study takes, by gangs that are done or by what was measured, else unknown."""
 
 from __future__ import annotations
 
@@ -6,119 +6,27 @@ import json
 import shutil
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from clinprompt.backbones import causal, encoder_network
-from clinprompt.backbones.encoder_memory import row_tokens
-from clinprompt.backbones.loading import DTYPES, accelerated, blueprint
-from clinprompt.backbones.memory import Work, estimate
-from clinprompt.backbones.protocol import Placement
-from clinprompt.backbones.published import ENCODER_TYPES
-from clinprompt.backbones.tokenizing import context_length
-from clinprompt.prompts.encoded import encoder_numbers
-from clinprompt.prompts.prompt_file import read_card
 from clinprompt.schema.example import Split
+from clinprompt.stages import distill, teach
 from clinprompt.stages.atomic import write_json
-from clinprompt.stages.in_context import room_of
-from clinprompt.stages.methods import Budget, InContext, from_sources
+from clinprompt.stages.methods import Budget, from_sources
+from clinprompt.stages.run_folder import RunFolder
 from clinprompt.study.archive import Archive, GangRecord
 from clinprompt.study.duration import seconds_of
 from clinprompt.study.expansion import PlannedGang
 from clinprompt.study.gang import run_gang
+from clinprompt.study.rate import Rate, Shortened, rate_of
 from clinprompt.study.recipe import Recipe, variant_of
 from clinprompt.study.running import Worker
-from clinprompt.study.variants import chosen, quickened
-from clinprompt.training.method import method
+from clinprompt.study.source_stages import SourceStage, StageKind, source_stages
+from clinprompt.study.variants import quickened
 
 FILE = "measured.json"
 Kind = tuple[str, str]
 """Backbone (its name in the study) and method."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Seconds of one gang of a method: to begin, per training step, per look at the dev part, per scored example."""
-
-    fixed: float
-    step: float
-    look: float
-    example: float
-
-    def of(self, budget: Budget | None, examples: int) -> float:
-        """The seconds of a gang that takes the whole budget and has so many examples scored, all cells together."""
-        steps = budget.steps if budget else 0
-        looks = steps // budget.dev_every if budget and budget.keep == "best" else 0
-        return self.fixed + steps * self.step + looks * self.look + examples * self.example
-
-
-def memory_of(planned: PlannedGang, *, tokens: int, answer: int, device: str = "") -> int | None:
-    """Bytes that training a gang takes on notes of so many tokens; ``None`` where no formula is known.
-
-    Weights that train are known for encoders only. ``device`` takes the place of the one of the study; what it names
-    need not be in this machine, on which ``auto`` depends.
-    """
-    recipe, gang = planned.part.recipe, planned.gang
-    own, settings = recipe.methods[gang.method], recipe.backbone
-    row = method(own.kind)
-    model = blueprint(settings.path)
-    encodes = model.config.model_type in ENCODER_TYPES
-    if row.weights != "frozen" and not (encodes and row.weights == "all"):
-        return None
-    accelerator = accelerated(device or settings.device)
-    budget: Budget | None = getattr(own, "budget", None)
-    # Folds are members of a gang as cells and rates are.
-    members = len(planned.cells) * len(budget.rates) * (budget.folds or 1) if budget and row.gangs else 1
-    length, placement = _shape(planned)
-    usual = (encoder_network if encodes else causal).TOKENS_AT_ONCE[accelerator]
-    at_once = (budget.tokens_per_forward if budget else None) or usual
-    rows = members * budget.batch if budget else 8
-    if isinstance(own, InContext):
-        tokens += room_of(own, context_length(model.config.get_text_config()))
-    of_row = row_tokens(model.config, tokens=tokens, length=length) if encodes else length + tokens + answer
-    work = Work(
-        train=row.trains,
-        members=members,
-        length=length,
-        placement=Placement(placement),
-        batch=max(1, min(rows, at_once // of_row)),
-        tokens=tokens,
-        answer=answer,
-        recompute=settings.recompute,
-        unfrozen=encodes and row.weights == "all",
-        head_width=settings.head_width,
-        every_layer=_layered(planned),
-        encoder_numbers=encoder_numbers(
-            getattr(own, "encoder", "none"), hidden=model.config.get_text_config().hidden_size
-        ),
-    )
-    found = estimate(model, work, dtype=DTYPES[settings.dtype], weights=settings.weights, accelerator=accelerator)
-    return found.total
-
-
-def _layered(planned: PlannedGang) -> bool:
-    """Whether a gang's prompts have vectors in every layer: as the method or the study says, or what it starts from."""
-    recipe = planned.part.recipe
-    own, usual = recipe.methods[planned.gang.method], recipe.prompt.layers
-    if from_sources(own) and recipe.metaprompt:
-        return read_card(recipe.metaprompt).layers > 1
-    if from_sources(own) and recipe.sources:
-        return (chosen(recipe.sources, variant_of(own)).layers or usual) == "every"
-    return "every" in (getattr(own, "layers", "input"), usual)
-
-
-def _shape(planned: PlannedGang) -> tuple[int, str]:
-    """Length and placement of a gang's prompts: the method's, those of what it starts from, or the study's."""
-    recipe = planned.part.recipe
-    own, usual = recipe.methods[planned.gang.method], recipe.prompt
-    if from_sources(own) and recipe.metaprompt:
-        card = read_card(recipe.metaprompt)
-        return card.length, card.placement
-    if from_sources(own) and recipe.sources:
-        return usual.length, chosen(recipe.sources, variant_of(own)).placement or usual.placement
-    length = getattr(own, "length", None) or usual.length
-    prompted = method(own.kind).prompt not in ("none", "examples", "words")
-    return length if prompted else 0, getattr(own, "placement", None) or usual.placement
 
 
 def times(
@@ -133,7 +41,8 @@ def times(
 
     Of a gang of which so many cells are ``there`` already it is the share of the others.
     The mean of what gangs of the same part and method took, which differ in their seed only, goes before what was
-    measured; without either there is no entry. A record tells the time also when the folders of its runs are gone.
+    measured, to which the first seed adds what a search is still to try; without either there is no entry. A record
+    tells the time also when the folders of its runs are gone.
     """
     taken: dict[tuple[str, str], list[GangRecord]] = {}
     for planned in gangs:
@@ -154,8 +63,17 @@ def times(
         elif rate is not None:
             budget = getattr(planned.part.recipe.methods[planned.gang.method], "budget", None)
             if (examples := examples_of(planned, archive)) is not None:
-                found[planned.key] = (left * rate.of(budget, examples), "measured")
+                searched = _search_left(planned, archive) * rate.of(budget)
+                found[planned.key] = (left * rate.of(budget, examples) + searched, "measured")
     return found
+
+
+def _search_left(planned: PlannedGang, archive: Archive) -> int:
+    """How many trainings a search adds to a gang: of the first seed all trials but the best, which it goes on with."""
+    search = planned.configuration.search
+    if search is None or planned.gang.seed != planned.part.recipe.seeds[0]:
+        return 0
+    return 0 if archive.search_file(planned.key).is_file() else search.trials - 1
 
 
 def examples_of(planned: PlannedGang, archive: Archive) -> int | None:
@@ -167,36 +85,50 @@ def examples_of(planned: PlannedGang, archive: Archive) -> int | None:
     return sum(known) if len(known) == len(sizes) else None
 
 
-def measure(gangs: Iterable[PlannedGang], worker: Worker) -> dict[Kind, Rate]:
+def measure(gangs: Iterable[PlannedGang], worker: Worker) -> None:
     """Run a few steps of the first gang of each backbone and method, in a folder that is removed afterwards.
 
-    Metaprompts that are not made yet are made with two steps. What is found is written down beside the study.
+    So are teachers and metaprompts of each backbone and variant, with all sources. What is found is written down beside
+    the study.
     """
     scratch = worker.archive.folder / ".measuring"
     found: dict[Kind, Rate] = {}
+    stages: dict[StageKind, Rate] = {}
     sizes: dict[str, int] = {}
     trial = Worker(scratch, Archive(scratch), worker.progress, worker.say)
     try:
         for planned in gangs:
-            part = planned.part
+            part, own = planned.part, planned.part.recipe.methods[planned.gang.method]
             for name, item in trial.data(part).targets.items():
                 split = part.recipe.score.part
                 sizes.setdefault(f"{part.slug}/{name}/{split}", len(item.part(Split(split))))
+            if from_sources(own) and part.recipe.sources and part.recipe.metaprompt is None:
+                for stage in source_stages(part, variant_of(own)):
+                    if stage.kind not in stages:
+                        worker.say("measure", f"{part.title}: {stage.stage} {stage.variant}".rstrip())
+                        stages[stage.kind] = _stage_rate(stage, trial)
             kind = (part.backbone, planned.gang.method)
             if kind not in found:
                 worker.say("measure", f"{part.title}: {planned.gang.method}")
                 found[kind] = _rate(planned, trial)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    rates = {"\t".join(kind): asdict(rate) for kind, rate in found.items()}
-    write_json(worker.archive.folder / FILE, {"rates": rates, "sizes": sizes})
-    return found
+    rates = {name: {"\t".join(kind): asdict(rate) for kind, rate in of.items()} for name, of in
+             (("rates", found), ("stages", stages))}  # fmt: skip
+    write_json(worker.archive.folder / FILE, {**rates, "sizes": sizes})
 
 
 def read_measured(folder: Path) -> dict[Kind, Rate]:
-    """What was measured for a study before."""
+    """What was measured of the methods of a study before."""
     rates = _content(folder).get("rates", {})
     return {(name.split("\t")[0], name.split("\t")[1]): Rate(**rate) for name, rate in rates.items()}
+
+
+def read_measured_stages(folder: Path) -> dict[StageKind, Rate]:
+    """What was measured of its teachers and metaprompts, for one prompt."""
+    rates = _content(folder).get("stages", {})
+    kinds = {name: name.split("\t") for name in rates}
+    return {(kind[0], kind[1], kind[2]): Rate(**rates[name]) for name, kind in kinds.items()}
 
 
 def read_measured_sizes(folder: Path) -> dict[str, int]:
@@ -210,18 +142,33 @@ def _content(folder: Path) -> dict:
 
 
 def _rate(planned: PlannedGang, trial: Worker) -> Rate:
-    """Three short trainings tell the step, the look and the rest apart; two examples per cell the scoring."""
-    own = planned.part.recipe.methods[planned.gang.method]
-    if not hasattr(own, "budget"):
-        _, example = _taken(planned, trial, None)
-        return Rate(0.0, 0.0, 0.0, example)
-    short, _ = _taken(planned, trial, {"steps": 2, "dev_every": 2})
-    long, example = _taken(planned, trial, {"steps": 6, "dev_every": 6})
-    step, look = max(0.0, (long - short) / 4), 0.0
-    if own.budget.keep == "best":
-        looked, _ = _taken(planned, trial, {"steps": 6, "dev_every": 2})
-        look = max(0.0, (looked - long) / 2)
-    return Rate(max(0.0, short - 2 * step), step, look, example)
+    """Of a gang, with two examples scored per cell."""
+    budget = getattr(planned.part.recipe.methods[planned.gang.method], "budget", None)
+    return rate_of(budget, lambda short: _taken(planned, trial, short))
+
+
+def _stage_rate(stage: SourceStage, trial: Worker) -> Rate:
+    """Of one prompt of the stage: a teacher among all of them, or the metaprompt."""
+
+    def taken(short: Shortened | None) -> tuple[float, float]:
+        run = _made(stage, trial, short or {})
+        prompts = len(stage.tasks) if stage.stage == teach.STAGE else 1
+        return (seconds_of(run.path) or 0.0) / prompts, 0.0
+
+    return rate_of(stage.settings.budget, taken)
+
+
+def _made(stage: SourceStage, trial: Worker, short: Shortened) -> RunFolder:
+    given, settings = trial.data(stage.part), stage.settings
+    opened = trial.opened(stage.part.recipe.backbone)
+    paths: dict[str, object] = {"sources": tuple(item.path for item in given.sources.values())}
+    if stage.teachers is not None:
+        few = SourceStage(stage.part, stage.variant, teach.STAGE, stage.teachers)
+        paths["teachers"] = _made(few, trial, {"steps": 2, "dev_every": 2}).path
+    whole = settings.model_copy(update={"budget": settings.budget.model_copy(update=dict(short)), **paths})
+    if isinstance(whole, teach.TeachSettings):
+        return teach.teach(whole, runs=trial.runs, opened=opened, progress=trial.progress)
+    return distill.distill(whole, runs=trial.runs, opened=opened, progress=trial.progress)
 
 
 def _taken(planned: PlannedGang, trial: Worker, budget: Mapping[str, int] | None) -> tuple[float, float]:

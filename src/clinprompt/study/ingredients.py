@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from clinprompt.errors import InputError
-from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings
+from clinprompt.stages.configs import PrepareSettings
 from clinprompt.stages.distill import distill
 from clinprompt.stages.earlier import told_taken
-from clinprompt.stages.methods import from_metaprompt, from_teachers, needs_teachers
 from clinprompt.stages.opened import Opened
 from clinprompt.stages.prepare import LEFT_OUT, TOO_LONG, prepare
 from clinprompt.stages.prepared import Prepared, open_prepared
 from clinprompt.stages.progress import Progress
 from clinprompt.stages.run_folder import RunFolder
 from clinprompt.stages.teach import teach
-from clinprompt.study.recipe import Recipe, variant_of
-from clinprompt.study.variants import chosen
+from clinprompt.study.recipe import Recipe
+from clinprompt.study.variants import chosen, distill_settings, distils, teach_settings, teaches
 
 Say = Callable[[str, str], None]
 """``say("teach", "6 tasks …")``: one line per stage."""
@@ -80,55 +79,16 @@ def make_metaprompt(
     assert recipe.sources is not None
     given = chosen(recipe.sources, variant)
     paths = tuple(item.path for item in sources.values())
-    own_shape = {name: value for name in ("placement", "layers") if (value := getattr(given, name))}
-    prompt = recipe.prompt.model_copy(update=own_shape)
-    own = [method for method in recipe.methods.values() if variant_of(method) == variant]
-    distils = any(map(from_metaprompt, own))
     taught = None
-    needed = distils and needs_teachers(given.weight, given.distill_start)
-    if needed or any(map(from_teachers, own)):
+    if teaches(recipe, variant):
         say("teach", f"{len(paths)} teachers, {given.teach.steps} steps side by side")
-        taught = teach(
-            TeachSettings(
-                backbone=recipe.backbone,
-                sources=paths,
-                prompt=prompt,
-                start=given.teach_start,
-                budget=given.teach,
-                seed=given.seed,
-            ),
-            runs=runs,
-            opened=opened,
-            progress=progress,
-        )
+        taught = teach(teach_settings(recipe, variant, sources=paths), runs=runs, opened=opened, progress=progress)
         for line in told_taken(taught.summary()):
             say("teach", line)
-    if not distils:
+    if not distils(recipe, variant):
         return taught, None
     factors = f"rank {given.rank}" if given.decomposed else "no factors"
     named = f"{variant}: " if variant else ""
     say("distill", f"{named}one metaprompt of {len(paths)} tasks, {factors}, {given.distill.steps} steps")
-    distilled = distill(
-        DistillSettings(
-            backbone=recipe.backbone,
-            # Not those that only other methods ask for: the metaprompt is the same with these methods and without.
-            teachers=taught.path if taught and needed else None,
-            prompt=None if needed else prompt,
-            sources=paths,
-            rank=given.rank if given.decomposed else 1,
-            shift=given.shift if given.decomposed else "product",
-            decomposed=given.decomposed,
-            start=given.distill_start,
-            weight=given.weight,
-            temperature=given.temperature,
-            hidden_layers=given.hidden_layers,
-            mixing=given.mixing,
-            budget=given.distill,
-            factor_rate=given.factor_rate,
-            seed=given.seed,
-        ),
-        runs=runs,
-        opened=opened,
-        progress=progress,
-    )
-    return taught, distilled
+    settings = distill_settings(recipe, variant, sources=paths, teachers=taught.path if taught else None)
+    return taught, distill(settings, runs=runs, opened=opened, progress=progress)

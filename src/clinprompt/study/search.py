@@ -26,7 +26,7 @@ def tuned(planned: PlannedGang, worker: Worker) -> Recipe:
         return planned.part.recipe
     first = next(gang for gang in gangs_of(planned.part.recipe) if gang.method == planned.gang.method)
     key = plan_gang(planned.part, first, search).key
-    file = worker.archive.folder / "searches" / f"{key}.json"
+    file = worker.archive.search_file(key)
     with waiting(worker.runs / f".{key}.search.lock", what="a search of a study"):
         found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         now = of_gang(planned, worker.basis(planned.part))

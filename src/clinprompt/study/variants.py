@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
-from clinprompt.stages.methods import Budget, MethodSettings, from_metaprompt, from_sources, from_teachers
-from clinprompt.study.recipe import Sources, SourceTraining, variant_of
+from clinprompt.stages.configs import DistillSettings, TeachSettings
+from clinprompt.stages.methods import (
+    Budget,
+    MethodSettings,
+    from_metaprompt,
+    from_sources,
+    from_teachers,
+    needs_teachers,
+)
+from clinprompt.study.recipe import Recipe, Sources, SourceTraining, variant_of
 
 Making = TypeVar("Making", bound=SourceTraining)
 
@@ -46,3 +55,62 @@ def quickened(sources: Making, budget: Budget) -> Making:
     update = {"teach": budget, "distill": budget}
     variants = {name: variant.model_copy(update=update) for name, variant in sources.variants.items()}
     return sources.model_copy(update=update | {"variants": variants})
+
+
+def distils(recipe: Recipe, variant: str) -> bool:
+    """Whether a method of the recipe starts from the metaprompt of a variant of its sources."""
+    return any(from_metaprompt(method) for method in recipe.methods.values() if variant_of(method) == variant)
+
+
+def teaches(recipe: Recipe, variant: str) -> bool:
+    """Whether teachers are made for a variant: for its metaprompt, or for methods that start from them."""
+    assert recipe.sources is not None
+    given = chosen(recipe.sources, variant)
+    own = [method for method in recipe.methods.values() if variant_of(method) == variant]
+    return any(map(from_teachers, own)) or (
+        distils(recipe, variant) and needs_teachers(given.weight, given.distill_start)
+    )
+
+
+def teach_settings(recipe: Recipe, variant: str, *, sources: tuple[Path, ...]) -> TeachSettings:
+    """How the teachers of a variant are made of these prepared ``sources``."""
+    assert recipe.sources is not None
+    given = chosen(recipe.sources, variant)
+    own_shape = {name: value for name in ("placement", "layers") if (value := getattr(given, name))}
+    return TeachSettings(
+        backbone=recipe.backbone,
+        sources=sources,
+        prompt=recipe.prompt.model_copy(update=own_shape),
+        start=given.teach_start,
+        budget=given.teach,
+        seed=given.seed,
+    )
+
+
+def distill_settings(
+    recipe: Recipe, variant: str, *, sources: tuple[Path, ...], teachers: Path | None
+) -> DistillSettings:
+    """How the metaprompt of a variant is made; ``teachers``, a run, do not count where it needs none.
+
+    It is the same with methods that ask for teachers and without.
+    """
+    assert recipe.sources is not None
+    given = chosen(recipe.sources, variant)
+    needed = needs_teachers(given.weight, given.distill_start)
+    return DistillSettings(
+        backbone=recipe.backbone,
+        teachers=teachers if needed else None,
+        prompt=None if needed else teach_settings(recipe, variant, sources=sources).prompt,
+        sources=sources,
+        rank=given.rank if given.decomposed else 1,
+        shift=given.shift if given.decomposed else "product",
+        decomposed=given.decomposed,
+        start=given.distill_start,
+        weight=given.weight,
+        temperature=given.temperature,
+        hidden_layers=given.hidden_layers,
+        mixing=given.mixing,
+        budget=given.distill,
+        factor_rate=given.factor_rate,
+        seed=given.seed,
+    )

@@ -8,8 +8,8 @@ from clinprompt.backbones.loading import embedded_metaprompt
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.prompts.encoded import encoder_numbers
 from clinprompt.prompts.prompt_file import read_card
-from clinprompt.study.effort import memory_of
 from clinprompt.study.expansion import parts_of, planned
+from clinprompt.study.memory import memory_of
 from clinprompt.study.study_file import Study
 
 USUAL = {"length": 40, "placement": "suffix"}
