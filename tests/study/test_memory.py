@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from clinprompt.backbones.loading import embedded_metaprompt
 from clinprompt.backbones.tiny import write_tiny
 from clinprompt.prompts.encoded import encoder_numbers
 from clinprompt.prompts.prompt_file import read_card
+from clinprompt.stages.configs import PromptSettings, TeachSettings
+from clinprompt.stages.methods import Budget
 from clinprompt.study.expansion import parts_of, planned
-from clinprompt.study.memory import memory_of
+from clinprompt.study.memory import memory_of, teachers_memory
 from clinprompt.study.study_file import Study
 
 USUAL = {"length": 40, "placement": "suffix"}
@@ -66,6 +70,18 @@ def test_a_finished_metaprompt_has_its_own_shape(memory):
 def test_what_has_no_prompt_takes_no_memory_for_one(memory):
     for kind in ("instruction", "in-context"):
         assert memory({kind: {"kind": kind}}) == memory({kind: {"kind": kind}}, prompt={"length": 4000})
+
+
+@pytest.mark.parametrize("layers", ["input", "every"])
+def test_teachers_take_as_much_as_prompts_that_are_tuned_side_by_side(layers):
+    tasks, budget = ("medications", "impression", "lab-flag"), Budget(batch=4, rates=(0.1, 0.3))
+    prompt = PromptSettings(length=7, placement="prefix", layers=layers)
+    taught = TeachSettings(sources=tuple(map(Path, tasks)), prompt=prompt, budget=budget)
+    method = {"kind": "prompt-tuning", "budget": budget.model_dump()}
+    study = Study(name="s", tasks={"targets": tasks}, prompt=prompt, methods={"m": method})
+    [tuned] = [memory_of(one, tokens=500, answer=50) for one in planned(parts_of(study))]
+    assert teachers_memory(taught, tokens=500, answer=50) == tuned
+    assert teachers_memory(taught, tokens=600, answer=50) > tuned
 
 
 def test_what_makes_a_prompt_counts_for_every_member(memory, tmp_path):

@@ -44,7 +44,9 @@ def _group() -> None:
 @app.command()
 def plan(
     study: File,
-    measure: Annotated[bool, typer.Option("--measure", help="Run a few steps of each method first.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Run a few steps of teachers, metaprompt and each method first.")
+    ] = False,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens of a note, for the memory.")] = 1024,
     device: Annotated[
         str | None,
