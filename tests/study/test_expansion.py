@@ -12,7 +12,7 @@ from clinprompt.stages.importing import import_data
 from clinprompt.stages.methods import Attention, FineTuning, Lora, Mpt, PromptTuning, Spot
 from clinprompt.stages.overrides import load_config
 from clinprompt.study.expansion import partitions_of, parts_of, planned, searched, shard_of, slug
-from clinprompt.study.plan import incomparable, too_many_shots
+from clinprompt.study.plan import grid, incomparable, too_many_shots
 from clinprompt.study.recipe import SourceTraining
 from clinprompt.study.study_file import Partition, Search, Study
 from clinprompt.tasks.catalog import load_task
@@ -42,6 +42,13 @@ def test_the_grid_of_one_part():
     ]
     assert [c.shots for c in gangs[0].cells] == ["0", "0"]
     assert len({cell.key for one in gangs for cell in one.cells}) == 2 + 4 * 6
+
+
+def test_the_axes_name_the_draws_that_the_cells_have():
+    for fields, draws in (({}, [0, 1]), ({"own_draws": True}, [0, 1, 2, 3]), ({"draws": 1, "own_draws": True}, [0, 1])):
+        parts = parts_of(made(**fields))
+        assert grid(parts)["draws"] == draws
+        assert {cell.draw for one in planned(parts) for cell in one.cells} == set(draws)
 
 
 def test_draws_of_its_own_belong_to_a_seed_whichever_others_there_are():

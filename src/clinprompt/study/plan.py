@@ -12,7 +12,7 @@ from clinprompt.errors import InputError, raise_all
 from clinprompt.stages.absent import absent_of
 from clinprompt.study.archive import Archive, Gap
 from clinprompt.study.expansion import Part, PlannedGang
-from clinprompt.study.gang import gangs_of, shots_of
+from clinprompt.study.gang import first_draw, gangs_of, shots_of
 from clinprompt.study.recipe import Recipe, task_name
 from clinprompt.tasks.catalog import prepared_folder
 
@@ -95,6 +95,7 @@ def _same(first: tuple[str, str], place: tuple[str, str]) -> str:
 def grid(parts: Sequence[Part]) -> dict[str, Any]:
     """The axes of a study with their values, in order."""
     recipe: Recipe = parts[0].recipe
+    firsts = {first_draw(recipe, gang) for gang in gangs_of(recipe)}
     axes: dict[str, Sequence[Any]] = {
         "backbones": [part.backbone for part in parts],
         "partitions": [part.partition for part in parts],
@@ -103,7 +104,7 @@ def grid(parts: Sequence[Part]) -> dict[str, Any]:
         "targets": [name for part in parts for name in part.recipe.targets],
         "methods": list(recipe.methods),
         "shots": recipe.shots,
-        "draws": range(recipe.draws),
+        "draws": [first + draw for first in sorted(firsts) for draw in range(recipe.draws)],
         "seeds": recipe.seeds,
     }
     return {name: list(dict.fromkeys(values)) for name, values in axes.items()}
