@@ -22,6 +22,7 @@ from clinprompt.study.rate import Rate
 from clinprompt.study.running import Worker, run_gangs
 from clinprompt.study.study_file import Study
 from tests.made_backbones import tiny_folder
+from tests.study.run_before import run_before
 
 STUDY = """
 name: growing
@@ -69,9 +70,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def worker(folder, tmp_path):
     """The small study, run before, in folders of this test."""
-    for name in ("runs", "out"):
-        shutil.copytree(folder / name, tmp_path / name)
-    return Worker(tmp_path / "runs", Archive(tmp_path / "out"))
+    return run_before(folder, tmp_path)
 
 
 @pytest.fixture

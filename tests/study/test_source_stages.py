@@ -19,6 +19,7 @@ from clinprompt.study.running import Worker, run_gangs
 from clinprompt.study.source_stages import stage_lines
 from clinprompt.study.study_file import Study
 from tests.made_backbones import tiny_folder
+from tests.study.run_before import run_before
 
 STUDY = """
 name: stages
@@ -45,7 +46,7 @@ def study(folder, *sets):
     return load_config(file, Study, sets)
 
 
-def lines(found, worker, rates=RATE, **done):
+def lines(found, worker, rates=RATE):
     gangs = planned(parts_of(found))
     before = finished_before(gangs, worker.archive, worker.runs)
     return stage_lines(
@@ -71,9 +72,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def worker(folder, tmp_path):
     """A study of two of the three sources, run before, in folders of this test."""
-    for name in ("runs", "out"):
-        shutil.copytree(folder / name, tmp_path / name)
-    return Worker(tmp_path / "runs", Archive(tmp_path / "out"))
+    return run_before(folder, tmp_path)
 
 
 def test_nothing_is_there_before_anything_is_run(folder, tmp_path):
@@ -172,6 +171,12 @@ def test_teachers_and_metaprompts_are_measured_each_once(folder, tmp_path):
     effort.measure(gangs, Worker(tmp_path / "runs", Archive(tmp_path / "out")))
     rates = effort.read_measured_stages(tmp_path / "out")
     assert set(rates) == set(RATE)
+    own = ["methods.other={kind: mpt, metaprompt: cold}", "sources.variants.cold={temperature: 2.0}"]
+    said, archive = [], Archive(tmp_path / "own")
+    worker = Worker(tmp_path / "runs", archive, say=lambda stage, text: said.append(text))
+    effort.measure(planned(parts_of(study(folder, *own))), worker)
+    assert [text for text in said if ": teach" in text] == ["tiny: teach"]
+    assert set(effort.read_measured_stages(archive.folder)) == {*RATE, *((*kind[:1], "cold", kind[2]) for kind in RATE)}
     assert all(rate.of(gangs[0].part.recipe.sources.teach) > 0 for rate in rates.values())
     assert not (tmp_path / "out" / ".measuring").exists() and not (tmp_path / "runs").exists()
 

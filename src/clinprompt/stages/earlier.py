@@ -168,8 +168,17 @@ def _same(mine: Mapping[str, Any], theirs: Mapping[str, Any], name: str) -> bool
 
 def _settings(path: Path, cells: Collection[str], fixed: Collection[str]) -> dict[str, Any]:
     """The settings of a run but those of its cells and of space; for ``fixed`` inputs not where they lie."""
-    file = path / "config.yaml"
-    settings = dict(parse(read_text(file), where=str(file)))
+    settings = settings_of(path)
+    return decisive(settings, apart=cells) | {name: "given" for name in fixed if settings.get(name) is not None}
+
+
+def settings_of(run: Path) -> dict[str, Any]:
+    """The settings that a run was asked for."""
+    file = run / "config.yaml"
+    return dict(parse(read_text(file), where=str(file)))
+
+
+def decisive(settings: Mapping[str, Any], *, apart: Collection[str]) -> dict[str, Any]:
+    """The settings but for those named, and for space."""
     backbone = {name: value for name, value in settings["backbone"].items() if name not in SPACE}
-    paths = {name: "given" for name in fixed if settings.get(name) is not None}
-    return {name: value for name, value in settings.items() if name not in cells} | paths | {"backbone": backbone}
+    return {name: value for name, value in settings.items() if name not in apart} | {"backbone": backbone}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -94,6 +94,7 @@ def measure(gangs: Iterable[PlannedGang], worker: Worker) -> None:
     scratch = worker.archive.folder / ".measuring"
     found: dict[Kind, Rate] = {}
     stages: dict[StageKind, Rate] = {}
+    made: dict[Hashable, Rate] = {}
     sizes: dict[str, int] = {}
     trial = Worker(scratch, Archive(scratch), worker.progress, worker.say)
     try:
@@ -104,9 +105,12 @@ def measure(gangs: Iterable[PlannedGang], worker: Worker) -> None:
                 sizes.setdefault(f"{part.slug}/{name}/{split}", len(item.part(Split(split))))
             if from_sources(own) and part.recipe.sources and part.recipe.metaprompt is None:
                 for stage in source_stages(part, variant_of(own)):
-                    if stage.kind not in stages:
+                    if stage.kind in stages:
+                        continue
+                    if stage.seen not in made:  # variants may have the same teachers
                         worker.say("measure", f"{part.title}: {stage.stage} {stage.variant}".rstrip())
-                        stages[stage.kind] = _stage_rate(stage, trial)
+                        made[stage.seen] = _stage_rate(stage, trial)
+                    stages[stage.kind] = made[stage.seen]
             kind = (part.backbone, planned.gang.method)
             if kind not in found:
                 worker.say("measure", f"{part.title}: {planned.gang.method}")

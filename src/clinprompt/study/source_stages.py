@@ -12,10 +12,8 @@ from typing import Any
 from clinprompt.stages import distill, teach
 from clinprompt.stages.atomic import plain
 from clinprompt.stages.configs import DistillSettings, PrepareSettings, TeachSettings
-from clinprompt.stages.earlier import DAMAGED
-from clinprompt.stages.identity import SPACE
+from clinprompt.stages.earlier import DAMAGED, decisive, settings_of
 from clinprompt.stages.methods import from_sources
-from clinprompt.stages.yaml_text import parse, read_text
 from clinprompt.study.duration import seconds_of
 from clinprompt.study.expansion import Part, PlannedGang
 from clinprompt.study.rate import Rate
@@ -24,7 +22,9 @@ from clinprompt.study.variants import distill_settings, distils, teach_settings,
 
 StageKind = tuple[str, str, str]
 """Backbone (its name in the study), variant of the sources and stage (``teach`` or ``distill``)."""
-Settings = TeachSettings | DistillSettings
+StageSettings = TeachSettings | DistillSettings
+FOLDERS = ("sources", "teachers")
+"""The settings that say where sources and teachers lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class SourceStage:
     part: Part
     variant: str
     stage: str
-    settings: Settings
+    settings: StageSettings
     teachers: TeachSettings | None = None
 
     @property
@@ -160,8 +160,8 @@ class _Finished:
         assert recipe.sources is not None
         given = {task_name(name): name for name in recipe.sources.tasks}
         try:
-            settings = _config(runs / self.inputs[task]["path"])
-            apart = {_config(Path(path))["task"] for path in settings.pop("apart_from", ())}
+            settings = settings_of(runs / self.inputs[task]["path"])
+            apart = {settings_of(Path(path))["task"] for path in settings.pop("apart_from", ())}
         except DAMAGED:
             return False
         same = _prepared(given[task], recipe) == settings if task in given else False
@@ -177,7 +177,7 @@ def _finished(runs: Path, stage: str) -> Iterator[_Finished]:
             taught = stage == teach.STAGE
             tasks = tuple(summary["teachers" if taught else "tasks"])
             if entries["version"] == version:
-                settings = _without_sources(_config(path))
+                settings = decisive(settings_of(path), apart=FOLDERS)
                 yield _Finished(path, settings, tasks, len(tasks) if taught else 1, entries["inputs"])
         except DAMAGED:
             continue
@@ -190,7 +190,7 @@ def _whole(one: _Finished, stage: SourceStage, runs: Path) -> bool:
     if stage.teachers is None:
         return True
     try:
-        return _without_sources(_config(runs / one.inputs["teachers"]["path"])) == _bare(stage.teachers)
+        return decisive(settings_of(runs / one.inputs["teachers"]["path"]), apart=FOLDERS) == _bare(stage.teachers)
     except DAMAGED:
         return False
 
@@ -206,17 +206,5 @@ def _prepared(name: str, recipe: Recipe) -> dict[str, Any]:
     return dict(plain(settings.model_dump(mode="json")))
 
 
-def _bare(settings: Settings) -> dict[str, Any]:
-    return _without_sources(plain(settings.model_dump(mode="json")))
-
-
-def _without_sources(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings but for the folders of sources and teachers, and for space, which changes no result."""
-    backbone = {name: value for name, value in settings["backbone"].items() if name not in SPACE}
-    kept = {name: value for name, value in settings.items() if name not in ("sources", "teachers")}
-    return {**kept, "backbone": backbone}
-
-
-def _config(path: Path) -> dict[str, Any]:
-    file = path / "config.yaml"
-    return dict(parse(read_text(file), where=str(file)))
+def _bare(settings: StageSettings) -> dict[str, Any]:
+    return decisive(plain(settings.model_dump(mode="json")), apart=FOLDERS)
